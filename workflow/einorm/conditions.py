@@ -1,0 +1,57 @@
+"""The conditions of the paper: which layer, which normalization, which error signal.
+
+A condition is one entry of `CONDITIONS`. To add one, add an entry here; if it sends back an error
+signal of a new kind, add a function to `error_signals.py`. Nothing else has to change.
+"""
+
+from dataclasses import dataclass
+
+LAMBDA = 0.01  # weight of the local loss (method.md, "I-Norm layer")
+LAMBDA_SWEEP = (1e-5, 1e-4, 1e-3, 0.1, 1.0)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One row of the condition table of the method.
+
+    Parameters
+    ----------
+    layer : {"e", "ei", "inorm_sub", "inorm"}
+        Kind of the hidden layers (`network.KINDS`). The readout is an E-I layer in every condition.
+    normalization : {"none", "ln", "learned"}
+        What normalizes the activity on the way forward.
+    error_signal : str
+        Key of `error_signals.ERROR_SIGNALS`: what g = dL/d(normalized z) becomes on its way back.
+    label : str
+        Name in figures.
+    lambdas : tuple of float
+        Weights of the local loss, one run each; (0.0,) where there is no local loss.
+    """
+
+    layer: str
+    normalization: str
+    error_signal: str
+    label: str
+    lambdas: tuple[float, ...] = (0.0,)
+
+
+def _inorm(error_signal, label, layer="inorm", lambdas=(LAMBDA,)):
+    return Condition(layer, "learned", error_signal, label, lambdas)
+
+
+CONDITIONS = {
+    "ei_none": Condition("ei", "none", "unchanged", "E-I"),
+    "ei_ln": Condition("ei", "ln", "layer_norm", "E-I LN"),
+    "ei_ln_detached": Condition("ei", "ln", "unchanged", "E-I LN, detached"),
+    "e_only_none": Condition("e", "none", "unchanged", "E only"),
+    "e_only_ln": Condition("e", "ln", "layer_norm", "LN+ (E only)"),
+    "e_only_ln_detached": Condition("e", "ln", "unchanged", "LN (E only), detached"),
+    "inorm_sub": _inorm("unchanged", "I-Norm (sub)", layer="inorm_sub"),
+    "inorm": _inorm("unchanged", "I-Norm"),
+    "gradnorm_full": _inorm("full", "GradNorm"),
+    "gradnorm_center": _inorm("center", "GradNorm: center"),
+    "gradnorm_scale": _inorm("scale", "GradNorm: scale"),
+    "gradnorm_decorrelate": _inorm("decorrelate", "GradNorm: decorrelate"),
+    "lateral_inhibition": _inorm("lateral", "Lateral inhibition"),
+    "inorm_lambda": _inorm("unchanged", "I-Norm, lambda sweep", lambdas=LAMBDA_SWEEP),
+}

@@ -1,0 +1,58 @@
+"""What each condition does to the error signal on its way back (method.md, "Conditions").
+
+Every rule maps g = dL/d(normalized z) to the signal that goes on to the weights. Arrays have shape
+(runs R, units n, batch B): units of a run beyond its own width are padding. g and z are zero there; what a rule
+returns there does not matter, since padded units have no weights and learn at rate 0.
+
+A rule is called as ``rule(g, z, sigma, layer)``:
+
+g : (R, n, B), error signal, zero in padded units
+z : (R, n, B), the normalized activity: LN(z) under layer normalization, the layer's output in I-Norm
+sigma : (R, 1, B), sqrt(var z + 1e-5) over units, of the activity before LN, or of the I-Norm output
+layer : `network.Layer`, for its widths and, in lateral inhibition, its pooling weights w
+"""
+
+
+def mean_units(a, layer):
+    """Mean over the units of each run's own width: (R, n, B) -> (R, 1, B). Padded units must be zero."""
+    return a.sum(1, keepdim=True).div_(layer.widths)
+
+
+def unchanged(g, z, sigma, layer):
+    return g
+
+
+def center(g, z, sigma, layer):
+    """g - mean g."""
+    return g - mean_units(g, layer)
+
+
+def scale(g, z, sigma, layer):
+    """g / sigma(z)."""
+    return g / sigma
+
+
+def decorrelate(g, z, sigma, layer):
+    """g - z mean(g z)."""
+    return g.addcmul(z, mean_units(g * z, layer), value=-1)
+
+
+def full(g, z, sigma, layer):
+    """(g - mean g - z mean(g z)) / sigma(z)."""
+    return decorrelate(g, z, sigma, layer).sub_(mean_units(g, layer)).div_(sigma)
+
+
+def lateral(g, z, sigma, layer):
+    """g - sum_i w_i g_i: inhibition from a pool with fixed random synapses w, as in Fig. 7."""
+    return g - (layer.w * g).sum(1, keepdim=True)
+
+
+ERROR_SIGNALS = {
+    "unchanged": unchanged,
+    "layer_norm": full,  # the exact gradient of LN is the full rule applied to LN's own output
+    "full": full,
+    "center": center,
+    "scale": scale,
+    "decorrelate": decorrelate,
+    "lateral": lateral,
+}

@@ -1,0 +1,253 @@
+"""One training step: forward, error signals on their way back, local losses, updates; and the metrics.
+
+Everything is written out by hand, since the error signal is what the paper is about; the oracle
+is autograd in tests/oracle.py. Symbols and equations as in method.md; shapes as in `network`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from .conditions import CONDITIONS, Condition
+from .error_signals import ERROR_SIGNALS, center, full, unchanged
+from .network import EPS, Layer, forward, moments, obey_dale, select_runs, stack_layers
+
+HIDDEN = (0, 1)  # layers with normalization, local loss and moments; layer 2 is the readout
+LABEL_SMOOTHING = 0.1
+
+
+@dataclass
+class Network:
+    """R networks of one condition, and how fast each of them learns.
+
+    Attributes
+    ----------
+    condition : `Condition`
+    layers : three `Layer`
+    lambdas : (R, 1, 1) weight of the local loss
+    rates : per layer, a dict of the learning rates of W (R, rows, 1), Wei and b (R, n_e, 1); 0 in padding
+    """
+
+    condition: Condition
+    layers: list[Layer]
+    lambdas: torch.Tensor
+    rates: list[dict]
+
+
+def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"):
+    """Put R runs of one condition side by side.
+
+    Parameters
+    ----------
+    condition : str, key of `CONDITIONS`
+    weights : list of R networks, each a list of three dicts (`network.initial_network`)
+    hyperparameters : list of R dicts with lr, lr_wix, lr_wei, lambda
+    """
+    condition = CONDITIONS[condition]
+    kinds = (condition.layer, condition.layer, "ei")
+    layers = [
+        stack_layers(kind, [run[i] for run in weights], dtype, device) for i, kind in enumerate(kinds)
+    ]
+
+    def per_run(name):
+        values = [run[name] for run in hyperparameters]
+        return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
+
+    lr, lr_wix, lr_wei = per_run("lr"), per_run("lr_wix"), per_run("lr_wei")
+
+    def rates(layer):
+        block_rates = {"Wex": lr * layer.mask, "Bix": lr_wix * layer.mask}
+        block_rates["Wix"] = lr_wix.expand(-1, layer.n_i, -1)
+        return {
+            "W": torch.cat([block_rates[name] for name in layer.blocks], 1),
+            "Wei": lr_wei * layer.mask,
+            "b": lr * layer.mask,
+        }
+
+    return Network(condition, layers, per_run("lambda"), [rates(layer) for layer in layers])
+
+
+def select(network, keep):
+    """The same network with only some of its runs (index tensor `keep`)."""
+    layers = [select_runs(layer, keep) for layer in network.layers]
+    rates = [{name: rate[keep] for name, rate in layer.items()} for layer in network.rates]
+    return Network(network.condition, layers, network.lambdas[keep], rates)
+
+
+def layer_norm(z, layer):
+    """LN(z) = (z - mean z) / sigma(z) over units, and sigma(z) = sqrt(var z + 1e-5)."""
+    _, deviation, variance = moments(z, layer)
+    sigma = variance.add_(EPS).sqrt_()
+    return deviation.div_(sigma), sigma
+
+
+def forward_network(network, x):
+    """Activity of every layer for a batch of images.
+
+    Parameters
+    ----------
+    x : (pixels, B)
+
+    Returns
+    -------
+    list of three dicts: what `network.forward` returns, with the layer's input x, and for hidden layers
+    the normalized activity, sigma where LN computed it, and the rate ReLU(normalized), (R, n_e, B);
+    the readout's z are the logits (R, classes, B)
+    """
+    states = []
+    for i, layer in enumerate(network.layers):
+        state = forward(layer, x) | {"x": x}
+        if i in HIDDEN:
+            state["normalized"] = state["z"]
+            if network.condition.normalization == "ln":
+                state["normalized"], state["sigma"] = layer_norm(state["z"], layer)
+            x = state["rate"] = state["normalized"].relu()
+        states.append(state)
+    return states
+
+
+def smooth_targets(labels, classes, smoothing=LABEL_SMOOTHING, dtype=torch.float32):
+    """Target distributions (classes, images) of labels (images): 1 - s on the label, s spread evenly."""
+    one_hot = torch.nn.functional.one_hot(labels.long(), classes).to(dtype).t()
+    return one_hot * (1 - smoothing) + smoothing / classes
+
+
+def cross_entropy(logits, targets):
+    """Loss per run (R), mean over the batch, and log-probabilities (R, classes, B)."""
+    log_p = torch.log_softmax(logits, 1)
+    return (targets * log_p).sum((1, 2)).div_(-targets.shape[1]), log_p
+
+
+def train_step(network, x, targets):
+    """One step of plain SGD for all runs, in place.
+
+    Parameters
+    ----------
+    x : (B, pixels), shifted images
+    targets : (classes, B), smoothed
+
+    Returns
+    -------
+    loss (R) of the batch before the update
+    """
+    states = forward_network(network, x.t())
+    loss, log_p = cross_entropy(states[-1]["z"], targets)
+    g = log_p.exp_().sub_(targets).div_(len(x))
+    for i in (2, 1, 0):
+        layer, state = network.layers[i], states[i]
+        if i in HIDDEN:
+            g = torch.where(state["rate"] > 0, g, 0)
+            signals = hidden_signals(network, layer, state, g)
+        else:
+            signals = {"h": g, "p": -g}
+        g = update(layer, network.rates[i], state, signals, needs_input_error=i > 0)
+    return loss
+
+
+def hidden_signals(network, layer, state, g):
+    """Error signals at the inputs of a hidden layer: its excitation h, inhibition p and divisive inputs u.
+
+    The task's error goes through the condition's rule; in I-Norm layers inhibition hears the local loss
+    only, and the task only reaches h.
+    """
+    condition, z = network.condition, state["z"]
+    rule = ERROR_SIGNALS[condition.error_signal]
+    if condition.normalization != "learned":
+        g = rule(g, state["normalized"], state.get("sigma"), layer)
+        return {"h": g, "p": -g}
+    mean, deviation, variance = moments(z, layer)
+    g = rule(g, z, (variance + EPS).sqrt_(), layer)
+    # dL_loc / dz_loc, L_loc = lambda E[(mean z)^2 + (var z - 1)^2], E over the batch
+    per_unit = 2 * network.lambdas / (layer.widths * z.shape[2])
+    if layer.kind == "inorm_sub":
+        return {"h": g, "p": (-per_unit * mean).expand_as(z)}
+    q, excess = state["q"], 2 * (variance - 1)
+    e = (excess * deviation).add_(mean).mul_(per_unit)
+    # sum_j e_j z_j in closed form, since sum z = n mean and sum z deviation = n var
+    dq = (mean * mean).addcmul_(excess, variance).mul_(-per_unit * layer.widths).div_(q)
+    return {"h": g.div(q), "p": e.div_(-q), "u": state["u"] * dq.div_(q * layer.widths)}
+
+
+def update(layer, rates, state, signals, needs_input_error):
+    """Send the signals on to the layer's input and weights; return dL/dx of the task, or None.
+
+    I-Norm layers stop the task's gradient at the inhibitory pathways, so only Wex passes it on, and Wei
+    stays fixed where inhibition is divisive, too.
+    """
+    parts = [signals["h"]]
+    if "a" in state:
+        parts.append(torch.bmm(layer.Wei.mT, signals["p"]))
+    task_rows = layer.n_e if layer.kind.startswith("inorm") else layer.n_e + layer.n_i
+    if "u" in signals:
+        parts.append(signals["u"])
+    G = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+
+    dx = None
+    if needs_input_error:
+        dx = torch.bmm(layer.W[:, :task_rows].mT, G[:, :task_rows])
+
+    layer.b.sub_(rates["b"] * signals["h"].sum(2, keepdim=True))
+    if "a" in state and layer.kind != "inorm":
+        layer.Wei.baddbmm_(signals["p"] * rates["Wei"], state["a"].mT, alpha=-1)
+    _subtract_outer(layer.W, G.mul_(rates["W"]) if G is not signals["h"] else G * rates["W"], state["x"])
+    obey_dale(layer)
+    return dx
+
+
+def _subtract_outer(W, G, x):
+    """W -= G x^T in place: one product per layer updates all its weights on the input."""
+    if x.dim() == 3:
+        W.baddbmm_(G, x.mT, alpha=-1)
+    else:
+        W.flatten(0, 1).addmm_(G.flatten(0, 1), x.t(), alpha=-1)
+
+
+def measure(network, x):
+    """Metrics of the hidden layers on a batch (method.md, "Metrics"); nothing is updated.
+
+    Parameters
+    ----------
+    x : (B, pixels)
+
+    Returns
+    -------
+    dict name -> (R, 2) for layers 0 and 1: mu, var, output_alignment, gradient_alignment, local_loss;
+    NaN where not defined: alignments of inorm_sub, the local loss of layers without one
+    """
+    states = forward_network(network, x.t())
+    rows = [measure_layer(network, network.layers[i], states[i]) for i in HIDDEN]
+    return {name: torch.stack([row[name] for row in rows], 1) for name in rows[0]}
+
+
+def measure_layer(network, layer, state):
+    """Metrics (R) of one hidden layer, see `measure`."""
+    z, condition = state["z"], network.condition
+    mean, _, variance = moments(z, layer)
+    undefined = torch.full_like(mean[:, 0, 0], torch.nan)
+    row = {"mu": mean.mean((1, 2)), "var": variance.mean((1, 2))}
+    row |= {"output_alignment": undefined, "gradient_alignment": undefined, "local_loss": undefined}
+    local = mean.square()
+    if layer.kind == "inorm":
+        local = local + (variance - 1).square()
+    if condition.normalization == "learned":
+        row["local_loss"] = (network.lambdas * local).mean((1, 2))
+    if layer.kind == "inorm_sub":
+        return row
+
+    ln, sigma = layer_norm(z, layer)
+    row["output_alignment"] = cosine(ln.relu(), z.relu())
+    own_rule = ERROR_SIGNALS[condition.error_signal] if condition.normalization == "learned" else unchanged
+    own = own_rule((z > 0).to(z.dtype), z, sigma, layer)
+    if condition.error_signal == "lateral":
+        reference = center((z > 0).to(z.dtype), z, sigma, layer)
+    else:
+        reference = full((ln > 0).to(z.dtype), ln, sigma, layer)
+    to_weights = layer.mask / state["q"] if "q" in state else layer.mask
+    x = state["x"]
+    row["gradient_alignment"] = cosine((reference * to_weights) @ x.mT, (own * to_weights) @ x.mT)
+    return row
+
+
+def cosine(a, b):
+    """Cosine per run between arrays (R, ...), flattened."""
+    return torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1), dim=1, eps=0)

@@ -1,0 +1,198 @@
+"""Networks of excitatory and inhibitory populations: weights, forward pass, Dale's principle.
+
+Many runs live in one network side by side: every array has a leading run axis R, widths are padded to
+the widest run. Activities have shape (R, units, batch B); the images, which all runs share, (pixels, B).
+
+All weights that act on a layer's input lie in one array W (R, rows, inputs), in the order Wex, Wix, Bix,
+so that one matrix product computes the excitatory drive, the inhibitory rates and the divisive
+inhibition, and one product updates them. Padded rows and columns are zero and stay zero.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from .error_signals import mean_units
+from .runtime import stream
+
+EPS = 1e-5  # added to variances under a square root
+INHIBITORY_FRACTION = 0.1
+CLASSES = 10
+
+# kind of layer -> blocks of W; the non-negative ones come first
+KINDS = {
+    "e": ("Wex",),
+    "ei": ("Wex", "Wix"),
+    "inorm_sub": ("Wex", "Wix"),
+    "inorm": ("Wex", "Wix", "Bix"),
+}
+
+
+def inhibitory_units(units):
+    """Number of inhibitory units of a layer with `units` excitatory ones."""
+    return max(1, int(INHIBITORY_FRACTION * units))
+
+
+@dataclass
+class Layer:
+    """One layer of R networks.
+
+    Attributes
+    ----------
+    kind : key of `KINDS`
+    W : (R, rows, inputs), Wex over Wix over Bix, as far as the kind has them
+    Wei : (R, n_e, n_i) or None
+    b : (R, n_e, 1)
+    w : (R, n_e, 1) pooling weights of lateral inhibition, or None
+    widths : (R, 1, 1) number of excitatory units of each run
+    mask : (R, n_e, 1) 1 for units of the run, 0 for padding
+    n_e, n_i : padded numbers of excitatory and inhibitory units
+    """
+
+    kind: str
+    W: torch.Tensor
+    Wei: torch.Tensor | None
+    b: torch.Tensor
+    w: torch.Tensor | None
+    widths: torch.Tensor
+    mask: torch.Tensor
+    n_e: int
+    n_i: int
+    blocks: dict = field(default_factory=dict)  # name -> slice of the rows of W
+
+    def weights(self):
+        """Views of the parameters by their names in the method, padding included."""
+        views = {name: self.W[:, rows] for name, rows in self.blocks.items()}
+        views |= {"Wei": self.Wei, "b": self.b, "w": self.w}
+        return {name: view for name, view in views.items() if view is not None}
+
+
+def initial_layer(kind, n_in, n_e, *names):
+    """Initial weights of one layer of one run (method.md, "Initialization"), as float64 arrays.
+
+    Parameters
+    ----------
+    kind : key of `KINDS`
+    n_in, n_e : int, inputs and excitatory units; inorm needs n_in >= n_e
+    names : what names the random stream (seed, configuration, layer); conditions share the streams, so that
+        they start from the same weights
+
+    Returns
+    -------
+    dict with Wex (n_e, n_in), Wix (n_i, n_in), Wei (n_e, n_i), Bix (n_e, n_in), b (n_e), as far as the
+    kind has them, and w (n_e), used by lateral inhibition only
+    """
+    s = np.sqrt(2 * n_e / (n_in * (n_e - 1)))
+
+    def lognormal(name, *shape):
+        mu, sigma = np.log(s / np.sqrt(2)), np.sqrt(np.log(2))
+        return stream(*names, name).lognormal(mu, sigma, shape)
+
+    weights = {"Wex": lognormal("Wex", n_e, n_in), "b": np.zeros(n_e)}
+    if "Wix" in KINDS[kind]:
+        n_i = inhibitory_units(n_e)
+        Wei = lognormal("Wei", n_e, n_i)
+        weights["Wei"] = Wei / Wei.sum(1, keepdims=True)
+        weights["Wix"] = np.repeat(weights["Wex"].mean(0, keepdims=True), n_i, axis=0)
+    if "Bix" in KINDS[kind]:
+        _, S, Vt = np.linalg.svd(weights["Wex"] - weights["Wei"] @ weights["Wix"], full_matrices=False)
+        weights["Bix"] = S[:, None] * Vt
+    w = stream(*names, "w").uniform(0, 1, n_e)
+    weights["w"] = w / w.sum()
+    return weights
+
+
+def initial_network(kind, n_in, hidden_width, *names):
+    """Initial weights of the three layers of one run: two hidden layers of `kind`, an E-I readout."""
+    shapes = [(kind, n_in, hidden_width), (kind, hidden_width, hidden_width), ("ei", hidden_width, CLASSES)]
+    return [initial_layer(*shape, *names, f"layer{i}") for i, shape in enumerate(shapes)]
+
+
+def stack_layers(kind, runs, dtype=torch.float32, device="cpu"):
+    """Pad and stack the weights of R runs of one layer.
+
+    Parameters
+    ----------
+    kind : key of `KINDS`
+    runs : list of R dicts of arrays, as `initial_layer` returns them
+    """
+    n_e = max(len(run["b"]) for run in runs)
+    n_in = max(run["Wex"].shape[1] for run in runs)
+    n_i = max((run["Wei"].shape[1] for run in runs), default=0) if "Wix" in KINDS[kind] else 0
+
+    def padded(name, *shape):
+        array = np.zeros((len(runs), *shape))
+        for r, run in enumerate(runs):
+            array[(r, *map(slice, run[name].shape))] = run[name]
+        return torch.as_tensor(array, dtype=dtype, device=device)
+
+    heights = {"Wex": n_e, "Wix": n_i, "Bix": n_e}
+    blocks, top = {}, 0
+    for name in KINDS[kind]:
+        blocks[name] = slice(top, top + heights[name])
+        top += heights[name]
+    widths = [len(run["b"]) for run in runs]
+    mask = np.arange(n_e) < np.array(widths)[:, None]
+    return Layer(
+        kind=kind,
+        W=torch.cat([padded(name, heights[name], n_in) for name in KINDS[kind]], 1),
+        Wei=padded("Wei", n_e, n_i) if n_i else None,
+        b=padded("b", n_e).unsqueeze(2),
+        w=padded("w", n_e).unsqueeze(2) if "w" in runs[0] else None,
+        widths=torch.tensor(widths, dtype=dtype, device=device).view(-1, 1, 1),
+        mask=torch.as_tensor(mask, dtype=dtype, device=device).unsqueeze(2),
+        n_e=n_e,
+        n_i=n_i,
+        blocks=blocks,
+    )
+
+
+def select_runs(layer, keep):
+    """The same layer with only some of its runs (index tensor `keep`)."""
+    per_run = ("W", "Wei", "b", "w", "widths", "mask")
+    parts = {name: getattr(layer, name) for name in per_run}
+    chosen = {name: part if part is None else part[keep] for name, part in parts.items()}
+    return Layer(layer.kind, **chosen, n_e=layer.n_e, n_i=layer.n_i, blocks=layer.blocks)
+
+
+def drive(layer, x):
+    """All products of a layer's input with its weights: (pixels, B) or (R, inputs, B) -> (R, rows, B)."""
+    if x.dim() == 3:
+        return torch.bmm(layer.W, x)
+    return torch.mm(layer.W.flatten(0, 1), x).view(*layer.W.shape[:2], -1)
+
+
+def moments(z, layer):
+    """Mean (R, 1, B), deviations (R, n, B; zero in padding) and population variance (R, 1, B) over units."""
+    mean = mean_units(z, layer)
+    deviation = (z - mean).mul_(layer.mask)
+    return mean, deviation, mean_units(deviation * deviation, layer)
+
+
+def forward(layer, x):
+    """Output of a layer before normalization and ReLU, and what the way back needs.
+
+    Returns
+    -------
+    dict with z (R, n_e, B) and, as far as the kind has them: a (R, n_i, B) inhibitory rates, u (R, n_e, B)
+    divisive inputs x Bix^T, q (R, 1, B) divisive inhibition
+    """
+    y = drive(layer, x)
+    h = y[:, : layer.n_e] + layer.b
+    if layer.kind == "e":
+        return {"z": h}
+    a = y[:, layer.blocks["Wix"]]
+    z = torch.baddbmm(h, layer.Wei, a, alpha=-1)
+    if layer.kind != "inorm":
+        return {"z": z, "a": a}
+    u = y[:, layer.blocks["Bix"]]
+    q = mean_units(u * u, layer).add_(EPS).sqrt_()
+    return {"z": z.div_(q), "a": a, "u": u, "q": q}
+
+
+def obey_dale(layer):
+    """Dale's principle: Wex, Wix and Wei stay non-negative (in place)."""
+    layer.W[:, : layer.n_e + layer.n_i].clamp_(min=0)
+    if layer.Wei is not None:
+        layer.Wei.clamp_(min=0)

@@ -1,0 +1,89 @@
+"""What every part needs of its surroundings: user errors, digests, fingerprints, atomic files, seeds."""
+
+import ast
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+PACKAGE = Path(__file__).parent
+
+
+class UserError(Exception):
+    """A mistake the user can mend: shown as one line, without a traceback, exit code 1.
+
+    The message names what is wrong, where, and how to mend it.
+    """
+
+
+def digest(value):
+    """Sha256 (hex) of a JSON-like value; independent of the order of mapping keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def stream(*purpose):
+    """Random generator of one named purpose, e.g. ``stream(seed, "shift", "luminosity", 0.75, epoch)``.
+
+    Streams depend on their names only, so nothing depends on the order of draws or on the batch a
+    run happens to be in.
+    """
+    return np.random.default_rng(int(digest(list(purpose))[:32], 16))
+
+
+def fingerprint(*modules):
+    """Digest of the code of package modules (paths relative to the package, e.g. ``"train.py"``).
+
+    Comments, docstrings and formatting do not count: only code that can change a result does.
+    """
+    return digest([_code(PACKAGE / module) for module in modules])[:16]
+
+
+def _code(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+            and isinstance(body[0].value.value, str)
+        ):
+            body.pop(0)
+    return ast.dump(tree)
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yield a temporary path beside `path`; on success rename it to `path`, on failure remove it.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(_cannot_write(path, error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path, error):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left to write {path}: free some space on that disk, then run the same command again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"cannot write {path}: make {path.parent} writable, or work in a folder that is"
+    return f"cannot write {path}: {error.strerror or error}"
