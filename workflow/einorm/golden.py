@@ -86,3 +86,19 @@ def relative_error(computed, reference, cosine=False):
     if np.isnan(deviation):
         return float("inf")
     return float(deviation / size) if size > 0 else float(deviation)
+
+
+def print_replay(folder):
+    """Replay every .npz of a folder and print the errors; 1 if any is above the tolerance, else 0."""
+    paths = sorted(Path(folder).glob("*.npz"))
+    if not paths:
+        raise UserError(f"{folder} holds no .npz file: name a folder of golden vectors, e.g. tests/golden")
+    worst = 0.0
+    for path in paths:
+        errors = replay(path)
+        largest = max(errors, key=errors.get)
+        worst = max(worst, errors[largest])
+        verdict = "ok" if errors[largest] <= TOLERANCE else "FAILED"
+        print(f"{path.stem:22} {errors[largest]:8.1e}  {verdict:6}  largest in: {largest}")
+    print(f"{len(paths)} conditions, largest relative error {worst:.1e}, tolerance {TOLERANCE:.0e}")
+    return int(worst > TOLERANCE)

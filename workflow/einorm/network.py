@@ -96,8 +96,10 @@ def initial_layer(kind, n_in, n_e, *names):
         weights["Wei"] = Wei / Wei.sum(1, keepdims=True)
         weights["Wix"] = np.repeat(weights["Wex"].mean(0, keepdims=True), n_i, axis=0)
     if "Bix" in KINDS[kind]:
-        _, S, Vt = np.linalg.svd(weights["Wex"] - weights["Wei"] @ weights["Wix"], full_matrices=False)
-        weights["Bix"] = S[:, None] * Vt
+        # torch's SVD, since its threads are the ones that the job pins
+        difference = torch.from_numpy(weights["Wex"] - weights["Wei"] @ weights["Wix"])
+        _, S, Vt = torch.linalg.svd(difference, full_matrices=False)
+        weights["Bix"] = (S[:, None] * Vt).numpy()
     w = stream(*names, "w").uniform(0, 1, n_e)
     weights["w"] = w / w.sum()
     return weights

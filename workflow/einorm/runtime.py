@@ -34,27 +34,33 @@ def stream(*purpose):
     return np.random.default_rng(int(digest(list(purpose))[:32], 16))
 
 
-def fingerprint(*modules):
-    """Digest of the code of package modules (paths relative to the package, e.g. ``"train.py"``).
+def fingerprint(module, *names):
+    """Digest of the code of a package module (path relative to the package, e.g. ``"train.py"``).
 
-    Comments, docstrings and formatting do not count: only code that can change a result does.
+    Comments, docstrings and formatting do not count: only code that can change a result does. With `names`, only
+    the top-level definitions of these names count, and those of the module that they use.
     """
-    return digest([_code(PACKAGE / module) for module in modules])[:16]
-
-
-def _code(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            body.pop(0)
-    return ast.dump(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body.pop(0)
+    nodes = _reachable(tree, names) if names else tree.body
+    return digest([ast.dump(node) for node in nodes])[:16]
+
+
+def _reachable(tree, names):
+    """Top-level definitions of `names` and of all they refer to, in the order of the file."""
+    definitions = {}
+    for node in tree.body:
+        targets = [node] if hasattr(node, "name") else getattr(node, "targets", [])
+        definitions |= {getattr(target, "name", getattr(target, "id", None)): node for target in targets}
+    wanted, todo = set(), list(names)
+    while todo:
+        name = todo.pop()
+        if name in definitions and name not in wanted:
+            wanted.add(name)
+            todo += [node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name)]
+    return [node for node in tree.body if any(definitions.get(name) is node for name in wanted)]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,54 @@
+# Index of the workflow: settings, rules, named targets. The science is in workflow/einorm, called as
+# `python -m einorm <subcommand>`; what is computed is in config.yaml.
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: str(Path(workflow.basedir) / "config.yaml")
+
+
+# This clone's package serves both this file and the rules' commands, installed or not.
+PACKAGE = str(Path(workflow.basedir) / "workflow")
+sys.path.insert(0, PACKAGE)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+from einorm import plan
+
+try:
+    EXPERIMENT = plan.experiment(config)
+except plan.UserError as error:
+    sys.exit(f"einorm: error: {error}")
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/outputs.smk"
+
+
+localrules:
+    all,
+    tables,
+    figures,
+
+
+# Everything: tables and figures of the chosen preset.
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,
+
+
+onerror:
+    print(
+        "einorm: the workflow stopped. Finished runs are kept: mend what the error names and run the same command "
+        "again (after a kill: add --rerun-incomplete, and run `snakemake --unlock` first if it says locked)."
+    )

@@ -1,0 +1,142 @@
+"""Command line: ``python -m einorm <subcommand>``. The workflow's rules call it with paths; it runs by hand, too."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from . import config
+from .runtime import UserError
+
+# Heavy modules (torch, matplotlib) are imported by the subcommand that needs them.
+
+
+def prepare(args):
+    from .data import prepare
+
+    prepare(args.dataset, args.out, args.downloads, args.path)
+
+
+def shifts(args):
+    from .data import write_shifts
+
+    write_shifts(args.task, args.epsilon, args.seed, args.epochs, args.train_images, args.test_images, args.out)
+
+
+def train(args):
+    from .train import job
+
+    job(args.runs, args.images, args.shifts, args.out, args.device, args.threads)
+
+
+def collect(args):
+    from .runs import jobs, run_digest
+    from .tables import collect
+
+    plan = jobs(args.settings)
+    digests = [run_digest(run) for batch in plan.values() for run in batch]
+    shards = [args.shards / f"{name}.parquet" for name in plan]
+    collect(shards, digests, args.out, args.settings.science())
+
+
+def samples(args):
+    from .data import write_samples
+    from .runs import shift_table
+
+    tables = {
+        (task, epsilon): args.shifts / f"{shift_table(args.settings, task, epsilon)}.npz"
+        for task in args.settings.tasks
+        for epsilon in args.settings.epsilons
+    }
+    write_samples(args.settings, args.images, tables, args.out)
+
+
+def figure(args):
+    from .figures import make
+
+    make(args.name, args.tables, args.out)
+
+
+def budget(args):
+    from .budget import print_budget
+
+    print_budget(args.config, args.overrides, args.threads)
+
+
+def golden(args):
+    from .golden import print_replay
+
+    return print_replay(args.folder)
+
+
+def settings_json(text):
+    return config.Settings(**json.loads(text))
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="python -m einorm", description=__doc__.splitlines()[0])
+    commands = top.add_subparsers(required=True, metavar="subcommand")
+
+    def command(function, text):
+        sub = commands.add_parser(function.__name__, help=text, description=text)
+        sub.set_defaults(function=function)
+        return sub
+
+    sub = command(prepare, "find or fetch a data set, check it, write it as one file")
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--downloads", required=True, type=Path, help="folder that keeps what was fetched")
+    sub.add_argument("--path", help="folder with the four IDX files")
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(shifts, "write the shift of every image in every epoch")
+    sub.add_argument("--task", required=True)
+    sub.add_argument("--epsilon", required=True, type=float)
+    for name in ("--seed", "--epochs", "--train-images", "--test-images"):
+        sub.add_argument(name, required=True, type=int)
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(train, "train one job: a batch of runs side by side")
+    sub.add_argument("--runs", required=True, type=json.loads, help="run specifications, a JSON list")
+    sub.add_argument("--images", required=True, type=Path)
+    sub.add_argument("--shifts", required=True, type=Path)
+    sub.add_argument("--device", default="auto")
+    sub.add_argument("--threads", default=1, type=int)
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(collect, "put all shards together into epochs.parquet and runs.parquet")
+    sub.add_argument("--settings", required=True, type=settings_json)
+    sub.add_argument("--shards", required=True, type=Path, help="folder of the shards")
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(samples, "write the sample images of figure 1")
+    sub.add_argument("--settings", required=True, type=settings_json)
+    sub.add_argument("--images", required=True, type=Path)
+    sub.add_argument("--shifts", required=True, type=Path, help="folder of the shift tables")
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(figure, "draw one figure from the tables: PDF, PNG and the plotted points as CSV")
+    sub.add_argument("name")
+    sub.add_argument("--tables", required=True, type=Path)
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(budget, "runs, jobs and estimated core-hours of every preset on this machine")
+    sub.add_argument("--config", default="config.yaml", type=Path)
+    sub.add_argument("--threads", default=1, type=int, help="threads of the maths in one job")
+    sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
+
+    sub = command(golden, "replay golden vectors through the production code; exit code 1 above 1e-8")
+    sub.add_argument("folder", type=Path, help="folder of .npz files named after their conditions")
+    return top
+
+
+def main(arguments=None):
+    args = parser().parse_args(arguments)
+    try:
+        return args.function(args) or 0
+    except UserError as error:
+        print(f"einorm: error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

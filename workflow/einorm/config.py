@@ -1,0 +1,215 @@
+"""Typed configuration: one source of truth for what is computed, unknown keys refused.
+
+`settings` turns the mapping that Snakemake or a YAML file gives into a checked `Settings`: the preset's block,
+with the keys of the top level put over it.
+"""
+
+import csv
+import difflib
+import json
+from functools import cache
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .conditions import CONDITIONS
+from .data import DATASETS, TASKS
+from .runtime import PACKAGE, UserError
+
+HYPERPARAMETERS = PACKAGE / "hyperparameters.csv"
+TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(Strict):
+    """Where images come from."""
+
+    path: str | None = Field(None, description="folder with the four IDX files, plain or .gz; null: find or fetch")
+
+
+class Machine(Strict):
+    """How training runs on this machine; nothing here decides a result beyond float rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA when there is one")
+    threads: int = Field(1, ge=1, le=256, description="threads of the maths in one job")
+    runs_per_job: Annotated[int, Field(ge=1, le=3000)] | Literal["auto"] = Field(
+        "auto", description="runs side by side in a job; auto: 4 on a CPU, all runs of a cell on CUDA"
+    )
+
+
+Epsilon = Annotated[float, Field(ge=0, le=1, strict=False)]
+
+
+class Settings(Strict):
+    """Everything that decides a result; `data` and `machine` do not."""
+
+    tasks: list[str] = Field(["luminosity"], min_length=1, description="tasks to learn")
+    dataset: str = Field("fashion_mnist", description="images")
+    conditions: list[str] = Field(min_length=1, description="ids of conditions.py")
+    epsilons: list[Epsilon] = Field(min_length=1, description="half-ranges of the shift, in [0, 1]")
+    lambda_epsilons: list[Epsilon] = Field([0.75], description="epsilons of the lambda sweep")
+    configs: int | list[int] = Field(description="the first n published configurations, or a list of them")
+    seed: int = Field(0, ge=0, description="seeds every random stream")
+    epochs: int = Field(ge=1, description="passes over the training images")
+    train_images: int = Field(TRAIN_IMAGES, ge=1, le=TRAIN_IMAGES, description="images used, in file order")
+    test_images: int = Field(TEST_IMAGES, ge=1, le=TEST_IMAGES, description="images tested on")
+    batch_size: int = Field(32, ge=1, description="images per step")
+    data: Data = Data()
+    machine: Machine = Machine()
+
+    @field_validator("tasks", "conditions", "dataset")
+    @classmethod
+    def known_names(cls, value, info):
+        known = {"tasks": TASKS, "conditions": CONDITIONS, "dataset": DATASETS}[info.field_name]
+        for name in [value] if isinstance(value, str) else value:
+            if name not in known:
+                raise ValueError(f"{name!r} is not known{nearest(name, known)}")
+        return value
+
+    @field_validator("tasks", "conditions", "epsilons", "lambda_epsilons", "configs")
+    @classmethod
+    def no_duplicates(cls, value):
+        if isinstance(value, list) and len(set(value)) < len(value):
+            raise ValueError("a value is listed twice")
+        return value
+
+    @field_validator("configs")
+    @classmethod
+    def published_configs(cls, value):
+        chosen = list(range(value)) if isinstance(value, int) else value
+        available = len(hyperparameters())
+        if not chosen or min(chosen) < 0 or max(chosen) >= available:
+            raise ValueError(f"configurations are 0 to {available - 1}: give a number from 1 to {available} or a list")
+        return chosen
+
+    def science(self):
+        """The part that decides results, as plain values."""
+        return self.model_dump(exclude={"data", "machine"})
+
+
+@cache
+def hyperparameters(path=HYPERPARAMETERS):
+    """The published random configurations, a dict each: lr, lr_wei, lr_wix, hidden_width.
+
+    Raises
+    ------
+    UserError
+        If a learning rate is not positive or a width too small.
+    """
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    configurations = []
+    for row in rows:
+        configuration = {name: float(row[name]) for name in ("lr", "lr_wei", "lr_wix")}
+        configuration["hidden_width"] = int(row["hidden_width"])
+        for name, value in configuration.items():
+            if not value > 0:
+                raise UserError(f"{path}, config {row['config']}: {name} is {value}, it must be positive")
+        configurations.append(configuration)
+    return configurations
+
+
+def nearest(name, known):
+    """' ; did you mean x?' with the nearest known name, or the list of known names."""
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(map(str, known))}"
+
+
+def settings(raw, preset=None):
+    """Checked settings from a raw mapping (config.yaml with its overrides).
+
+    Parameters
+    ----------
+    raw : mapping with `preset`, `presets` and any keys of `Settings`; a key may be dotted (``machine.device``)
+    preset : str, takes the place of raw["preset"]
+
+    Raises
+    ------
+    UserError
+        One line that names the key and the mend.
+    """
+    raw = _nested(raw)
+    presets = raw.pop("presets", None)
+    chosen = raw.pop("preset", None) if preset is None else preset
+    raw.pop("preset", None)
+    if not isinstance(presets, dict) or not all(isinstance(block, dict) for block in presets.values()):
+        raise UserError("config: `presets` must map names to blocks of keys, as in the config.yaml that is shipped")
+    if chosen not in presets:
+        raise UserError(f"config: preset {chosen!r} is not known{nearest(chosen, presets)}")
+    for where, block in [("config", raw), *((f"config, preset {name}", b) for name, b in presets.items())]:
+        _refuse_unknown(where, block, Settings)
+    try:
+        return Settings(**_merge(presets[chosen], raw))
+    except ValidationError as error:
+        raise UserError(_one_line(error)) from None
+
+
+def load(path, preset=None, overrides=()):
+    """Settings from a YAML file and ``key=value`` overrides, as Snakemake's --config takes them.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not YAML, or as `settings` does.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            raw = yaml.safe_load(file)
+        for override in overrides:
+            key, _, value = override.partition("=")
+            raw[key] = yaml.safe_load(value)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; run in the project's folder or name a file") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} must be a mapping of keys, as the config.yaml that is shipped")
+    return settings(raw, preset)
+
+
+def from_json(text):
+    """Settings from the JSON of `Settings.science`, as kept in the tables."""
+    return Settings(**json.loads(text))
+
+
+def _nested(raw):
+    """A deep copy in which dotted keys are nested mappings."""
+    nested = {}
+    for key, value in raw.items():
+        head, _, rest = str(key).partition(".")
+        value = _nested({rest: value} if rest else value) if rest or isinstance(value, dict) else value
+        if isinstance(value, dict) and isinstance(nested.get(head), dict):
+            value = _merge(nested[head], value)
+        nested[head] = value
+    return nested
+
+
+def _merge(base, over):
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _refuse_unknown(where, block, model):
+    for key, value in block.items():
+        if key not in model.model_fields:
+            known = [*model.model_fields, *(("preset",) if where == "config" else ())]
+            raise UserError(f"{where}: unknown key {key!r}{nearest(key, known)}")
+        inner = model.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, dict):
+            _refuse_unknown(f"{where}, {key}", value, inner)
+
+
+def _one_line(error):
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal[", "constrained")))
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"config: {key} is missing: give it at the top level or in the preset"
+    return f"config: {key} = {first['input']!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,250 @@
+"""Images and luminosity: data sets with their sources and checksums, tasks with their shift tables.
+
+Add a data set as one entry of `DATASETS`, a task as one entry of `TASKS`. Nothing here needs torch but the
+download from a data set's own mirrors.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import io
+import shutil
+import socket
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import tables
+from .runtime import UserError, atomic_path, stream
+
+DATASETS = {
+    "fashion_mnist": {
+        "torchvision": "FashionMNIST",
+        "debian": "dataset-fashion-mnist",
+        "pixels": 784,
+        "classes": 10,
+        "sha256": {  # of the unpacked IDX files
+            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+    },
+}
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")  # in the order of the files
+NETWORK_TIMEOUT = 30  # seconds
+
+
+def draw_luminosity(rng, epsilon, n):
+    """One shift d ~ U(-eps, +eps) per image, float32 (n), in units of the pixel range."""
+    return (epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
+
+
+def shift_luminosity(x, d):
+    """x' = clamp(x + d, 0, 1) for images x (batch, pixels) in [0, 1] and shifts d (batch); arrays or tensors."""
+    return (x + d[:, None]).clip(0, 1)
+
+
+# task -> how a shift is drawn, how it is applied
+TASKS = {"luminosity": (draw_luminosity, shift_luminosity)}
+
+
+def prepare(dataset, out, downloads, path=None):
+    """Find or fetch a data set, check it, write it as one file of uint8 arrays (`ARRAYS`).
+
+    Sources, in this order: `path`; a copy in `downloads`; the data set's own mirrors; Debian's package.
+
+    Parameters
+    ----------
+    dataset : key of `DATASETS`
+    out : path of the .npz to write
+    downloads : folder that keeps what was fetched
+    path : folder with the four IDX files (plain, .gz, or in torchvision's layout), or None
+
+    Raises
+    ------
+    UserError
+        If `path` does not hold the data set, or no source can be reached.
+    """
+    if path is not None:
+        return _write(out, _read_folder(dataset, path), path)
+    kept = Path(downloads) / DATASETS[dataset]["torchvision"] / "raw"
+    sources = {
+        f"a copy in {kept}": lambda: _read_folder(dataset, kept),
+        "its own mirrors": lambda: _fetch_mirrors(dataset, downloads),
+        "Debian's package": lambda: _fetch_debian(dataset),
+    }
+    failures = []
+    for source, fetch in sources.items():
+        try:
+            return _write(out, fetch(), source)
+        except UserError as error:
+            failures.append(f"{source}: {error}")
+    package = DATASETS[dataset]["debian"]
+    raise UserError(
+        f"no source of {dataset} could be used. Set data.path to a folder with its four IDX files "
+        f"(snakemake --config data.path=FOLDER), or install Debian's package (apt-get install {package}), "
+        f"or run where its mirrors can be reached. Tried: {'; '.join(failures)}"
+    )
+
+
+def _write(out, arrays, source):
+    with atomic_path(out) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+    print(f"{out}: from {source}, checksums agree")
+
+
+def _read_folder(dataset, folder):
+    """The four arrays from a folder, each file checked against its sha256."""
+    folder = Path(folder).expanduser()
+    raw = folder / DATASETS[dataset]["torchvision"] / "raw"
+    folder = raw if raw.is_dir() else folder
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder")
+    contents = [_read_checked(folder, name, sha) for name, sha in DATASETS[dataset]["sha256"].items()]
+    return dict(zip(ARRAYS, map(parse_idx, contents), strict=True))
+
+
+def _read_checked(folder, name, sha256):
+    plain, packed = folder / name, folder / f"{name}.gz"
+    path = plain if plain.exists() else packed
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path == packed else content
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no {name} or {name}.gz") from None
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path} cannot be read ({error}): replace or delete it") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"{path} is truncated or altered (its sha256 differs): replace or delete it")
+    return content
+
+
+def parse_idx(content):
+    """The uint8 array of an IDX file: labels (n) or images (n, pixels)."""
+    shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
+    return values.reshape(shape[0], -1) if len(shape) > 1 else values
+
+
+def _fetch_mirrors(dataset, downloads):
+    import torchvision
+
+    noise = io.StringIO()
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_TIMEOUT)
+    try:
+        with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
+            getattr(torchvision.datasets, DATASETS[dataset]["torchvision"])(downloads, download=True)
+    except (OSError, RuntimeError) as error:
+        raise UserError(" ".join(str(error).split()) or "not reached") from None
+    finally:
+        socket.setdefaulttimeout(before)
+    return _read_folder(dataset, downloads)
+
+
+def _fetch_debian(dataset):
+    package = DATASETS[dataset]["debian"]
+    installed = Path("/usr/share/datasets", package.removeprefix("dataset-"))
+    if installed.is_dir():
+        return _read_folder(dataset, installed)
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise UserError("not a Debian system")
+    with tempfile.TemporaryDirectory() as folder:
+        _run("apt-get", "download", package, cwd=folder)
+        archives = list(Path(folder).glob("*.deb"))
+        if not archives:
+            raise UserError(f"apt-get download {package} brought nothing")
+        _run("dpkg-deb", "-x", archives[0].name, ".", cwd=folder)
+        return _read_folder(dataset, Path(folder, *installed.parts[1:]))
+
+
+def _run(*command, cwd):
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()
+        raise UserError(f"{' '.join(command)} failed: {reason[-1] if reason else 'no reason given'}")
+
+
+def load(path):
+    """Prepared images: dict of `ARRAYS`, images (n, pixels) and labels (n), uint8.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, truncated or something else.
+    """
+    arrays = _load_npz(path, ARRAYS)
+    for part in ("train", "test"):
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if images.dtype != np.uint8 or images.ndim != 2 or labels.shape != images.shape[:1]:
+            raise UserError(f"{path} is not a prepared data set: delete it and run again")
+    return arrays
+
+
+def write_shifts(task, epsilon, seed, epochs, train_images, test_images, out):
+    """Write the shift of every training image in every epoch, train (epochs, n), and of the test set, test (n).
+
+    All conditions and configurations see the same shifts.
+    """
+    draw, _ = TASKS[task]
+    names = (seed, "shift", task, float(epsilon))
+    rows = draw_shifts(draw, epsilon, names, epochs, train_images, test_images)
+    with atomic_path(out) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **rows)
+
+
+def draw_shifts(draw, epsilon, names, epochs, train_images, test_images):
+    """Shifts train (epochs, n) and test (n). Every row has its own random stream, named by `names`, so that fewer
+    epochs or images are the beginning of more."""
+    train = [draw(stream(*names, "train", epoch), epsilon, train_images) for epoch in range(1, epochs + 1)]
+    return {"train": np.stack(train), "test": draw(stream(*names, "test"), epsilon, test_images)}
+
+
+def load_shifts(path):
+    """A shift table: dict with train (epochs, n) and test (n), float32. Raises UserError as `load`."""
+    return _load_npz(path, ("train", "test"))
+
+
+def _load_npz(path, names):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run snakemake to make it") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
+
+
+def sample_images(task, dataset, epsilon, images, shifts):
+    """Rows of the samples table for one epsilon: the first test image of every class, shifted (figure 1)."""
+    x, labels = images["test_images"], images["test_labels"]
+    d = shifts["test"]
+    first = [np.flatnonzero(labels == label)[0] for label in np.unique(labels)]
+    first = [i for i in first if i < len(d)]
+    shifted = TASKS[task][1](x[first].astype(np.float32) / 255, d[first])
+    return pd.DataFrame(
+        {
+            "task": task,
+            "dataset": dataset,
+            "epsilon": float(epsilon),
+            "image": first,
+            "label": labels[first].astype(int),
+            "shift": d[first].astype(float),
+            "pixels": list(shifted),
+        }
+    )
+
+
+def write_samples(settings, images_path, shift_paths, out):
+    """Write the samples table of all tasks and epsilons; `shift_paths` maps (task, epsilon) to shift tables."""
+    images = load(images_path)
+    parts = [
+        sample_images(task, settings.dataset, epsilon, images, load_shifts(path))
+        for (task, epsilon), path in shift_paths.items()
+    ]
+    tables.write(pd.concat(parts, ignore_index=True), "samples", out, settings.science())

@@ -1,0 +1,45 @@
+"""Figures: one file each, drawn from the tables. To add one, add a file with `draw` and a caption in workflow/report.
+
+A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``, where tables maps "runs", "epochs"
+and "samples" to DataFrames. Importing this package imports neither matplotlib nor torch.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from ..runtime import UserError, digest, fingerprint
+
+SHARED = ("style", "panels")  # modules that are no figures
+FIGURES = sorted(
+    path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in SHARED and path.stem != "__init__"
+)
+
+
+def drawing_code(name):
+    """Fingerprint of the code that draws a figure."""
+    modules = [f"figures/{module}.py" for module in (*SHARED, *imported(name))]
+    return digest([fingerprint(module) for module in [*modules, "conditions.py"]])[:16]
+
+
+def imported(name):
+    """A figure's module and the figure modules that it imports from."""
+    source = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    return [other for other in FIGURES if other == name or f"from .{other} import" in source]
+
+
+def make(name, tables_folder, out):
+    """Draw a figure from the tables of a folder: out/name.pdf, .png and .csv (the plotted points).
+
+    Raises
+    ------
+    UserError
+        If no figure has this name, or a table is missing or damaged.
+    """
+    from .. import tables
+    from .style import save
+
+    if name not in FIGURES:
+        raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
+    frames = {table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")}
+    figure, points = import_module(f".{name}", __package__).draw(frames)
+    save(figure, points, Path(out) / name)

@@ -1,0 +1,80 @@
+"""What the Snakefile needs to know of an experiment: plain strings, numbers and paths; no torch, no pandas."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from . import config
+from .figures import FIGURES, drawing_code
+from .runs import cost, jobs, shift_table, training_code
+from .runtime import UserError, fingerprint
+
+RESULTS, OUT = Path("results"), Path("figures")
+SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
+
+
+def experiment(raw):
+    """Everything the rules refer to, from Snakemake's config.
+
+    Raises
+    ------
+    UserError
+        For any mistake that can be known before a job starts: keys, values, folders, space, data.path.
+    """
+    settings = config.settings(raw)
+    check_folders()
+    check_data_path(settings.data.path)
+    planned = jobs(settings)
+    return {
+        "settings": json.dumps(settings.science(), sort_keys=True),
+        "dataset": settings.dataset,
+        "data_path": settings.data.path,
+        "seed": settings.seed,
+        "machine": settings.machine.model_dump(),
+        "jobs": {name: describe(settings, runs) for name, runs in planned.items()},
+        "shift_tables": [shift_table(settings, t, e) for t in settings.tasks for e in settings.epsilons],
+        "collect_code": fingerprint("tables.py"),
+        "samples_code": fingerprint("data.py", "write_samples"),
+        "figures": {name: drawing_code(name) for name in FIGURES},
+    }
+
+
+def describe(settings, runs):
+    """A training job as its rule sees it."""
+    first = runs[0]
+    return {
+        "runs": json.dumps(runs, sort_keys=True),
+        "shifts": shift_table(settings, first["task"], first["epsilon"]),
+        "code": training_code(first["condition"], first["task"]),
+        "title": f"{first['condition']}, epsilon {first['epsilon']:g}, configurations "
+        + ", ".join(str(run["config"]) for run in runs),
+        "cost": sum(map(cost, runs)),
+    }
+
+
+def check_folders():
+    """Raise UserError where results or figures cannot be written, or space will not do."""
+    for folder in (RESULTS, OUT):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the folder {folder} ({os.strerror(error.errno)}): make it writable, "
+                "or run with --directory FOLDER"
+            ) from None
+        free = shutil.disk_usage(folder).free
+        if free < SPACE:
+            raise UserError(
+                f"only {free >> 20} MB are free for the folder {folder}, {SPACE >> 20} MB are needed: "
+                "free some space, or run with --directory FOLDER on another disk"
+            )
+
+
+def check_data_path(path):
+    """Raise UserError where data.path is given and is no folder."""
+    if path is not None and not Path(path).expanduser().is_dir():
+        raise UserError(f"config: data.path = {path!r} is not a folder: name the one with the four IDX files, or null")

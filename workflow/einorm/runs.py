@@ -1,0 +1,126 @@
+"""Runs and jobs: what a settings' experiment consists of.
+
+A run is (task, condition, epsilon, lambda, configuration, seed); a job is a batch of runs of one condition
+and epsilon, trained side by side. Both are identified by the digest of their specification.
+"""
+
+from .conditions import CONDITIONS
+from .config import hyperparameters
+from .data import DATASETS, TASKS
+from .error_signals import ERROR_SIGNALS
+from .runtime import digest, fingerprint
+
+CPU_RUNS_PER_JOB = 4  # beyond that a core gains little and a lost job costs more
+CPU_PADDING = 0.1
+
+
+def cells(settings):
+    """(task, condition, epsilon) of every group of runs, in the order of the settings."""
+    return [
+        (task, condition, epsilon)
+        for task in settings.tasks
+        for condition in settings.conditions
+        for epsilon in (settings.lambda_epsilons if condition == "inorm_lambda" else settings.epsilons)
+    ]
+
+
+def cell_runs(settings, task, condition, epsilon):
+    """Specifications of the runs of one cell, a dict of plain values each."""
+    shared = {
+        "task": task,
+        "dataset": settings.dataset,
+        "condition": condition,
+        "epsilon": float(epsilon),
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "train_images": settings.train_images,
+        "test_images": settings.test_images,
+        "batch_size": settings.batch_size,
+    }
+    return [
+        shared | {"lambda": lam, "config": config} | hyperparameters()[config]
+        for config in settings.configs
+        for lam in CONDITIONS[condition].lambdas
+    ]
+
+
+def run_digest(run):
+    """What identifies a run: a finished one with the same digest is never trained again."""
+    return digest(run)[:16]
+
+
+def jobs(settings):
+    """All jobs of the settings: name -> list of run specifications; the longest first."""
+    batches = []
+    for task, condition, epsilon in cells(settings):
+        runs = cell_runs(settings, task, condition, epsilon)
+        batches += batch_by_width(runs, *batch_limits(settings.machine))
+    batches.sort(key=lambda batch: -sum(map(cost, batch)))
+    return {job_name(batch): batch for batch in batches}
+
+
+def batch_limits(machine):
+    """Largest number of runs in a job, and the most of its arrays that may be padding.
+
+    A GPU is best filled with all runs of a cell; on a CPU core more than a few gain little, and padding is work.
+    """
+    largest = machine.runs_per_job
+    if machine.device == "cuda":
+        return (3000 if largest == "auto" else largest), 1.0
+    return (CPU_RUNS_PER_JOB if largest == "auto" else largest), CPU_PADDING
+
+
+def batch_by_width(runs, largest, padding):
+    """Split runs, widest first, into batches of at most `largest` of which at most the share `padding` is padding."""
+    batches = []
+    for run in sorted(runs, key=lambda run: (-run["hidden_width"], run["config"], run["lambda"])):
+        batch = [*batches[-1], run] if batches else [run]
+        used = sum(member["hidden_width"] for member in batch) / (batch[0]["hidden_width"] * len(batch))
+        if batches and len(batch) <= largest and 1 - used <= padding:
+            batches[-1] = batch
+        else:
+            batches.append([run])
+    return batches
+
+
+def job_name(runs):
+    """Path of a job's shard below results/runs, without its ending."""
+    first = runs[0]
+    return f"{first['task']}/{first['condition']}/eps{first['epsilon']:g}/{digest(runs)[:12]}"
+
+
+def shift_table(settings, task, epsilon):
+    """Name of a shift table below results/shifts, without its ending: all that decides its content."""
+    sizes = f"{settings.epochs}x{settings.train_images}+{settings.test_images}"
+    return f"{task}/eps{float(epsilon):g}-seed{settings.seed}-{sizes}"
+
+
+def training_code(condition, task):
+    """Fingerprint of the code that trains a condition on a task.
+
+    New conditions, error signals, tasks and data sets leave the fingerprints of the old ones alone.
+    """
+    entry = CONDITIONS[condition]
+    rule = ERROR_SIGNALS[entry.error_signal].__name__
+    return digest(
+        [
+            [entry.layer, entry.normalization, entry.error_signal],
+            fingerprint("network.py"),
+            fingerprint("learning.py"),
+            fingerprint("train.py"),
+            fingerprint("error_signals.py", rule, "center", "full", "unchanged"),
+            fingerprint("data.py", "draw_shifts", *(function.__name__ for function in TASKS[task])),
+            fingerprint("runtime.py", "stream"),
+        ]
+    )[:16]
+
+
+def cost(run):
+    """Multiply-adds of a run's training: what its time is proportional to, nearly.
+
+    Two products per layer with all weights on its input (drive and update), one for the error passed down.
+    """
+    pixels, H = DATASETS[run["dataset"]]["pixels"], run["hidden_width"]
+    blocks = {"e": 1, "ei": 1.1, "inorm_sub": 1.1, "inorm": 2.1}[CONDITIONS[run["condition"]].layer]
+    per_image = blocks * H * (2 * pixels + 2 * H) + H * H
+    return run["epochs"] * run["train_images"] * per_image

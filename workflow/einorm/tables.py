@@ -1,0 +1,162 @@
+"""Tables: schemas, checked read, atomic and deterministic write.
+
+Everything left of these tables trains, everything right of them draws. A table carries the settings
+that made it, and their digest, in its metadata.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .runtime import UserError, atomic_path, digest
+
+KEYS = ("task", "dataset", "condition", "epsilon", "lambda", "config", "seed")
+LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
+METRICS = ("train_loss", "test_loss", "test_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
+
+_KEY_FIELDS = [
+    ("task", pa.string()),
+    ("dataset", pa.string()),
+    ("condition", pa.string()),
+    ("epsilon", pa.float64()),  # half-range of the shift, in units of the pixel range [0, 1]
+    ("lambda", pa.float64()),  # weight of the local loss; 0 where there is none
+    ("config", pa.int64()),  # row of hyperparameters.csv
+    ("seed", pa.int64()),
+]
+_METRIC_FIELDS = [(m, pa.float64()) for m in METRICS]  # test_acc in %; NaN: not defined
+_RUN_FIELDS = [
+    ("lr", pa.float64()),
+    ("lr_wei", pa.float64()),
+    ("lr_wix", pa.float64()),
+    ("hidden_width", pa.int64()),
+    ("status", pa.string()),  # finished | collapsed
+    ("collapsed_step", pa.int64()),  # first step whose loss was not finite; -1: none
+    ("seconds", pa.float64()),  # wall time of the run's batch divided by its number of runs
+    ("device", pa.string()),
+    ("threads", pa.int64()),
+    ("versions", pa.string()),  # JSON: python, torch, numpy, einorm
+    ("code", pa.string()),  # fingerprint of the training code
+    ("digest", pa.string()),  # digest of the run's specification
+]
+
+EPOCHS = pa.schema([*_KEY_FIELDS, ("epoch", pa.int64()), *_METRIC_FIELDS])
+RUNS = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, ("epochs", pa.int64()), *_METRIC_FIELDS])
+SHARD = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, ("epoch", pa.int64()), *_METRIC_FIELDS])
+SAMPLES = pa.schema(
+    [
+        ("task", pa.string()),
+        ("dataset", pa.string()),
+        ("epsilon", pa.float64()),
+        ("image", pa.int64()),  # index in the test set
+        ("label", pa.int64()),
+        ("shift", pa.float64()),
+        ("pixels", pa.list_(pa.float32())),  # shifted image, row by row, in [0, 1]
+    ]
+)
+SCHEMAS = {"epochs": EPOCHS, "runs": RUNS, "samples": SAMPLES, "shard": SHARD}
+SORT = {
+    "epochs": [*KEYS, "epoch"],
+    "runs": [*KEYS],
+    "samples": ["task", "dataset", "epsilon", "image"],
+    "shard": [*KEYS, "epoch"],
+}
+
+
+def write(frame, table, path, settings):
+    """Write one table: columns of its schema, sorted by its keys, atomically; equal input, equal bytes.
+
+    Parameters
+    ----------
+    frame : DataFrame with the columns of the schema, in any order
+    table : key of `SCHEMAS`
+    path : of the Parquet file
+    settings : JSON-like value kept in the file's metadata, with its digest
+    """
+    schema = SCHEMAS[table]
+    frame = frame.sort_values(SORT[table])
+    metadata = {b"einorm.table": table, b"einorm.settings": json.dumps(settings, sort_keys=True)}
+    metadata[b"einorm.digest"] = settings_digest(settings)
+    data = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+    with atomic_path(path) as temporary:
+        pq.write_table(data.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+
+def read(path, table):
+    """Read one table and check its schema and keys.
+
+    Returns
+    -------
+    DataFrame; ``attrs`` holds the settings that made it and their digest
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, of another schema, has a key twice or values out of range.
+    """
+    try:
+        data = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run snakemake to make it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it and run again") from None
+    schema = SCHEMAS[table]
+    if not data.schema.equals(schema):
+        wrong = [f.name for f in schema if f.name not in data.schema.names or data.schema.field(f.name) != f]
+        wrong += [name for name in data.schema.names if name not in schema.names]
+        raise UserError(f"{path} is no {table} table (columns {', '.join(wrong)}): delete it and run again")
+    frame = data.to_pandas()
+    metadata = data.schema.metadata or {}
+    frame.attrs = {
+        "settings": json.loads(metadata.get(b"einorm.settings", b"{}")),
+        "digest": metadata.get(b"einorm.digest", b"").decode(),
+    }
+    check(frame, table, path)
+    return frame
+
+
+def check(frame, table, path):
+    """Raise UserError for a key that stands twice or an accuracy, epsilon or status that cannot be."""
+    twice = frame.duplicated(SORT[table])
+    if twice.any():
+        key = dict(frame.loc[twice.idxmax(), SORT[table]])
+        raise UserError(f"{path}: a {table} row stands twice, {key}")
+    in_range = {"epsilon": (0, 1), "test_acc": (0, 100), "lambda": (0, np.inf)}
+    for column, (low, high) in in_range.items():
+        if column in frame and not frame[column].between(low, high).all():
+            raise UserError(f"{path}: {column} must lie from {low} to {high}")
+    if "status" in frame and not frame["status"].isin(["finished", "collapsed"]).all():
+        raise UserError(f"{path}: status must be finished or collapsed")
+
+
+def settings_digest(settings):
+    """Digest of the settings that decide results; the order of keys and of lists does not matter."""
+    ordered = {k: sorted(v, key=str) if isinstance(v, list) else v for k, v in settings.items()}
+    return digest(ordered)[:16]
+
+
+def collect(shards, specifications, out, settings):
+    """Put the shards of all jobs together into epochs.parquet and runs.parquet.
+
+    Parameters
+    ----------
+    shards : paths of the jobs' shards
+    specifications : digests of the runs that must be there, neither more nor fewer
+    out : folder of the tables
+    settings : JSON-like settings that the specifications come from
+
+    Raises
+    ------
+    UserError
+        If a shard is damaged or runs are missing.
+    """
+    rows = pd.concat([read(path, "shard") for path in shards], ignore_index=True)
+    rows = rows[rows["digest"].isin(specifications)]
+    missing = set(specifications) - set(rows["digest"])
+    if missing:
+        raise UserError(f"{len(missing)} runs are in no shard below {out}: run snakemake again to train them")
+    last = rows.loc[rows.groupby("digest")["epoch"].idxmax()].rename(columns={"epoch": "epochs"})
+    write(rows, "epochs", out / "epochs.parquet", settings)
+    write(last, "runs", out / "runs.parquet", settings)

@@ -1,0 +1,213 @@
+"""Training jobs: a batch of runs side by side, from prepared images to one shard of rows.
+
+Runs of a job share the images, their order and their shifts, so a batch of images is computed once for all.
+"""
+
+import json
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from . import __version__, tables
+from .conditions import CONDITIONS
+from .data import TASKS, load, load_shifts
+from .learning import build, cross_entropy, forward_network, measure, select, smooth_targets, train_step
+from .network import initial_network
+from .runs import run_digest, training_code
+from .runtime import UserError
+
+TEST_BATCH = 500  # images per forward pass in evaluation
+CHANCE = 10.0  # accuracy (%) of a collapsed run
+FACTS = ("lr", "lr_wei", "lr_wix", "hidden_width")
+
+
+def job(runs, images_path, shifts_path, out, device="auto", threads=1):
+    """Train a job's runs and write their shard; runs finished in another shard of the cell are taken over.
+
+    Parameters
+    ----------
+    runs : list of run specifications (`runs.cell_runs`) of one task, condition and epsilon
+    images_path, shifts_path : prepared images (`data.prepare`) and shift table (`data.write_shifts`)
+    out : path of the shard; its folder holds the shards of the cell
+    device : auto (CUDA when there is one), cpu or cuda
+    threads : of the maths
+
+    Raises
+    ------
+    UserError
+        If CUDA is asked for and absent, or data are missing or damaged.
+    """
+    torch.set_num_threads(threads)
+    device = choose_device(device)
+    code = training_code(runs[0]["condition"], runs[0]["task"])
+    finished = finished_rows(Path(out).parent, runs, code)
+    left = [run for run in runs if run_digest(run) not in set(finished["digest"])]
+    print(f"{len(runs)} runs: {len(runs) - len(left)} finished before, {len(left)} to train on {device}", flush=True)
+    parts = [finished]
+    if left:
+        parts.append(train(left, load(images_path), load_shifts(shifts_path), device, report=print_progress))
+        parts[1] = parts[1].assign(device=device, threads=threads, versions=versions(), code=code)
+    shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    tables.write(shard, "shard", out, {"runs": runs})
+
+
+def choose_device(device):
+    """The device to train on, "cpu" or "cuda"."""
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise UserError("machine.device is cuda, but torch finds no CUDA device: set it to auto or cpu")
+    return device if device != "auto" else ("cuda" if available else "cpu")
+
+
+def versions():
+    """JSON of the versions that can matter to a result."""
+    names = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return json.dumps(names | {"einorm": __version__}, sort_keys=True)
+
+
+def finished_rows(folder, runs, code):
+    """Rows of the given runs found in the shards of a folder, made by the same training code."""
+    wanted = [run_digest(run) for run in runs]
+    found = [tables.read(path, "shard") for path in sorted(Path(folder).glob("*.parquet"))]
+    if not found:
+        return pd.DataFrame(columns=tables.SHARD.names)
+    rows = pd.concat(found, ignore_index=True)
+    rows = rows[rows["digest"].isin(wanted) & (rows["code"] == code)]
+    return rows.drop_duplicates(["digest", "epoch"])
+
+
+def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
+    """The network of a batch of runs, with initial weights from each run's own random streams."""
+    kind = CONDITIONS[runs[0]["condition"]].layer
+    weights = [
+        initial_network(kind, pixels, run["hidden_width"], run["seed"], "initial", run["config"]) for run in runs
+    ]
+    return build(runs[0]["condition"], weights, runs, dtype, device)
+
+
+def train(runs, images, shifts, device="cpu", report=lambda *_: None):
+    """Train a batch of runs of one condition and epsilon.
+
+    Parameters
+    ----------
+    runs : list of R run specifications
+    images : dict of arrays, `data.load`
+    shifts : dict of arrays, `data.load_shifts`
+    report : called after every epoch with (epoch, epochs, epoch's rows, seconds so far)
+
+    Returns
+    -------
+    DataFrame, one row per run and epoch: columns of `tables.SHARD` but device, threads, versions, code
+    """
+    first, started = runs[0], time.perf_counter()
+    apply_shift = TASKS[first["task"]][1]
+    test = _part(images, "test", first["test_images"], device)
+    test_shifts = torch.as_tensor(shifts["test"][: first["test_images"]], device=device)
+    training = _part(images, "train", first["train_images"], device)
+    network = network_of(runs, images["train_images"].shape[1], device=device)
+    alive, collapsed_step, records = list(range(len(runs))), {}, []
+    for epoch in range(1, first["epochs"] + 1):
+        rows = {}
+        if alive:
+            d = torch.as_tensor(shifts["train"][epoch - 1][: first["train_images"]], device=device)
+            losses, metrics = train_epoch(network, training, d, apply_shift, first["batch_size"])
+            test_loss, test_acc = evaluate(network, test, test_shifts, apply_shift)
+            rows = epoch_rows(losses, metrics, test_loss, test_acc)
+            steps = losses.shape[0]
+            bad = first_bad_steps(losses.cpu().numpy(), test_loss.cpu().numpy())
+            collapsed_step |= {alive[i]: (epoch - 1) * steps + step for i, step in bad.items()}
+            rows = {alive[i]: row for i, row in enumerate(rows) if i not in bad}
+            if bad:
+                keep = [i for i in range(len(alive)) if i not in bad]
+                network = select(network, torch.tensor(keep, dtype=torch.long, device=device))
+                alive = [alive[i] for i in keep]
+        undefined = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}
+        rows = [rows.get(r, undefined) | {"epoch": epoch, "run": r} for r in range(len(runs))]
+        records += rows
+        report(epoch, first["epochs"], rows, time.perf_counter() - started)
+    frame = pd.DataFrame(records)
+    seconds = (time.perf_counter() - started) / len(runs)
+    facts = [run_facts(run, collapsed_step.get(r, -1)) | {"run": r} for r, run in enumerate(runs)]
+    return frame.merge(pd.DataFrame(facts), on="run").drop(columns="run").assign(seconds=seconds)
+
+
+def run_facts(run, collapsed_step):
+    """Columns of a shard that are the same in every epoch of a run."""
+    facts = {name: run[name] for name in (*tables.KEYS, *FACTS)}
+    status = "finished" if collapsed_step < 0 else "collapsed"
+    return facts | {"status": status, "collapsed_step": collapsed_step, "digest": run_digest(run)}
+
+
+def _part(images, part, n, device):
+    """Images (n, pixels) uint8 and smoothed targets (classes, n) of the training or test set."""
+    x = torch.as_tensor(images[f"{part}_images"][:n], device=device)
+    labels = torch.as_tensor(images[f"{part}_labels"][:n].astype(np.int64), device=device)
+    classes = int(images["train_labels"].max()) + 1
+    return x, labels, smooth_targets(labels, classes)
+
+
+def train_epoch(network, training, shifts, apply_shift, batch_size):
+    """One pass over the training images, in file order as published.
+
+    Returns
+    -------
+    losses (steps, R) before each update, and the metrics (`learning.measure`) of the last batch before its update
+    """
+    images, _, targets = training
+    starts = range(0, len(images), batch_size)
+    losses = torch.empty(len(starts), len(network.lambdas), device=images.device)
+    for step, start in enumerate(starts):
+        batch = slice(start, start + batch_size)
+        x = apply_shift(images[batch].float().div_(255), shifts[batch])
+        if step == len(starts) - 1:
+            metrics = measure(network, x)
+        losses[step] = train_step(network, x, targets[:, batch])
+    return losses, metrics
+
+
+def evaluate(network, test, shifts, apply_shift):
+    """Loss (R) and accuracy (R, %) on the shifted test set."""
+    images, labels, targets = test
+    runs = len(network.lambdas)
+    loss, correct = (torch.zeros(runs, device=images.device) for _ in range(2))
+    for start in range(0, len(images), TEST_BATCH):
+        batch = slice(start, start + TEST_BATCH)
+        x = apply_shift(images[batch].float().div_(255), shifts[batch])
+        logits = forward_network(network, x.t())[-1]["z"]
+        batch_loss, _ = cross_entropy(logits, targets[:, batch])
+        loss += batch_loss * len(x)
+        correct += (logits.argmax(1) == labels[batch]).sum(1)
+    return loss / len(images), 100 * correct.double() / len(images)
+
+
+def first_bad_steps(losses, test_loss):
+    """Runs whose loss is no longer finite: index in the batch -> first such step of the epoch.
+
+    A run whose training losses are finite but not its test loss went wrong in the last update.
+    """
+    bad = ~np.isfinite(np.vstack([losses, test_loss]))
+    return {int(r): int(bad[:, r].argmax()) for r in np.flatnonzero(bad.any(0))}
+
+
+def epoch_rows(losses, metrics, test_loss, test_acc):
+    """Metrics of an epoch, a dict of plain numbers per run."""
+    columns = {"train_loss": losses.double().mean(0), "test_loss": test_loss, "test_acc": test_acc}
+    for name, values in metrics.items():
+        columns |= {f"{name}{i}": values[:, i] for i in range(values.shape[1])}
+    columns = {name: values.double().cpu().tolist() for name, values in columns.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def print_progress(epoch, epochs, rows, seconds):
+    """One line per epoch: medians over the runs of the job, and the time left."""
+    loss, accuracy = (np.median([row[name] for row in rows]) for name in ("train_loss", "test_acc"))
+    left = int(seconds / epoch * (epochs - epoch))
+    print(
+        f"epoch {epoch}/{epochs}  loss {loss:.4f}  accuracy {accuracy:.2f} %  "
+        f"time left {left // 60}:{left % 60:02d}",
+        flush=True,
+    )

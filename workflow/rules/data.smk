@@ -1,0 +1,21 @@
+rule prepare:
+    output:
+        "results/data/{dataset}.npz",
+    params:
+        source=f"--path '{EXPERIMENT['data_path']}'" if EXPERIMENT["data_path"] else "",
+    log:
+        "results/logs/prepare-{dataset}.log",
+    shell:
+        "python -m einorm prepare --dataset {wildcards.dataset} {params.source} --downloads results/downloads"
+        " --out {output} > {log}"
+
+
+rule shifts:
+    output:
+        "results/shifts/{task}/eps{epsilon}-seed{seed}-{epochs}x{train}+{test}.npz",
+    log:
+        "results/logs/shifts/{task}/eps{epsilon}-seed{seed}-{epochs}x{train}+{test}.log",
+    shell:
+        "python -m einorm shifts --task {wildcards.task} --epsilon {wildcards.epsilon} --seed {wildcards.seed}"
+        " --epochs {wildcards.epochs} --train-images {wildcards.train} --test-images {wildcards.test}"
+        " --out {output} > {log}"

@@ -1,0 +1,36 @@
+rule collect:
+    input:
+        expand("results/runs/{job}.parquet", job=EXPERIMENT["jobs"]),
+    output:
+        "results/tables/epochs.parquet",
+        "results/tables/runs.parquet",
+    params:
+        settings=EXPERIMENT["settings"],
+        code=EXPERIMENT["collect_code"],
+    log:
+        "results/logs/collect.log",
+    shell:
+        "python -m einorm collect --settings {params.settings:q} --shards results/runs --out results/tables > {log}"
+
+
+rule samples:
+    input:
+        images=ancient(f"results/data/{EXPERIMENT['dataset']}.npz"),
+        shifts=ancient(expand("results/shifts/{table}.npz", table=EXPERIMENT["shift_tables"])),
+    output:
+        "results/tables/samples.parquet",
+    params:
+        settings=EXPERIMENT["settings"],
+        code=EXPERIMENT["samples_code"],
+    log:
+        "results/logs/samples.log",
+    shell:
+        "python -m einorm samples --settings {params.settings:q} --images {input.images} --shifts results/shifts"
+        " --out {output} > {log}"
+
+
+# The tables of the chosen preset.
+rule tables:
+    input:
+        rules.collect.output,
+        rules.samples.output,
