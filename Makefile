@@ -1,0 +1,44 @@
+# `make` sets up the environment and runs the main job; `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := run
+
+run: $(READY)  ## install the environment, compute the quick preset, draw all figures
+	$(BIN)/snakemake --cores all --rerun-incomplete
+
+smoke: $(READY)  ## every rule and condition on a few images, about a minute, in the folder .smoke
+	$(BIN)/snakemake --cores all --rerun-incomplete --directory .smoke --config preset=smoke
+
+budget: $(READY)  ## what every preset costs on this machine
+	$(BIN)/python -m einorm budget
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+lock: $(READY)  ## refresh envs/requirements.lock from pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install '.[dev]'
+	$(BIN)/python envs/lock.py $(VENV)-lock/bin/python > envs/requirements.lock.new
+	mv envs/requirements.lock.new envs/requirements.lock
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): envs/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "einorm: error: Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.PHONY: run smoke budget test lint lock help
