@@ -60,7 +60,7 @@ def figure(args):
 def budget(args):
     from .budget import print_budget
 
-    print_budget(args.config, args.overrides, args.threads)
+    print_budget(args.config, args.overrides)
 
 
 def golden(args):
@@ -70,6 +70,7 @@ def golden(args):
 
 
 def settings_json(text):
+    """Checked settings from the JSON of `Settings.science`."""
     return config.Settings(**json.loads(text))
 
 
@@ -121,7 +122,6 @@ def parser():
 
     sub = command(budget, "runs, jobs and estimated core-hours of every preset on this machine")
     sub.add_argument("--config", default="config.yaml", type=Path)
-    sub.add_argument("--threads", default=1, type=int, help="threads of the maths in one job")
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
 
     sub = command(golden, "replay golden vectors through the production code; exit code 1 above 1e-8")

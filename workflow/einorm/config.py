@@ -6,7 +6,6 @@ with the keys of the top level put over it.
 
 import csv
 import difflib
-import json
 from functools import cache
 from typing import Annotated, Literal
 
@@ -156,24 +155,32 @@ def load(path, preset=None, overrides=()):
     UserError
         If the file is missing or not YAML, or as `settings` does.
     """
+    raw = _read_yaml(path)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"{override!r} is no override: write key=value")
+        raw[key] = yaml.safe_load(value)
+    return settings(raw, preset)
+
+
+def preset_names(path):
+    """Names of the presets of a YAML file, in its order."""
+    presets = _read_yaml(path).get("presets")
+    return list(presets) if isinstance(presets, dict) else []
+
+
+def _read_yaml(path):
     try:
         with open(path, encoding="utf-8") as file:
             raw = yaml.safe_load(file)
-        for override in overrides:
-            key, _, value = override.partition("=")
-            raw[key] = yaml.safe_load(value)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; run in the project's folder or name a file") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} must be a mapping of keys, as the config.yaml that is shipped")
-    return settings(raw, preset)
-
-
-def from_json(text):
-    """Settings from the JSON of `Settings.science`, as kept in the tables."""
-    return Settings(**json.loads(text))
+    return raw
 
 
 def _nested(raw):

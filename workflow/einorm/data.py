@@ -37,6 +37,7 @@ DATASETS = {
 }
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")  # in the order of the files
 NETWORK_TIMEOUT = 30  # seconds
+DEBIAN_FOLDER = Path("/usr/share/datasets")  # where Debian's packages of data sets install
 
 
 def draw_luminosity(rng, epsilon, n):
@@ -149,7 +150,7 @@ def _fetch_mirrors(dataset, downloads):
 
 def _fetch_debian(dataset):
     package = DATASETS[dataset]["debian"]
-    installed = Path("/usr/share/datasets", package.removeprefix("dataset-"))
+    installed = DEBIAN_FOLDER / package.removeprefix("dataset-")
     if installed.is_dir():
         return _read_folder(dataset, installed)
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .conditions import CONDITIONS
-from .learning import HIDDEN, build, forward_network, measure, smooth_targets, train_step
+from .learning import build, forward_network, measure, smooth_targets, train_step
 from .runtime import UserError
 
 TOLERANCE = 1e-8

@@ -45,9 +45,7 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
     """
     condition = CONDITIONS[condition]
     kinds = (condition.layer, condition.layer, "ei")
-    layers = [
-        stack_layers(kind, [run[i] for run in weights], dtype, device) for i, kind in enumerate(kinds)
-    ]
+    layers = [stack_layers(kind, [run[i] for run in weights], dtype, device) for i, kind in enumerate(kinds)]
 
     def per_run(name):
         values = [run[name] for run in hyperparameters]

@@ -207,7 +207,6 @@ def print_progress(epoch, epochs, rows, seconds):
     loss, accuracy = (np.median([row[name] for row in rows]) for name in ("train_loss", "test_acc"))
     left = int(seconds / epoch * (epochs - epoch))
     print(
-        f"epoch {epoch}/{epochs}  loss {loss:.4f}  accuracy {accuracy:.2f} %  "
-        f"time left {left // 60}:{left % 60:02d}",
+        f"epoch {epoch}/{epochs}  loss {loss:.4f}  accuracy {accuracy:.2f} %  time left {left // 60}:{left % 60:02d}",
         flush=True,
     )

@@ -40,6 +40,8 @@ def make(name, tables_folder, out):
 
     if name not in FIGURES:
         raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
-    frames = {table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")}
+    frames = {
+        table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")
+    }
     figure, points = import_module(f".{name}", __package__).draw(frames)
     save(figure, points, Path(out) / name)

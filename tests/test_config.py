@@ -1,0 +1,117 @@
+"""Configuration: presets, overrides, and one clear line for every mistake."""
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+from einorm import config
+from einorm.runtime import UserError
+
+SHIPPED = REPOSITORY / "config.yaml"
+
+
+def load(*overrides, preset=None):
+    return config.load(SHIPPED, preset, overrides)
+
+
+def test_quick_is_the_default():
+    settings = load()
+    assert settings == load(preset="quick")
+    assert settings.epsilons == [0, 0.75] and settings.configs == [0, 1, 2, 3] and settings.epochs == 20
+    assert len(settings.conditions) == 10 and settings.train_images == 60000
+
+
+def test_paper_is_as_published():
+    settings = load("preset=paper")
+    assert settings.epsilons == [0, 0.25, 0.5, 0.75] and settings.configs == list(range(30)) and settings.epochs == 50
+    assert len(settings.conditions) == 14 and settings.batch_size == 32
+
+
+def test_any_key_can_be_overridden():
+    settings = load("epochs=3", "conditions=[inorm]", "machine.threads=2", "configs=[5, 7]", "data={path: /images}")
+    assert settings.epochs == 3 and settings.conditions == ["inorm"] and settings.configs == [5, 7]
+    assert settings.machine.threads == 2 and settings.machine.device == "auto" and settings.data.path == "/images"
+
+
+def test_machine_and_data_do_not_decide_results():
+    assert load("machine.threads=2", "data.path=/images").science() == load().science()
+
+
+MISTAKES = {
+    "preset=quik": ("preset", "quick"),
+    "epochz=3": ("epochz", "epochs"),
+    "machine.thread=3": ("thread", "threads"),
+    "data.pth=x": ("pth", "path"),
+    "conditions=[inrm]": ("inrm", "inorm"),
+    "conditions=[]": ("conditions", "at least 1"),
+    "conditions=inorm": ("conditions", "list"),
+    "conditions=[inorm, inorm]": ("conditions", "twice"),
+    "epsilons=[1.5]": ("epsilons", "less than or equal to 1"),
+    "epsilons=[-0.1]": ("epsilons", "greater than or equal to 0"),
+    "epsilons=[a]": ("epsilons", "number"),
+    "epsilons=[.nan]": ("epsilons", "to"),
+    "epochs=0": ("epochs", "greater than or equal to 1"),
+    "epochs=1.5": ("epochs", "integer"),
+    "epochs=ten": ("epochs", "integer"),
+    "batch_size=0": ("batch_size", "greater"),
+    "configs=0": ("configs", "1 to 100"),
+    "configs=101": ("configs", "1 to 100"),
+    "configs=[100]": ("configs", "0 to 99"),
+    "train_images=70000": ("train_images", "60000"),
+    "dataset=fashion": ("dataset", "fashion_mnist"),
+    "tasks=[luminosty]": ("luminosty", "luminosity"),
+    "seed=-1": ("seed", "greater"),
+    "machine.device=gpu": ("machine.device", "'cuda'"),
+    "machine.runs_per_job=0": ("machine.runs_per_job", "greater"),
+    "machine=2": ("machine", "Machine"),
+    "nonsense": ("nonsense", "key=value"),
+}
+
+
+@pytest.mark.parametrize("override", MISTAKES)
+def test_a_mistake_gets_one_line_that_names_key_and_mend(override):
+    with pytest.raises(UserError) as error:
+        load(override)
+    assert "\n" not in str(error.value)
+    for word in MISTAKES[override]:
+        assert word in str(error.value)
+
+
+def test_a_key_misspelt_inside_a_preset_is_found_though_another_is_chosen(tmp_path):
+    raw = yaml.safe_load(SHIPPED.read_text())
+    raw["presets"]["paper"]["epoch"] = 3
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(UserError, match="preset paper.*'epoch'.*did you mean 'epochs'"):
+        config.load(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("a: [", "is not YAML"),
+        ("- 1", "must be a mapping"),
+        ("preset: quick", "`presets` must map"),
+        ("preset: a\npresets: {a: {}}", "conditions is missing"),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path, content, says):
+    (tmp_path / "c.yaml").write_text(content)
+    with pytest.raises(UserError, match=says):
+        config.load(tmp_path / "c.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="absent.yaml"):
+        config.load(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("value", ["-0.001", "0", "nan"])
+def test_learning_rates_must_be_positive(tmp_path, value):
+    (tmp_path / "h.csv").write_text(f"config,lr,lr_wei,lr_wix,hidden_width\n0,{value},0.1,0.1,100\n")
+    with pytest.raises(UserError, match="config 0: lr is"):
+        config.hyperparameters(tmp_path / "h.csv")
+
+
+def test_the_published_configurations_lie_in_their_ranges():
+    for configuration in config.hyperparameters():
+        assert 1e-3 <= configuration["lr"] <= 1e-2 and 100 <= configuration["hidden_width"] < 500
+        assert 1e-5 <= configuration["lr_wei"] <= 1e-2 and 1e-2 <= configuration["lr_wix"] <= 1

@@ -1,0 +1,245 @@
+"""Data sources and their checks, shift tables, shifted pixels."""
+
+import gzip
+import hashlib
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from einorm import data, tables
+from einorm.config import Settings
+from einorm.runtime import UserError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def idx(array):
+    """An array as the bytes of an IDX file."""
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return header + array.tobytes()
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A data set of 6 + 3 images of 2 x 2 pixels in place of Fashion-MNIST: file name -> content."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, s, np.uint8) for s in ((6, 2, 2), (6,), (3, 2, 2), (3,))]
+    names = list(data.DATASETS["fashion_mnist"]["sha256"])
+    files = dict(zip(names, map(idx, arrays), strict=True))
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setitem(data.DATASETS, "fashion_mnist", data.DATASETS["fashion_mnist"] | {"sha256": sums})
+    return files
+
+
+def put(folder, files, packed=False):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
+    return folder
+
+
+def unreachable(*_):
+    raise UserError("not reached")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    for source in ("_fetch_mirrors", "_fetch_debian"):
+        monkeypatch.setattr(data, source, unreachable)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("layout", [".", "FashionMNIST/raw"])
+def test_data_path_in_every_form(tmp_path, tiny, packed, layout):
+    put(tmp_path / "mine" / layout, tiny, packed)
+    data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path / "downloads", tmp_path / "mine")
+    arrays = data.load(tmp_path / "out.npz")
+    assert arrays["train_images"].shape == (6, 4) and arrays["test_labels"].shape == (3,)
+    assert arrays["train_images"].tobytes() in tiny["train-images-idx3-ubyte"]
+
+
+def test_a_copy_in_downloads_comes_before_the_network(tmp_path, tiny, offline):
+    put(tmp_path / "FashionMNIST" / "raw", tiny)
+    data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path)
+    assert len(data.load(tmp_path / "out.npz")["train_labels"]) == 6
+
+
+def test_sources_are_tried_in_order(tmp_path, tiny, monkeypatch, capsys):
+    put(tmp_path / "debian", tiny)
+    monkeypatch.setattr(data, "_fetch_mirrors", unreachable)
+    monkeypatch.setattr(data, "_fetch_debian", lambda dataset: data._read_folder(dataset, tmp_path / "debian"))
+    data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path)
+    assert "from Debian's package" in capsys.readouterr().out
+
+
+def test_mirrors_that_cannot_be_reached_are_an_ordinary_failure(tmp_path, monkeypatch):
+    import torchvision
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", refuse)
+    with pytest.raises(UserError, match="Error downloading"):
+        data._fetch_mirrors("fashion_mnist", tmp_path)
+
+
+def test_mirrors_are_read_from_torchvisions_folder(tmp_path, tiny, monkeypatch):
+    import torchvision
+
+    def download(root, download):
+        put(Path(root) / "FashionMNIST" / "raw", tiny)
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", download)
+    assert data._fetch_mirrors("fashion_mnist", tmp_path)["train_labels"].shape == (6,)
+
+
+def test_debian_package_is_fetched_without_root(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "not-installed")
+    monkeypatch.setattr(data.shutil, "which", lambda name: f"/usr/bin/{name}")
+
+    def run(command, cwd, **_):
+        if command[0] == "apt-get":
+            (Path(cwd) / "dataset.deb").touch()
+        else:
+            put(Path(cwd, *data.DEBIAN_FOLDER.parts[1:], "fashion-mnist"), tiny, packed=True)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(data.subprocess, "run", run)
+    assert data._fetch_debian("fashion_mnist")["test_labels"].shape == (3,)
+
+
+@pytest.mark.parametrize(("tools", "says"), [(False, "not a Debian system"), (True, "E: no such package")])
+def test_debian_package_out_of_reach(tmp_path, monkeypatch, tools, says):
+    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "not-installed")
+    monkeypatch.setattr(data.shutil, "which", lambda name: name if tools else None)
+    failed = subprocess.CompletedProcess([], 100, "", "W: noise\nE: no such package\n")
+    monkeypatch.setattr(data.subprocess, "run", lambda *args, **kwargs: failed)
+    with pytest.raises(UserError, match=says):
+        data._fetch_debian("fashion_mnist")
+
+
+def test_when_all_sources_fail_one_line_names_the_choices(tmp_path, offline):
+    with pytest.raises(UserError) as error:
+        data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path)
+    message = str(error.value)
+    assert "\n" not in message
+    for choice in ("data.path", "apt-get install dataset-fashion-mnist", "mirrors"):
+        assert choice in message
+    assert not list(tmp_path.glob("*out*"))
+
+
+def break_truncate(path):
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def break_alter(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [(break_truncate, "truncated|cannot be read"), (break_alter, "altered|cannot be read"), (Path.unlink, "holds no")],
+)
+def test_damaged_files_are_named_and_nothing_is_written(tmp_path, tiny, packed, damage, says):
+    folder = put(tmp_path / "mine", tiny, packed)
+    damage(next(folder.glob("t10k-images*")))
+    with pytest.raises(UserError, match=f"t10k-images.*({says})|({says}).*t10k-images"):
+        data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path / "downloads", folder)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_wrong_data_path_is_not_passed_over(tmp_path, tiny):
+    put(tmp_path / "FashionMNIST" / "raw", tiny)
+    with pytest.raises(UserError, match="is not a folder"):
+        data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path, tmp_path / "nowhere")
+
+
+def test_a_damaged_copy_in_downloads_is_passed_over(tmp_path, tiny, monkeypatch):
+    kept = put(tmp_path / "FashionMNIST" / "raw", tiny)
+    break_alter(next(kept.iterdir()))
+    put(tmp_path / "debian", tiny)
+    monkeypatch.setattr(data, "_fetch_mirrors", unreachable)
+    monkeypatch.setattr(data, "_fetch_debian", lambda dataset: data._read_folder(dataset, tmp_path / "debian"))
+    data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path)
+    assert (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+def test_a_damaged_prepared_file_is_named(tmp_path, content):
+    (tmp_path / "images.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"images\.npz.*delete it"):
+        data.load(tmp_path / "images.npz")
+    with pytest.raises(UserError, match="missing"):
+        data.load(tmp_path / "absent.npz")
+
+
+def test_a_prepared_file_of_something_else_is_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", **dict.fromkeys(data.ARRAYS, np.zeros(3)))
+    with pytest.raises(UserError, match="not a prepared data set"):
+        data.load(tmp_path / "other.npz")
+
+
+def test_the_real_images_have_the_known_statistics(images):
+    pixels = images["train_images"] / np.float32(255)
+    assert pixels.shape == (60000, 784) and images["test_images"].shape == (10000, 784)
+    assert pixels.mean(dtype=float) == pytest.approx(0.28604, abs=1e-5)
+    assert pixels.std(dtype=float) == pytest.approx(0.35302, abs=1e-5)
+    assert np.bincount(images["train_labels"]).tolist() == [6000] * 10
+
+
+def shift_file(folder, epsilon=0.75, seed=0, epochs=3, n=40, tests=20):
+    path = folder / f"{epsilon}-{seed}-{epochs}-{n}.npz"
+    data.write_shifts("luminosity", epsilon, seed, epochs, n, tests, path)
+    return path
+
+
+def test_shift_tables(tmp_path):
+    shifts = data.load_shifts(shift_file(tmp_path, n=20000))
+    assert shifts["train"].dtype == np.float32 and shifts["train"].shape == (3, 20000)
+    assert np.abs(shifts["train"]).max() <= 0.75
+    assert shifts["train"].std() == pytest.approx(0.75 / np.sqrt(3), rel=0.02)
+    assert len({row.tobytes() for row in shifts["train"]}) == 3, "every epoch draws anew"
+    assert not data.load_shifts(shift_file(tmp_path, epsilon=0))["train"].any()
+    other = data.load_shifts(shift_file(tmp_path, n=20000, seed=1))
+    assert not np.array_equal(other["train"], shifts["train"])
+
+
+def test_fewer_epochs_and_images_are_the_beginning_of_more(tmp_path):
+    few, many = (data.load_shifts(shift_file(tmp_path, epochs=e, n=n)) for e, n in ((2, 10), (5, 40)))
+    np.testing.assert_array_equal(few["train"], many["train"][:2, :10])
+    np.testing.assert_array_equal(few["test"], many["test"])
+
+
+def test_shift_tables_have_equal_bytes_each_time(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    assert shift_file(tmp_path / "a").read_bytes() == shift_file(tmp_path / "b").read_bytes()
+
+
+@settings(deadline=None)
+@given(epsilon=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_shifted_pixels_stay_in_range(epsilon, seed):
+    rng = np.random.default_rng(seed)
+    draw, apply = data.TASKS["luminosity"]
+    x, d = rng.integers(0, 256, (5, 9)).astype(np.float32) / 255, draw(rng, epsilon, 5)
+    shifted = apply(torch.from_numpy(x), torch.from_numpy(d))
+    assert shifted.min() >= 0 and shifted.max() <= 1
+    np.testing.assert_array_equal(shifted.numpy(), apply(x, d))
+    inside = (x + d[:, None] > 0) & (x + d[:, None] < 1)
+    np.testing.assert_array_equal(shifted.numpy()[inside], (x + d[:, None])[inside])
+
+
+def test_samples_hold_one_shifted_image_per_class(tmp_path, images_path, images):
+    experiment = Settings(conditions=["inorm"], epsilons=[0, 0.75], configs=1, epochs=1, test_images=200)
+    paths = {("luminosity", e): shift_file(tmp_path, epsilon=e, tests=200) for e in (0, 0.75)}
+    data.write_samples(experiment, images_path, paths, tmp_path / "samples.parquet")
+    samples = tables.read(tmp_path / "samples.parquet", "samples")
+    assert samples.groupby("epsilon")["label"].apply(sorted).tolist() == [list(range(10))] * 2
+    row = samples.iloc[-1]
+    expected = np.clip(images["test_images"][row["image"]] / np.float32(255) + np.float32(row["shift"]), 0, 1)
+    np.testing.assert_allclose(row["pixels"], expected, atol=1e-7)

@@ -1,0 +1,71 @@
+"""Environments: lock, conda files and pyproject agree; citation and licence are what they should be."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ENVS = REPOSITORY / "envs"
+PIP_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"}
+
+
+def lock():
+    """Name -> version of every line of the lock; every line must be an exact pin."""
+    lines = [line for line in (ENVS / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    pins = [re.fullmatch(r"([\w.-]+)==([\w.]+)( ; .+)?", line) for line in lines]
+    assert lines and all(pins), [line for line, pin in zip(lines, pins, strict=True) if not pin]
+    return {pin[1].lower().replace("_", "-"): pin[2] for pin in pins}
+
+
+def conda(name):
+    return yaml.safe_load((ENVS / name).read_text())
+
+
+@pytest.mark.parametrize("name", ["einorm.yaml", "einorm-gpu.yaml"])
+def test_conda_versions_are_those_of_the_lock(name):
+    pins = lock()
+    pinned = [entry.split("=") for entry in conda(name)["dependencies"] if "=" in entry]
+    versions = {PIP_NAMES.get(entry[0], entry[0]): entry[1] for entry in pinned}
+    assert versions.pop("python") == "3.11"
+    assert versions == {package: pins[package] for package in versions}
+    direct = {Requirement(r).name for r in project()["dependencies"]}
+    assert direct <= set(versions)
+
+
+def test_the_gpu_file_differs_in_the_torch_build_only():
+    cpu, gpu = conda("einorm.yaml"), conda("einorm-gpu.yaml")
+    differing = [
+        pair for pair in zip(cpu.pop("dependencies"), gpu.pop("dependencies"), strict=True) if len(set(pair)) > 1
+    ]
+    assert cpu == gpu and len(differing) == 1
+    ((ours, theirs),) = differing
+    assert ours.rpartition("=")[0] == theirs.rpartition("=")[0] and ours.startswith("pytorch=")
+
+
+def project():
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+
+
+def test_every_direct_dependency_is_locked_in_its_range():
+    pins = lock()
+    for text in [*project()["dependencies"], *project()["optional-dependencies"]["dev"]]:
+        requirement = Requirement(text)
+        assert Version(pins[requirement.name]) in requirement.specifier, text
+
+
+def test_versions_of_the_artifact_agree():
+    import einorm
+
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["version"] == project()["version"] == einorm.__version__
+
+
+def test_the_citation_has_its_required_fields_and_the_paper():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
+    assert citation["references"][0]["identifiers"][0]["value"] == "arXiv:2603.17676"
+    assert "MIT License" in (REPOSITORY / "LICENSE").read_text() and citation["license"] == "MIT"

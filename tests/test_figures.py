@@ -1,0 +1,187 @@
+"""Every figure from small tables: what is drawn, what is said, equal bytes."""
+
+from importlib import import_module
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from einorm import figures, tables
+from einorm.__main__ import main
+from einorm.conditions import CONDITIONS
+from einorm.figures import FIGURES
+from einorm.figures.panels import TOP, accuracy_limits, layer_mean
+from einorm.figures.style import label
+
+PAPER = [f"fig{i}" for i in range(1, 8)]
+
+
+def draw(name, data):
+    figure, points = import_module(f"einorm.figures.{name}").draw(data)
+    figure.canvas.draw()
+    texts = [text.get_text() for text in figure.findobj(plt.Text)]
+    plt.close(figure)
+    return points, " ".join(" ".join(texts).split())
+
+
+def save_tables(data, folder):
+    for table, frame in data.items():
+        tables.write(frame, table, folder / f"{table}.parquet", {})
+    return folder
+
+
+def test_every_figure_of_the_paper_is_there():
+    assert set(PAPER) <= set(FIGURES) and {"learning_curves", "moments_alignment", "lambda_sweep"} <= set(FIGURES)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_files_are_written_with_equal_bytes_each_time(tmp_path, name):
+    folder = save_tables(synthetic.frames(), tmp_path / "tables")
+    for out in ("a", "b"):
+        assert main(["figure", name, "--tables", str(folder), "--out", str(tmp_path / out)]) == 0
+    for kind in ("pdf", "png", "csv"):
+        first, second = ((tmp_path / out / f"{name}.{kind}").read_bytes() for out in ("a", "b"))
+        assert len(first) > (0 if kind == "csv" else 1000) and first == second
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_one_run_and_no_run_are_drawn_and_said(name):
+    draw(name, synthetic.frames(conditions=["inorm"], epsilons=(0.5,), configs=1))
+    _, texts = draw(name, synthetic.frames(conditions=[], epsilons=()))
+    assert "not computed" in texts
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER if name != "fig1"])
+def test_a_condition_that_was_not_computed_is_named(name):
+    _, texts = draw(name, synthetic.frames(conditions=["ei_none"]))
+    assert "not computed by this preset:" in texts
+    absent = [c for c in CONDITIONS if c != "ei_none"]
+    assert any(label(c) in texts for c in absent)
+
+
+def test_an_unknown_figure_and_missing_tables_are_one_line(tmp_path, capsys):
+    assert main(["figure", "fig9", "--tables", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert "no figure is called fig9" in capsys.readouterr().err
+    assert main(["figure", "fig2", "--tables", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert "runs.parquet is missing" in capsys.readouterr().err
+
+
+def test_samples_are_drawn_at_both_ends_of_epsilon():
+    points, texts = draw("fig1", synthetic.frames(epsilons=(0.0, 0.25, 0.75)))
+    assert sorted(points["epsilon"].unique()) == [0, 0.75] and len(points) == 20
+    assert "ε = 0" in texts and "ε = 0.75" in texts
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "y"),
+    [("fig2", "ei_ln", "ei_none"), ("fig4", "e_only_ln", "inorm"), ("fig5", "e_only_ln", "gradnorm_full")],
+)
+def test_scatters_pair_equal_configurations(name, x, y):
+    data = synthetic.frames()
+    points, texts = draw(name, data)
+    pairs = points[points["panel"] == "a"].dropna(subset="x")
+    runs = data["runs"].set_index(["condition", "epsilon", "config"])["test_acc"]
+    assert len(pairs) == 8 and "8 pairs" in texts
+    for pair in pairs.itertuples():
+        assert pair.x == runs[x, pair.epsilon, pair.config] and pair.y == runs[y, pair.epsilon, pair.config]
+
+
+def test_collapsed_runs_are_drawn_and_counted():
+    points, texts = draw("fig4", synthetic.frames())
+    assert (points["y"] == 10).sum() == 2
+    assert "2 of 8 on the edge, 2 collapsed (10 %)" in texts
+    assert "gradient (n = 3, 1 without value)" in texts
+
+
+def test_fig2_and_fig3_are_drawn_by_both_rules():
+    data = synthetic.frames(configs=TOP + 5, collapsed=("ei_none", 3))
+    for name, pooled in (("fig2", {"ei_ln", "e_only_ln"}), ("fig3", {"ei_none", "inorm_sub", "inorm"})):
+        points, texts = draw(name, data)
+        assert "published rule: top 10 per ε by test accuracy" in texts and "all runs" in texts
+        boxes = points[points["rule"].notna() & points["condition"].isin(pooled)]
+        counts = boxes.groupby(["rule", "condition", "panel"]).size().unstack("rule")
+        assert (counts["all runs"] == 2 * (TOP + 5)).all()
+        assert (counts.drop(columns="all runs") == 2 * TOP).all().all()
+
+
+def test_the_published_rule_takes_the_best_runs_by_test_accuracy():
+    data = synthetic.frames(configs=TOP + 5)
+    points, _ = draw("fig2", data)
+    ours = points[points["rule"].str.startswith("published", na=False) & (points["condition"] == "ei_ln")]
+    for epsilon, group in data["runs"][data["runs"]["condition"] == "ei_ln"].groupby("epsilon"):
+        best = group["test_acc"].nlargest(TOP)
+        assert sorted(ours[ours["epsilon"] == epsilon]["value"]) == sorted(best)
+
+
+def test_fig2_says_when_there_are_fewer_runs_than_the_rule_takes():
+    _, texts = draw("fig2", synthetic.frames(configs=4))
+    assert "(of only 4)" in texts
+
+
+def test_fig3_shows_the_mean_of_both_layers():
+    data = synthetic.frames()
+    points, _ = draw("fig3", data)
+    chosen = points[(points["panel"] == "var") & (points["rule"] == "all runs") & (points["condition"] == "inorm_sub")]
+    runs = data["runs"][data["runs"]["condition"] == "inorm_sub"]
+    np.testing.assert_allclose(sorted(chosen["value"]), sorted((runs["var0"] + runs["var1"]) / 2))
+
+
+@pytest.mark.parametrize(("name", "condition"), [("fig6", "gradnorm_scale"), ("fig7", "lateral_inhibition")])
+def test_tests_against_ln_count_every_run(name, condition):
+    from scipy.stats import mannwhitneyu
+
+    data = synthetic.frames(configs=12, collapsed=(condition, 0))
+    points, texts = draw(name, data)
+    assert "Mann-Whitney" in texts and "1 ▾" in texts and "n = 12" in texts
+    runs = data["runs"][data["runs"]["epsilon"] == 0.75].set_index("condition")["test_acc"]
+    ours = points[(points["condition"] == condition) & (points["epsilon"] == 0.75) & points["p"].notna()]
+    assert len(ours) == 12 and (ours["value"] == 10).sum() == 1
+    expected = mannwhitneyu(runs[condition], runs["e_only_ln"])
+    assert ours["p"].unique() == pytest.approx([expected.pvalue]) and ours["U"].unique() == [expected.statistic]
+
+
+def test_learning_curves_count_collapsed_runs():
+    points, texts = draw("learning_curves", synthetic.frames())
+    assert "2 of 8 runs collapsed (10 %)" in texts
+    assert len(points) == len(synthetic.frames()["epochs"])
+
+
+def test_moments_are_medians_over_runs():
+    data = synthetic.frames()
+    points, texts = draw("moments_alignment", data)
+    row = points.query("condition == 'ei_ln' and epsilon == 0.75 and epoch == 2 and metric == 'mu'").iloc[0]
+    runs = data["epochs"].query("condition == 'ei_ln' and epsilon == 0.75 and epoch == 2")
+    assert row["value"] == pytest.approx(np.median(layer_mean(runs, "mu"))) and row["n"] == 4
+    assert "2 runs have no values" in texts
+
+
+def test_lambda_sweep_puts_inorm_at_its_place():
+    data = synthetic.frames(conditions=["inorm", "inorm_lambda"], epsilons=(0.75,), collapsed=("inorm_lambda", 1))
+    points, texts = draw("lambda_sweep", data)
+    assert sorted(points["lambda"].unique()) == [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1]
+    assert len(points) == 2 * 24 and "5 of 24 runs without value" in texts and "5 of 24 runs collapsed" in texts
+
+
+def test_limits_hold_every_finished_run_that_is_not_far_off():
+    runs = pd.DataFrame({"test_acc": [80.0, 85, 86, 10], "status": ["finished"] * 3 + ["collapsed"]})
+    low, high = accuracy_limits(runs)
+    assert 75 < low < 80 and 86 < high < 90
+
+
+def test_editing_a_figure_changes_its_code_only(monkeypatch, tmp_path):
+    import shutil
+
+    from einorm import runtime
+
+    copy = tmp_path / "einorm"
+    shutil.copytree(runtime.PACKAGE, copy)
+    monkeypatch.setattr(runtime, "PACKAGE", copy)
+    before = {name: figures.drawing_code(name) for name in FIGURES}
+    with open(copy / "figures" / "fig3.py", "a") as file:
+        file.write("\nEXTRA = 1\n")
+    assert {name for name in FIGURES if figures.drawing_code(name) != before[name]} == {"fig3"}
+    with open(copy / "figures" / "fig6.py", "a") as file:
+        file.write("\nEXTRA = 1\n")
+    changed = {name for name in FIGURES if figures.drawing_code(name) != before[name]}
+    assert changed == {"fig3", "fig6", "fig7"}, "figure 7 draws with functions of figure 6"

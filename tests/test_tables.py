@@ -1,0 +1,99 @@
+"""Tables: schemas, checks, deterministic bytes, collecting."""
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import synthetic
+from einorm import tables
+from einorm.runtime import UserError
+
+SETTINGS = {"conditions": ["inorm", "ei_ln"], "epochs": 3}
+
+
+@pytest.mark.parametrize("table", ["runs", "epochs", "samples"])
+def test_what_is_written_is_read(tmp_path, table):
+    frame = synthetic.frames()[table]
+    path = tmp_path / f"{table}.parquet"
+    tables.write(frame.sample(frac=1, random_state=0), table, path, SETTINGS)
+    back = tables.read(path, table)
+    expected = frame.sort_values(tables.SORT[table]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(back.drop(columns="pixels", errors="ignore"),
+                                  expected.drop(columns="pixels", errors="ignore"), check_dtype=False)  # fmt: skip
+    assert pq.read_schema(path).equals(tables.SCHEMAS[table])
+    assert back.attrs["settings"] == SETTINGS and back.attrs["digest"] == tables.settings_digest(SETTINGS)
+
+
+def test_equal_rows_give_equal_bytes_in_any_order(tmp_path):
+    frame = synthetic.frames()["epochs"]
+    for seed, name in enumerate("ab"):
+        tables.write(frame.sample(frac=1, random_state=seed), "epochs", tmp_path / name, SETTINGS)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_the_settings_digest_does_not_depend_on_order():
+    other = {"epochs": 3, "conditions": ["ei_ln", "inorm"]}
+    assert tables.settings_digest(SETTINGS) == tables.settings_digest(other)
+    assert tables.settings_digest(SETTINGS) != tables.settings_digest(SETTINGS | {"epochs": 4})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f: pd.concat([f, f.head(1)]), "stands twice"),
+        (lambda f: f.assign(test_acc=101.0), "test_acc must lie"),
+        (lambda f: f.assign(epsilon=2.0), "epsilon must lie"),
+        (lambda f: f.assign(status="lost"), "status must be"),
+    ],
+)
+def test_impossible_rows_are_refused(tmp_path, change, says):
+    path = tmp_path / "runs.parquet"
+    tables.write(change(synthetic.frames()["runs"]), "runs", path, SETTINGS)
+    with pytest.raises(UserError, match=f"runs.parquet.*{says}"):
+        tables.read(path, "runs")
+
+
+def test_damaged_missing_and_foreign_files_are_named(tmp_path):
+    path = tmp_path / "runs.parquet"
+    with pytest.raises(UserError, match="runs.parquet is missing"):
+        tables.read(path, "runs")
+    tables.write(synthetic.frames()["runs"], "runs", path, SETTINGS)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="runs.parquet is damaged"):
+        tables.read(path, "runs")
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(UserError, match="is no runs table"):
+        tables.read(path, "runs")
+
+
+def shards(folder):
+    """Shards of two jobs, and the digests of their runs."""
+    data = synthetic.frames()
+    wide = data["epochs"].merge(data["runs"][[*tables.KEYS, *dict(tables._RUN_FIELDS)]], on=[*tables.KEYS])
+    for name, part in wide.groupby("epsilon"):
+        tables.write(part, "shard", folder / f"{name}.parquet", {"runs": []})
+    return sorted(folder.glob("*.parquet")), sorted(wide["digest"].unique()), data
+
+
+def test_collect_puts_shards_together(tmp_path):
+    paths, digests, data = shards(tmp_path)
+    tables.collect(paths, digests, tmp_path / "tables", SETTINGS)
+    runs = tables.read(tmp_path / "tables" / "runs.parquet", "runs")
+    assert len(runs) == len(data["runs"]) and (runs["epochs"] == 3).all()
+    expected = data["runs"].sort_values([*tables.KEYS])["test_acc"].to_numpy()
+    assert (runs["test_acc"].to_numpy() == expected).all(), "final metrics are those of the last epoch"
+    assert len(tables.read(tmp_path / "tables" / "epochs.parquet", "epochs")) == len(data["epochs"])
+
+
+def test_collect_takes_no_run_that_was_not_asked_for(tmp_path):
+    paths, digests, _ = shards(tmp_path)
+    tables.collect(paths, digests[:5], tmp_path / "tables", SETTINGS)
+    assert len(tables.read(tmp_path / "tables" / "runs.parquet", "runs")) == 5
+
+
+def test_collect_refuses_to_do_without_a_run(tmp_path):
+    paths, digests, _ = shards(tmp_path)
+    with pytest.raises(UserError, match="1 runs are in no shard"):
+        tables.collect(paths, [*digests, "another"], tmp_path / "tables", SETTINGS)
+    assert not (tmp_path / "tables").exists()

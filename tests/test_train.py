@@ -1,0 +1,143 @@
+"""Training jobs on real images, a few steps each."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import REPOSITORY
+from einorm import config, runs, tables, train
+from einorm.__main__ import main
+from einorm.conditions import CONDITIONS
+from einorm.data import write_shifts
+from einorm.runtime import UserError
+
+
+def some_runs(condition="gradnorm_full", configs=(0, 1), epsilon=0.75, **changes):
+    listed = "[" + ",".join(map(str, configs)) + "]"
+    overrides = ("epochs=2", "train_images=640", "test_images=200", f"configs={listed}")
+    settings = config.load(REPOSITORY / "config.yaml", "smoke", overrides)
+    return [run | changes for run in runs.cell_runs(settings, "luminosity", condition, epsilon)]
+
+
+@pytest.fixture
+def shifts_path(tmp_path):
+    write_shifts("luminosity", 0.75, 0, 2, 640, 200, tmp_path / "shifts.npz")
+    return tmp_path / "shifts.npz"
+
+
+@pytest.mark.parametrize("condition", ["ei_ln", "inorm_sub", "gradnorm_full"])
+def test_every_epoch_of_every_run_has_its_metrics(images, no_shifts, condition):
+    rows = train.train(some_runs(condition), images, no_shifts)
+    assert rows.groupby("config")["epoch"].apply(list).tolist() == [[1, 2]] * 2
+    defined = [m for m in tables.METRICS if "align" not in m and "local" not in m]
+    assert np.isfinite(rows[defined]).all().all()
+    assert rows["output_alignment0"].isna().all() == (condition == "inorm_sub")
+    assert rows["local_loss1"].isna().all() == (condition == "ei_ln")
+    assert (rows["status"] == "finished").all() and (rows["collapsed_step"] == -1).all()
+
+
+def test_training_learns(images, no_shifts):
+    rows = train.train(some_runs("e_only_ln", train_images=2000, epochs=3), images, no_shifts)
+    last = rows[rows["epoch"] == 3]
+    assert (last["test_acc"] > 45).all(), "far above chance after 190 steps"
+    assert (last["train_loss"].to_numpy() < rows[rows["epoch"] == 1]["train_loss"].to_numpy()).all()
+
+
+def test_training_is_the_same_each_time(images, no_shifts):
+    first, second = (train.train(some_runs(), images, no_shifts).drop(columns="seconds") for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_run_does_not_depend_on_its_batch(images, no_shifts):
+    together = train.train(some_runs(configs=(0, 2)), images, no_shifts)
+    alone = train.train(some_runs(configs=(2,)), images, no_shifts)
+    columns = ["train_loss", "test_loss", "mu0", "var1", "gradient_alignment0"]
+    ours = together[together["config"] == 2][columns].to_numpy()
+    np.testing.assert_allclose(ours, alone[columns].to_numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_collapsed_runs_stay_at_chance_and_leave_the_others_alone(images, no_shifts):
+    pair = some_runs()
+    pair[0]["lr"] = 1e30
+    rows = train.train(pair, images, no_shifts)
+    lost, kept = (rows[rows["config"] == c] for c in (0, 1))
+    assert (lost["status"] == "collapsed").all() and (lost["test_acc"] == 10).all() and lost["mu0"].isna().all()
+    assert (lost["collapsed_step"] >= 0).all() and (lost["collapsed_step"] < 20).all()
+    alone = train.train(pair[1:], images, no_shifts)
+    assert (kept["status"] == "finished").all()
+    np.testing.assert_allclose(kept["test_loss"], alone["test_loss"], rtol=1e-3)
+
+
+def test_a_job_whose_runs_all_collapsed_has_all_its_rows(images, no_shifts):
+    rows = train.train(some_runs(lr=1e30), images, no_shifts)
+    assert len(rows) == 4 and (rows["status"] == "collapsed").all()
+
+
+def test_collapse_in_the_last_update_is_seen_in_the_test_loss():
+    losses = np.array([[1.0, np.nan, 1.0], [1.0, np.nan, 1.0]])
+    assert train.first_bad_steps(losses, np.array([1.0, np.nan, np.inf])) == {1: 0, 2: 2}
+
+
+def test_accuracy_and_loss_are_those_of_the_shifted_test_set(images):
+    network = train.network_of(some_runs("e_only_ln"), 784)
+    part = train._part(images, "test", 1200, "cpu")
+    shifts = torch.linspace(-0.5, 0.5, 1200)
+    loss, accuracy = train.evaluate(network, part, shifts, train.TASKS["luminosity"][1])
+    x = (torch.from_numpy(images["test_images"][:1200]) / 255 + shifts[:, None]).clamp(0, 1)
+    logits = train.forward_network(network, x.t())[-1]["z"]
+    y = torch.from_numpy(images["test_labels"][:1200]).long()
+    for r in range(2):
+        assert accuracy[r] == pytest.approx(100 * (logits[r].argmax(0) == y).double().mean().item(), abs=0.2)
+        expected = torch.nn.functional.cross_entropy(logits[r].t(), y, label_smoothing=0.1)
+        assert loss[r] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_a_job_writes_a_shard_and_a_line_per_epoch(tmp_path, images_path, shifts_path, capsys):
+    out = tmp_path / "runs" / "job.parquet"
+    train.job(some_runs(), images_path, shifts_path, out, "cpu", 1)
+    shard = tables.read(out, "shard")
+    assert len(shard) == 4 and (shard["device"] == "cpu").all() and (shard["threads"] == 1).all()
+    assert set(shard["digest"]) == {runs.run_digest(run) for run in some_runs()}
+    progress = capsys.readouterr().out
+    for word in ("epoch 1/2", "epoch 2/2", "loss", "accuracy", "time left"):
+        assert word in progress
+
+
+def test_a_finished_run_is_never_trained_again(tmp_path, images_path, shifts_path, capsys, monkeypatch):
+    train.job(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
+    trained = []
+    real = train.train
+    monkeypatch.setattr(train, "train", lambda left, *a, **k: trained.extend(left) or real(left, *a, **k))
+    train.job(some_runs(configs=(0, 1, 2)), images_path, shifts_path, tmp_path / "runs" / "b.parquet")
+    assert [run["config"] for run in trained] == [2]
+    assert len(tables.read(tmp_path / "runs" / "b.parquet", "shard")) == 6
+    train.job(some_runs(configs=(1,)), images_path, shifts_path, tmp_path / "runs" / "c.parquet")
+    assert len(trained) == 1 and len(tables.read(tmp_path / "runs" / "c.parquet", "shard")) == 2
+
+
+def test_runs_of_other_code_are_not_taken_over(tmp_path, images_path, shifts_path, monkeypatch):
+    train.job(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
+    assert train.finished_rows(tmp_path / "runs", some_runs(), "other code").empty
+
+
+def test_cuda_asked_for_and_absent_is_one_line(capsys):
+    if torch.cuda.is_available():
+        assert train.choose_device("cuda") == "cuda"
+    else:
+        with pytest.raises(UserError, match=r"machine\.device is cuda.*auto or cpu"):
+            train.choose_device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_cuda_agrees_with_the_cpu(images, no_shifts, condition):
+    on_cpu, on_cuda = (train.train(some_runs(condition), images, no_shifts, device) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(on_cuda["train_loss"], on_cpu["train_loss"], rtol=1e-2)
+
+
+def test_budget_prints_every_preset(capsys):
+    assert main(["budget", "--config", str(REPOSITORY / "config.yaml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["preset", "smoke", "quick", "paper"]
+    paper = lines[3].split()
+    assert paper[1] == "1710" and float(paper[3]) > float(lines[2].split()[3]) > 0

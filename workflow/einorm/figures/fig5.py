@@ -1,0 +1,8 @@
+"""Figure 5: normalizing the error signals as well (GradNorm) reaches LN+, and gradients align."""
+
+from .fig4 import draw_learned
+
+
+def draw(tables):
+    """(a) LN+ v GradNorm, matched configurations; (b) output and gradient alignment of GradNorm."""
+    return draw_learned(tables["runs"], "gradnorm_full")

@@ -1,0 +1,91 @@
+"""Figure 6: which part of the error signal's normalization matters."""
+
+import pandas as pd
+from scipy.stats import mannwhitneyu
+
+from .panels import accuracy_limits, alignment_histogram, boxes, choose, layer_mean, missing, points, say_missing
+from .style import REFERENCE, colour, grid, label, letter
+
+PARTS = ("gradnorm_scale", "gradnorm_decorrelate", "gradnorm_center", "gradnorm_full")
+LN = "e_only_ln"
+SHORT = {"gradnorm_full": "full", "lateral_inhibition": "lateral"}
+
+
+def draw(tables):
+    """(a) Gradient alignment of each part, epsilons pooled; (b) test accuracy per epsilon against LN+."""
+    runs = tables["runs"]
+    figure, axes = grid(2, 1, 5.2, height_ratios=(1, 1.25))
+    gs = axes[1, 0].get_subplotspec()
+    axes[1, 0].remove()
+    trio = ("gradnorm_center", "gradnorm_decorrelate", "gradnorm_scale")
+    if missing(runs, trio):
+        parts = [say_missing(axes[0, 0], missing(runs, trio))]
+    else:
+        series = {
+            label(c): (choose(runs, c), layer_mean(choose(runs, c), "gradient_alignment"), colour(c)) for c in trio
+        }
+        parts = [alignment_histogram(axes[0, 0], series, "a")]
+    letter(axes[0, 0], "a")
+    parts += against_ln(figure, gs, runs, PARTS, "b")
+    return figure, pd.concat(parts)
+
+
+def against_ln(figure, place, runs, conditions, panel):
+    """Boxes of test accuracy, a panel per epsilon, with the median of LN+ and Mann-Whitney tests against its runs.
+
+    place : SubplotSpec that the panels share
+    """
+    epsilons = sorted(runs["epsilon"].unique())
+    inner = place.subgridspec(1, max(1, len(epsilons)))
+    if not epsilons:
+        return [say_missing(figure.add_subplot(inner[0]), conditions)]
+    parts = []
+    for i, epsilon in enumerate(epsilons):
+        ax = figure.add_subplot(inner[i])
+        if i == 0:
+            letter(ax, panel)
+        chosen = runs[runs["epsilon"] == epsilon]
+        absent = missing(chosen, (LN, *conditions))
+        parts.append(say_missing(ax, absent) if absent else one_epsilon(ax, chosen, conditions, panel))
+        ax.set_ylabel("test accuracy (%)" if i == 0 else "")
+        ax.set_title(f"ε = {epsilon:g}" + ("" if absent else f", n = {group_sizes(chosen, conditions)}"))
+    figure.supxlabel(
+        f"Red: median of {label(LN)}. ▾: number of runs below the axis, which count in boxes and tests.\n"
+        "Mann-Whitney against LN+: *** p < 0.001, ** p < 0.01, * p < 0.05, n.s. (in small n, too).",
+        fontsize=7,
+    )
+    return parts
+
+
+def group_sizes(runs, conditions):
+    """Number of runs per group, LN+ included, as one number or a range."""
+    sizes = [len(choose(runs, condition)) for condition in (LN, *conditions)]
+    return f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)}–{max(sizes)}"
+
+
+def one_epsilon(ax, runs, conditions, panel):
+    """One panel of `against_ln`. Collapsed runs count, in boxes and in tests."""
+    reference = choose(runs, LN)["test_acc"]
+    groups, parts = {}, []
+    for condition in conditions:
+        chosen = choose(runs, condition)
+        test = mannwhitneyu(chosen["test_acc"], reference, alternative="two-sided")
+        name = SHORT.get(condition, condition.removeprefix("gradnorm_"))
+        groups[name, colour(condition)] = chosen["test_acc"]
+        parts.append(
+            points(panel, chosen, chosen["test_acc"], U=test.statistic, p=test.pvalue, n_reference=len(reference))
+        )
+    low, high = accuracy_limits(runs[runs["condition"].isin([LN, *conditions])])
+    boxes(ax, groups, (low, high + 0.12 * (high - low)))
+    ax.tick_params(axis="x", labelrotation=35)
+    ax.axhline(reference.median(), color=REFERENCE, linestyle=":", linewidth=1.3)
+    for i, part in enumerate(parts):
+        ax.text(
+            i, 0.99, stars(part["p"].iloc[0]), transform=ax.get_xaxis_transform(), ha="center", va="top", fontsize=7
+        )
+    return pd.concat(parts)
+
+
+def stars(p):
+    """Significance as the paper prints it."""
+    return next((text for limit, text in ((0.001, "***"), (0.01, "**"), (0.05, "*")) if p < limit), "n.s.")

@@ -1,0 +1,178 @@
+"""Kinds of panels that several figures share. Each draws into an axes and returns the plotted points.
+
+No run is hidden: what lies below an axis is drawn on its edge and counted, what has no value is counted.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from .style import GREY, colour, epsilon_style, label
+
+SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge
+TOP = 10  # the published rule: the best runs per epsilon, by test accuracy
+POINT = ("condition", "epsilon", "lambda", "config", "seed", "status")
+
+
+def choose(runs, condition):
+    """Runs of one condition, in the order of epsilon, configuration and lambda."""
+    return runs[runs["condition"] == condition].sort_values(["epsilon", "config", "lambda"])
+
+
+def layer_mean(runs, metric):
+    """Mean of a metric over the two hidden layers, as in the paper's figures."""
+    return (runs[f"{metric}0"] + runs[f"{metric}1"]) / 2
+
+
+def top_runs(runs):
+    """The published rule: the `TOP` best runs of every epsilon by test accuracy, pooled."""
+    best = runs.sort_values(["test_acc", "config"], ascending=[False, True])
+    return best.groupby(["condition", "epsilon"]).head(TOP)
+
+
+def points(panel, runs, values, rule="all runs", **more):
+    """Rows of the points file: a run and its value each."""
+    frame = runs[[*POINT]].assign(panel=panel, rule=rule, value=np.asarray(values, float), **more)
+    return frame.reset_index(drop=True)
+
+
+def say_missing(ax, conditions, what=""):
+    """Say on the panel's face that its data were not computed."""
+    names = ", ".join(label(condition) for condition in conditions)
+    ax.text(0.5, 0.5, f"not computed\nby this preset:\n{names}{what}", transform=ax.transAxes, ha="center", va="center",
+            color=GREY, wrap=True)  # fmt: skip
+    ax.set(xticks=[], yticks=[])
+    return pd.DataFrame()
+
+
+def missing(runs, conditions):
+    """Conditions of which there is no run."""
+    return [condition for condition in conditions if not (runs["condition"] == condition).any()]
+
+
+def accuracy_limits(runs, values=None):
+    """Limits of an accuracy axis: all runs that finished, but not further than `SPAN` below their median."""
+    values = runs["test_acc"] if values is None else values
+    finished = values[runs["status"] == "finished"] if (runs["status"] == "finished").any() else values
+    low = max(finished.min(), finished.median() - SPAN)
+    margin = 0.08 * (finished.max() - low) + 0.3
+    return low - margin, finished.max() + margin
+
+
+def note(ax, text, **where):
+    """A small remark inside a panel."""
+    ax.text(**({"x": 0.98, "y": 0.02, "ha": "right", "va": "bottom"} | where), s=text, transform=ax.transAxes,
+            fontsize=7, color=GREY, bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5})  # fmt: skip
+
+
+def collapsed_note(runs):
+    """How many runs collapsed, in words; empty if none did."""
+    collapsed = int((runs["status"] == "collapsed").sum())
+    return f"{collapsed} of {len(runs)} runs\ncollapsed (10 %)" if collapsed else ""
+
+
+def matched_scatter(ax, runs, x, y, panel):
+    """Test accuracy of matched configurations under two conditions, colour and marker = epsilon."""
+    if missing(runs, (x, y)):
+        return say_missing(ax, missing(runs, (x, y)))
+    key = ["epsilon", "config", "seed"]
+    pairs = choose(runs, x).merge(choose(runs, y), on=key, suffixes=("_x", "_y"))
+    low, high = accuracy_limits(runs[runs["condition"].isin([x, y])])
+    ax.axline((low, low), slope=1, color=GREY, linewidth=0.7, linestyle=":")
+    edge = low + 0.012 * (high - low)
+    for epsilon, group in pairs.groupby("epsilon"):
+        style = epsilon_style(epsilon, pairs["epsilon"].unique())
+        at = group[["test_acc_x", "test_acc_y"]].clip(lower=edge)
+        off = ((group["test_acc_x"] < edge) | (group["test_acc_y"] < edge)).to_numpy()
+        ax.scatter(*at[~off].T.to_numpy(), s=16, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
+        hollow = {"facecolor": "none", "edgecolor": style["color"], "marker": style["marker"]}
+        ax.scatter(*at[off].T.to_numpy(), s=22, linewidth=1, clip_on=False, zorder=3, **hollow)
+    remarks = []
+    for axis, condition in (("x", x), ("y", y)):
+        below = int((pairs[f"test_acc_{axis}"] < edge).sum())
+        collapsed = int((pairs[f"status_{axis}"] == "collapsed").sum())
+        if below:
+            remarks.append(f"{label(condition)}: {below} of {len(pairs)} on the edge, {collapsed} collapsed (10 %)")
+    note(ax, "\n".join([*remarks, f"{len(pairs)} pairs"]))
+    ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)}: test accuracy (%)")
+    ax.legend(title="ε", loc="upper left", handletextpad=0.1, borderaxespad=0.1)
+    return pairs.rename(columns={"test_acc_x": "x", "test_acc_y": "y"})[
+        [*key, "x", "y", "status_x", "status_y"]
+    ].assign(panel=panel, condition_x=x, condition_y=y)
+
+
+def boxes(ax, groups, limits=None):
+    """Box and all points of each group: {(tick label, colour): values}; the box counts every value.
+
+    limits : of the axis; values below sit on its edge, with their number
+    """
+    frames = [pd.DataFrame({"x": i, "value": np.asarray(v, float)}) for i, v in enumerate(groups.values())]
+    data = pd.concat(frames).dropna()
+    colours = [colour for _, colour in groups]
+    order = range(len(groups))
+    look = {"width": 0.6, "whis": (0, 100), "linewidth": 0.8, "boxprops": {"alpha": 0.45}, "legend": False}
+    sns.boxplot(data, x="x", y="value", hue="x", order=order, hue_order=order, palette=colours, ax=ax, **look)
+    low, high = limits or (-np.inf, np.inf)
+    for i, frame in enumerate(frames):
+        values = frame["value"].dropna().to_numpy()
+        at = i + 0.32 * (np.arange(len(values)) * 0.618 % 1 - 0.5)  # spread without chance: equal bytes each time
+        off = values < low
+        ax.scatter(at[~off], values[~off], s=7, color=colours[i], edgecolor="0.2", linewidth=0.3, zorder=3)
+        if off.any():
+            ax.text(
+                i, 0.005, f"{off.sum()} ▾", transform=ax.get_xaxis_transform(), fontsize=7, ha="center", va="bottom"
+            )
+    if limits:
+        ax.set_ylim(low - 0.06 * (high - low), high)
+    ax.set_xticks(range(len(groups)), [text for text, _ in groups])
+    ax.set_xlabel("")
+
+
+def condition_boxes(ax, runs, conditions, values, panel, rule, ylabel, accuracy=False):
+    """Boxes of one value per condition, runs of all epsilons pooled; n and collapsed runs under each box.
+
+    values : function of a frame of runs, the value of each
+    """
+    if missing(runs, conditions):
+        return say_missing(ax, missing(runs, conditions))
+    groups, parts = {}, []
+    for condition in conditions:
+        chosen = choose(runs, condition)
+        chosen = top_runs(chosen) if rule != "all runs" else chosen
+        defined = int(values(chosen).notna().sum())
+        collapsed = int((chosen["status"] == "collapsed").sum())
+        text = f"{label(condition)}\nn = {defined}" + (f"\n{collapsed} collapsed" if collapsed else "")
+        groups[text, colour(condition)] = values(chosen)
+        parts.append(points(panel, chosen, values(chosen), rule))
+    boxes(ax, groups, accuracy_limits(runs[runs["condition"].isin(conditions)]) if accuracy else None)
+    ax.set_ylabel(ylabel)
+    ax.set_title(rule)
+    return pd.concat(parts)
+
+
+def top_rule(runs, conditions):
+    """Name of the published rule, with how many runs it could choose from."""
+    counts = runs[runs["condition"].isin(conditions)].groupby(["condition", "epsilon"]).size()
+    available = int(counts.min()) if len(counts) else 0
+    chosen = f"top {TOP} per ε by test accuracy" if available >= TOP else f"top {TOP} per ε (of only {available})"
+    return f"published rule: {chosen}"
+
+
+def alignment_histogram(ax, series, panel):
+    """Histograms of alignments: {legend: (runs, values, colour)}; runs without a finite value are counted."""
+    lowest = min([0, *(values.min() for _, values, _ in series.values() if values.notna().any())])
+    bins = np.arange(np.floor(lowest * 40), 41) / 40
+    parts = []
+    for text, (runs, values, shade) in series.items():
+        finite = values.dropna()
+        lost = len(values) - len(finite)
+        text += f" (n = {len(finite)}" + (f", {lost} without value)" if lost else ")")
+        ax.plot([], [], color=shade, linewidth=4, alpha=0.5, label=text)  # in the legend even if nothing is drawn
+        sns.histplot(x=finite, bins=bins, ax=ax, color=shade, element="step", alpha=0.4, linewidth=1)
+        parts.append(points(panel, runs, values, series=text.split(" (n")[0]))
+    ax.set(xlabel="alignment (cosine)", ylabel="runs", xlim=(bins[0], bins[-1] + 0.02))
+    ax.legend(loc="upper left")
+    ax.set_ylim(0, ax.get_ylim()[1] * (1.15 + 0.12 * len(series)))
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    return pd.concat(parts)
