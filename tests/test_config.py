@@ -27,20 +27,29 @@ def test_paper_is_as_published():
 
 
 def test_any_key_can_be_overridden():
-    settings = load("epochs=3", "conditions=[inorm]", "machine.threads=2", "configs=[5, 7]", "data={path: /images}")
+    settings = load("epochs=3", "conditions=[inorm]", "machine={threads: 2}", "configs=[5, 7]", "data={path: /images}")
     assert settings.epochs == 3 and settings.conditions == ["inorm"] and settings.configs == [5, 7]
     assert settings.machine.threads == 2 and settings.machine.device == "auto" and settings.data.path == "/images"
 
 
+def test_text_that_snakemake_leaves_in_lists_and_mappings_is_typed():
+    """snakemake --config 'configs=[5]' 'machine={threads: 2}' hands over ['5'] and {'threads': '2'}."""
+    raw = yaml.safe_load(SHIPPED.read_text())
+    given = {"configs": ["5"], "epsilons": ["0", "7.5e-1"], "machine": {"threads": "2"}, "data": {"path": "null"}}
+    settings = config.settings(raw | given)
+    assert settings.configs == [5] and settings.epsilons == [0, 0.75] and settings.machine.threads == 2
+    assert settings.data.path is None
+
+
 def test_machine_and_data_do_not_decide_results():
-    assert load("machine.threads=2", "data.path=/images").science() == load().science()
+    assert load("machine={threads: 2}", "data={path: /images}").science() == load().science()
 
 
 MISTAKES = {
     "preset=quik": ("preset", "quick"),
     "epochz=3": ("epochz", "epochs"),
-    "machine.thread=3": ("thread", "threads"),
-    "data.pth=x": ("pth", "path"),
+    "machine={thread: 3}": ("thread", "threads"),
+    "data={pth: x}": ("pth", "path"),
     "conditions=[inrm]": ("inrm", "inorm"),
     "conditions=[]": ("conditions", "at least 1"),
     "conditions=inorm": ("conditions", "list"),
@@ -60,8 +69,8 @@ MISTAKES = {
     "dataset=fashion": ("dataset", "fashion_mnist"),
     "tasks=[luminosty]": ("luminosty", "luminosity"),
     "seed=-1": ("seed", "greater"),
-    "machine.device=gpu": ("machine.device", "'cuda'"),
-    "machine.runs_per_job=0": ("machine.runs_per_job", "greater"),
+    "machine={device: gpu}": ("machine.device", "'cuda'"),
+    "machine={runs_per_job: 0}": ("machine.runs_per_job", "greater"),
     "machine=2": ("machine", "Machine"),
     "nonsense": ("nonsense", "key=value"),
 }

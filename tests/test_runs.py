@@ -36,8 +36,8 @@ def test_long_jobs_come_first():
 
 
 def test_runs_per_job_is_taken_from_the_machine():
-    assert all(len(batch) == 1 for batch in runs.jobs(load("machine.runs_per_job=1")).values())
-    cells = runs.jobs(load("machine.device=cuda", "configs=30"))
+    assert all(len(batch) == 1 for batch in runs.jobs(load("machine={runs_per_job: 1}")).values())
+    cells = runs.jobs(load("machine={device: cuda}", "configs=30"))
     assert {len(batch) for batch in cells.values()} == {30} and len(cells) == 20
 
 
@@ -45,7 +45,7 @@ def test_a_run_is_the_same_however_jobs_are_cut():
     def digests(*overrides):
         return {runs.run_digest(run) for batch in runs.jobs(load(*overrides)).values() for run in batch}
 
-    assert digests() == digests("machine.runs_per_job=1") == digests("machine.device=cuda")
+    assert digests() == digests("machine={runs_per_job: 1}") == digests("machine={device: cuda}")
     assert digests().isdisjoint(digests("epochs=21")) and digests().isdisjoint(digests("seed=1"))
 
 

@@ -123,7 +123,7 @@ def settings(raw, preset=None):
 
     Parameters
     ----------
-    raw : mapping with `preset`, `presets` and any keys of `Settings`; a key may be dotted (``machine.device``)
+    raw : mapping with `preset`, `presets` and any keys of `Settings`
     preset : str, takes the place of raw["preset"]
 
     Raises
@@ -131,7 +131,7 @@ def settings(raw, preset=None):
     UserError
         One line that names the key and the mend.
     """
-    raw = _nested(raw)
+    raw = _typed(raw)
     presets = raw.pop("presets", None)
     chosen = raw.pop("preset", None) if preset is None else preset
     raw.pop("preset", None)
@@ -183,16 +183,21 @@ def _read_yaml(path):
     return raw
 
 
-def _nested(raw):
-    """A deep copy in which dotted keys are nested mappings."""
-    nested = {}
-    for key, value in raw.items():
-        head, _, rest = str(key).partition(".")
-        value = _nested({rest: value} if rest else value) if rest or isinstance(value, dict) else value
-        if isinstance(value, dict) and isinstance(nested.get(head), dict):
-            value = _merge(nested[head], value)
-        nested[head] = value
-    return nested
+def _typed(value):
+    """The value with numbers, booleans and null in their types: inside lists and mappings, Snakemake's --config leaves
+    them as text."""
+    if isinstance(value, dict):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    if isinstance(value, str):
+        scalar = (
+            yaml.safe_load(value)
+            if value and value.strip("0123456789.eE+-") in ("", "null", "true", "false")
+            else value
+        )
+        return value if isinstance(scalar, str | list | dict) else scalar
+    return value
 
 
 def _merge(base, over):

@@ -88,7 +88,7 @@ def prepare(dataset, out, downloads, path=None):
     package = DATASETS[dataset]["debian"]
     raise UserError(
         f"no source of {dataset} could be used. Set data.path to a folder with its four IDX files "
-        f"(snakemake --config data.path=FOLDER), or install Debian's package (apt-get install {package}), "
+        f"(snakemake --config 'data={path: FOLDER}'), or install Debian's package (apt-get install {package}), "
         f"or run where its mirrors can be reached. Tried: {'; '.join(failures)}"
     )
 

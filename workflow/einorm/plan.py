@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import config
 from .figures import FIGURES, drawing_code
-from .runs import cost, jobs, shift_table, training_code
+from .runs import jobs, shift_table, training_code
 from .runtime import UserError, fingerprint
 
 RESULTS, OUT = Path("results"), Path("figures")
@@ -26,14 +26,14 @@ def experiment(raw):
     settings = config.settings(raw)
     check_folders()
     check_data_path(settings.data.path)
-    planned = jobs(settings)
+    codes = {(t, c): training_code(c, t) for t in settings.tasks for c in settings.conditions}
     return {
         "settings": json.dumps(settings.science(), sort_keys=True),
         "dataset": settings.dataset,
         "data_path": settings.data.path,
         "seed": settings.seed,
         "machine": settings.machine.model_dump(),
-        "jobs": {name: describe(settings, runs) for name, runs in planned.items()},
+        "jobs": {name: describe(settings, runs, codes) for name, runs in jobs(settings).items()},
         "shift_tables": [shift_table(settings, t, e) for t in settings.tasks for e in settings.epsilons],
         "collect_code": fingerprint("tables.py"),
         "samples_code": fingerprint("data.py", "write_samples"),
@@ -41,16 +41,15 @@ def experiment(raw):
     }
 
 
-def describe(settings, runs):
-    """A training job as its rule sees it."""
+def describe(settings, runs, codes):
+    """A training job as its rule sees it; `codes` maps (task, condition) to the training code's fingerprint."""
     first = runs[0]
+    configurations = ", ".join(str(config) for config in dict.fromkeys(run["config"] for run in runs))
     return {
         "runs": json.dumps(runs, sort_keys=True),
         "shifts": shift_table(settings, first["task"], first["epsilon"]),
-        "code": training_code(first["condition"], first["task"]),
-        "title": f"{first['condition']}, epsilon {first['epsilon']:g}, configurations "
-        + ", ".join(str(run["config"]) for run in runs),
-        "cost": sum(map(cost, runs)),
+        "code": codes[first["task"], first["condition"]],
+        "title": f"{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }
 
 

@@ -1,10 +1,12 @@
 rule prepare:
     output:
         "results/data/{dataset}.npz",
-    params:
-        source=f"--path '{EXPERIMENT['data_path']}'" if EXPERIMENT["data_path"] else "",
     log:
         "results/logs/prepare-{dataset}.log",
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        source=f"--path '{EXPERIMENT['data_path']}'" if EXPERIMENT["data_path"] else "",
     shell:
         "python -m einorm prepare --dataset {wildcards.dataset} {params.source} --downloads results/downloads"
         " --out {output} > {log}"
@@ -15,6 +17,8 @@ rule shifts:
         "results/shifts/{task}/eps{epsilon}-seed{seed}-{epochs}x{train}+{test}.npz",
     log:
         "results/logs/shifts/{task}/eps{epsilon}-seed{seed}-{epochs}x{train}+{test}.log",
+    conda:
+        "../../envs/einorm.yaml"
     shell:
         "python -m einorm shifts --task {wildcards.task} --epsilon {wildcards.epsilon} --seed {wildcards.seed}"
         " --epochs {wildcards.epochs} --train-images {wildcards.train} --test-images {wildcards.test}"

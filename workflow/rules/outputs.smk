@@ -5,12 +5,14 @@ rule figure:
         "figures/{figure}.pdf",
         report("figures/{figure}.png", caption="../report/{figure}.rst", category="Figures"),
         "figures/{figure}.csv",
-    params:
-        code=lambda wildcards: EXPERIMENT["figures"][wildcards.figure],
     log:
         "results/logs/figures/{figure}.log",
     wildcard_constraints:
         figure="|".join(EXPERIMENT["figures"]),
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        code=lambda wildcards: EXPERIMENT["figures"][wildcards.figure],
     shell:
         "python -m einorm figure {wildcards.figure} --tables results/tables --out figures > {log}"
 

@@ -4,11 +4,13 @@ rule collect:
     output:
         "results/tables/epochs.parquet",
         "results/tables/runs.parquet",
+    log:
+        "results/logs/collect.log",
+    conda:
+        "../../envs/einorm.yaml"
     params:
         settings=EXPERIMENT["settings"],
         code=EXPERIMENT["collect_code"],
-    log:
-        "results/logs/collect.log",
     shell:
         "python -m einorm collect --settings {params.settings:q} --shards results/runs --out results/tables > {log}"
 
@@ -19,11 +21,13 @@ rule samples:
         shifts=ancient(expand("results/shifts/{table}.npz", table=EXPERIMENT["shift_tables"])),
     output:
         "results/tables/samples.parquet",
+    log:
+        "results/logs/samples.log",
+    conda:
+        "../../envs/einorm.yaml"
     params:
         settings=EXPERIMENT["settings"],
         code=EXPERIMENT["samples_code"],
-    log:
-        "results/logs/samples.log",
     shell:
         "python -m einorm samples --settings {params.settings:q} --images {input.images} --shifts results/shifts"
         " --out {output} > {log}"

@@ -5,21 +5,24 @@ rule train:
         shifts=ancient(lambda wildcards: f"results/shifts/{EXPERIMENT['jobs'][wildcards.job]['shifts']}.npz"),
     output:
         "results/runs/{job}.parquet",
-    params:
-        runs=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["runs"],
-        code=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["code"],
-    message:
-        "Training {wildcards.job}, log: {log}"
     log:
         "results/logs/train/{job}.log",
     wildcard_constraints:
         job="|".join(map(re.escape, EXPERIMENT["jobs"])),
+    conda:
+        "../../envs/einorm.yaml"
     threads: EXPERIMENT["machine"]["threads"]
     resources:
         # how, not what: a resource never makes a finished job run again
         device=EXPERIMENT["machine"]["device"],
         maths_threads=EXPERIMENT["machine"]["threads"],
         mem_mb=1500,
+    params:
+        runs=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["runs"],
+        code=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["code"],
+        title=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["title"],
+    message:
+        "Training {params.title}; log: {log}"
     shell:
         "python -m einorm train --runs {params.runs:q} --images {input.images} --shifts {input.shifts}"
         " --device {resources.device} --threads {resources.maths_threads} --out {output} > {log}"

@@ -1,0 +1,183 @@
+"""The whole workflow under the smoke preset, from raw images to every figure, in a copy of the project."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+from einorm import tables
+from einorm.conditions import CONDITIONS
+from einorm.figures import FIGURES
+
+
+def copy_project(folder):
+    for name in ("workflow", "Snakefile", "config.yaml"):
+        source, target = REPOSITORY / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(source, target)
+    return folder
+
+
+def snakemake(folder, *arguments, preset="smoke"):
+    """Run snakemake in a project folder; its output and exit code."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    if not {"--config"} & set(arguments):
+        command += ["--config", f"preset={preset}"]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def planned(folder, *arguments, **options):
+    """Jobs that a dry run plans: rule -> number."""
+    done = snakemake(folder, "-n", *arguments, **options)
+    assert done.returncode == 0, done.stdout
+    if "Nothing to be done" in done.stdout:
+        return {}
+    block = done.stdout.rsplit("Job stats:", 1)[1].split("total", 1)[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", block, re.M)}
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """A project folder in which the smoke preset has been run."""
+    folder = copy_project(tmp_path_factory.mktemp("smoke"))
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def edited(smoke, tmp_path, file, old, new):
+    """A copy of the finished project, time stamps and all, with one file edited."""
+    folder = tmp_path / "edited"
+    shutil.copytree(smoke, folder)
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+    return folder
+
+
+def test_every_figure_and_table_is_made(smoke):
+    for name in FIGURES:
+        for kind in ("pdf", "png", "csv"):
+            assert (smoke / "figures" / f"{name}.{kind}").stat().st_size > 0
+    runs = tables.read(smoke / "results" / "tables" / "runs.parquet", "runs")
+    assert set(runs["condition"]) == set(CONDITIONS)
+    assert len(runs) == 13 * 2 + 5 * 2 and not runs.duplicated("digest").any()
+    epochs = tables.read(smoke / "results" / "tables" / "epochs.parquet", "epochs")
+    assert len(epochs) == 2 * len(runs)
+    assert runs.attrs == epochs.attrs and runs.attrs["settings"]["epochs"] == 2
+    assert json.loads(runs["versions"].iloc[0])["torch"]
+
+
+def test_nothing_is_half_written(smoke):
+    assert not [path for path in smoke.rglob("*.tmp") if ".snakemake" not in path.parts]
+
+
+def test_every_job_left_a_log_with_a_line_per_epoch(smoke):
+    logs = list((smoke / "results" / "logs" / "train").rglob("*.log"))
+    assert len(logs) == planned(smoke, "--forceall")["train"]
+    for log in logs:
+        assert re.search(r"epoch 2/2  loss [\d.]+  accuracy [\d.]+ %  time left 0:00", log.read_text())
+
+
+def test_a_second_run_has_nothing_to_do(smoke):
+    assert "Nothing to be done" in snakemake(smoke).stdout
+
+
+def test_machine_settings_make_nothing_run_again(smoke):
+    assert planned(smoke, "--config", "preset=smoke", "machine={device: cpu, threads: 1}") == {}
+
+
+def test_an_edit_of_a_comment_has_nothing_to_do(smoke, tmp_path):
+    folder = edited(smoke, tmp_path, "workflow/einorm/learning.py", '"""One training step', '"""A single training step')
+    for file in ("learning.py", "network.py", "train.py", "tables.py", "figures/style.py", "figures/fig3.py"):
+        path = folder / "workflow" / "einorm" / file
+        path.write_text(path.read_text() + "\n# a comment\n")
+    assert planned(folder) == {}
+
+
+def test_an_edit_of_the_training_code_trains_again(smoke, tmp_path):
+    folder = edited(smoke, tmp_path, "workflow/einorm/network.py", "EPS = 1e-5", "EPS = 1e-6")
+    assert planned(folder)["train"] == planned(smoke, "--forceall")["train"]
+
+
+def test_an_edit_of_one_error_signal_trains_its_conditions_only(smoke, tmp_path):
+    folder = edited(smoke, tmp_path, "workflow/einorm/error_signals.py", "return g / sigma", "return g / sigma * 1.0")
+    assert planned(folder)["train"] == 1
+
+
+def test_an_edit_of_a_figure_draws_it_only(smoke, tmp_path):
+    folder = edited(smoke, tmp_path, "workflow/einorm/figures/fig3.py", "grid(2, 2, 4.6)", "grid(2, 2, 4.7)")
+    assert planned(folder) == {"all": 1, "figures": 1, "figure": 1} or planned(folder) == {"all": 1, "figure": 1}
+
+
+def test_one_more_condition_trains_that_condition_only(smoke):
+    listed = "[ei_none, ei_ln]"
+    assert "train" not in planned(smoke, "--config", "preset=smoke", f"conditions={listed}")
+    more = planned(smoke, "--config", "preset=smoke", f"conditions={listed}", "configs=3")
+    assert more["train"] == 2
+
+
+def test_a_deleted_table_is_collected_without_training(smoke, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(smoke, folder)
+    (folder / "results" / "tables" / "runs.parquet").unlink()
+    assert "train" not in planned(folder)
+    assert snakemake(folder).returncode == 0
+    for table in ("runs", "epochs"):
+        path = f"results/tables/{table}.parquet"
+        assert (folder / path).read_bytes() == (smoke / path).read_bytes()
+
+
+@pytest.mark.parametrize(("preset", "runs"), [("quick", 80), ("paper", 1710)])
+def test_larger_presets_plan(tmp_path, preset, runs):
+    folder = copy_project(tmp_path)
+    jobs = planned(folder, preset=preset)
+    assert runs / 4 <= jobs["train"] <= runs / 2 and jobs["figure"] == len(FIGURES)
+
+
+def test_the_lambda_sweep_plans_alone(tmp_path):
+    jobs = planned(
+        copy_project(tmp_path), "--config", "preset=paper", "conditions=[inorm, inorm_lambda]", "epsilons=[0.75]"
+    )
+    assert jobs["train"] >= 180 / 4
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (["preset=smok"], "did you mean 'smoke'"),
+        (["preset=smoke", "epoch=3"], "did you mean 'epochs'"),
+        (["preset=smoke", "epsilons=[2]"], "epsilons"),
+        (["preset=smoke", "data={path: /absent}"], "data.path"),
+    ],
+)
+def test_a_mistake_stops_before_any_job_with_one_line(tmp_path, config, says):
+    done = snakemake(copy_project(tmp_path), "--config", *config)
+    lines = [line for line in done.stdout.splitlines() if "einorm: error" in line]
+    assert done.returncode == 1 and len(lines) == 1 and says in lines[0]
+    assert "Traceback" not in done.stdout and not (tmp_path / "results" / "data").exists()
+
+
+def test_altered_images_stop_the_workflow_with_one_line(tmp_path):
+    folder = copy_project(tmp_path / "project")
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "train-images-idx3-ubyte").write_bytes(b"altered")
+    done = snakemake(folder, "--config", "preset=smoke", f"data={{path: {images}}}")
+    lines = [line for line in done.stdout.splitlines() if "einorm: error" in line]
+    assert done.returncode != 0 and len(lines) == 1 and "train-images-idx3-ubyte is truncated or altered" in lines[0]
+    assert "Traceback" not in done.stdout and not list((folder / "results" / "data").glob("*"))
+    assert "run the same command again" in done.stdout
+
+
+def test_the_shipped_configuration_names_every_figure_condition():
+    presets = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["presets"]
+    assert set(presets["smoke"]["conditions"]) == set(presets["paper"]["conditions"]) == set(CONDITIONS)
+    captions = {path.stem for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
+    assert captions == set(FIGURES)
