@@ -1,6 +1,5 @@
 # Index of the workflow: settings, rules, named targets. The science is in workflow/einorm, called as
 # `python -m einorm <subcommand>`; what is computed is in config.yaml.
-import os
 import re
 import sys
 from pathlib import Path
@@ -13,14 +12,11 @@ min_version("9.0")
 configfile: str(Path(workflow.basedir) / "config.yaml")
 
 
-# This clone's package serves both this file and the rules' commands, installed or not.
-PACKAGE = str(Path(workflow.basedir) / "workflow")
-sys.path.insert(0, PACKAGE)
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from einorm import plan
 
+plan.use_this_clone()
 try:
     EXPERIMENT = plan.experiment(config)
 except plan.UserError as error:

@@ -3,16 +3,24 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from . import config
 from .figures import FIGURES, drawing_code
 from .runs import jobs, shift_table, training_code
-from .runtime import UserError, fingerprint
+from .runtime import PACKAGE, UserError, fingerprint
 
 RESULTS, OUT = Path("results"), Path("figures")
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
+
+
+def use_this_clone():
+    """Let the rules' commands find this clone's package and the running Python, installed and activated or not."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), before]))
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def experiment(raw):
