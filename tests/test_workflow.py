@@ -15,7 +15,7 @@ from einorm.figures import FIGURES
 
 
 def copy_project(folder):
-    for name in ("workflow", "Snakefile", "config.yaml"):
+    for name in ("workflow", "envs", "Snakefile", "config.yaml"):
         source, target = REPOSITORY / name, folder / name
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
@@ -101,6 +101,10 @@ def test_an_edit_of_a_comment_has_nothing_to_do(smoke, tmp_path):
     assert planned(folder) == {}
 
 
+def test_a_new_version_in_the_environment_file_has_nothing_to_do(smoke, tmp_path):
+    assert planned(edited(smoke, tmp_path, "envs/einorm.yaml", "ruff=0", "ruff=1")) == {}
+
+
 def test_an_edit_of_the_training_code_trains_again(smoke, tmp_path):
     folder = edited(smoke, tmp_path, "workflow/einorm/network.py", "EPS = 1e-5", "EPS = 1e-6")
     assert planned(folder)["train"] == planned(smoke, "--forceall")["train"]
@@ -113,7 +117,7 @@ def test_an_edit_of_one_error_signal_trains_its_conditions_only(smoke, tmp_path)
 
 def test_an_edit_of_a_figure_draws_it_only(smoke, tmp_path):
     folder = edited(smoke, tmp_path, "workflow/einorm/figures/fig3.py", "grid(2, 2, 4.6)", "grid(2, 2, 4.7)")
-    assert planned(folder) == {"all": 1, "figures": 1, "figure": 1} or planned(folder) == {"all": 1, "figure": 1}
+    assert planned(folder) == {"all": 1, "fig3": 1}
 
 
 def test_one_more_condition_trains_that_condition_only(smoke):
@@ -121,6 +125,22 @@ def test_one_more_condition_trains_that_condition_only(smoke):
     assert "train" not in planned(smoke, "--config", "preset=smoke", f"conditions={listed}")
     more = planned(smoke, "--config", "preset=smoke", f"conditions={listed}", "configs=3")
     assert more["train"] == 2
+
+
+def test_the_peak_memory_of_a_job_is_recorded_and_small(smoke):
+    records = [path.read_text().splitlines() for path in (smoke / "results" / "benchmarks").rglob("*.tsv")]
+    memory = [dict(zip(*(line.split("\t") for line in lines), strict=True))["max_rss"] for lines in records]
+    measured = [float(value) for value in memory if value not in ("NA", "-")]
+    assert len(records) == planned(smoke, "--forceall")["train"]
+    assert all(megabytes < 1500 for megabytes in measured)
+
+
+def test_the_report_is_built_with_every_caption(smoke, tmp_path):
+    done = snakemake(smoke, "--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stdout
+    page = (tmp_path / "report.html").read_text()
+    assert all(f"{name}.png" in page for name in FIGURES)
+    assert "Centering by lateral inhibition with random fixed synapses" in page
 
 
 def test_a_deleted_table_is_collected_without_training(smoke, tmp_path):
@@ -138,7 +158,7 @@ def test_a_deleted_table_is_collected_without_training(smoke, tmp_path):
 def test_larger_presets_plan(tmp_path, preset, runs):
     folder = copy_project(tmp_path)
     jobs = planned(folder, preset=preset)
-    assert runs / 4 <= jobs["train"] <= runs / 2 and jobs["figure"] == len(FIGURES)
+    assert runs / 4 <= jobs["train"] <= runs / 2 and set(FIGURES) <= set(jobs)
 
 
 def test_the_lambda_sweep_plans_alone(tmp_path):

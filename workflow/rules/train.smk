@@ -7,6 +7,8 @@ rule train:
         "results/runs/{job}.parquet",
     log:
         "results/logs/train/{job}.log",
+    benchmark:
+        "results/benchmarks/train/{job}.tsv"
     wildcard_constraints:
         job="|".join(map(re.escape, EXPERIMENT["jobs"])),
     conda:

@@ -51,7 +51,7 @@ def against_ln(figure, place, runs, conditions, panel):
         ax.set_title(f"ε = {epsilon:g}" + ("" if absent else f", n = {group_sizes(chosen, conditions)}"))
     figure.supxlabel(
         f"Red: median of {label(LN)}. ▾: number of runs below the axis, which count in boxes and tests.\n"
-        "Mann-Whitney against LN+: *** p < 0.001, ** p < 0.01, * p < 0.05, n.s. (in small n, too).",
+        "Mann-Whitney against LN+: *** p < 0.001, ** p < 0.01, * p < 0.05, n.s. (not shown to differ).",
         fontsize=7,
     )
     return parts
