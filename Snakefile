@@ -27,6 +27,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/outputs.smk"
+include: "workflow/rules/benchmark.smk"
 
 
 localrules:

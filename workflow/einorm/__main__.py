@@ -63,6 +63,19 @@ def budget(args):
     print_budget(args.config, args.overrides)
 
 
+def benchmark(args):
+    from . import benchmark
+
+    result = benchmark.run(args.threads)
+    benchmark.print_table(result)
+    if args.json:
+        benchmark.write_json(result, args.json)
+    if args.figure:
+        from .roofline import draw
+
+        draw(result, args.figure)
+
+
 def golden(args):
     from .golden import print_replay
 
@@ -123,6 +136,11 @@ def parser():
     sub = command(budget, "runs, jobs and estimated core-hours of every preset on this machine")
     sub.add_argument("--config", default="config.yaml", type=Path)
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
+
+    sub = command(benchmark, "speed of training against this machine's matrix products, on a quiet machine; minutes")
+    sub.add_argument("--threads", default=1, type=int, help="threads of the maths")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the measurements for machines, too")
+    sub.add_argument("--figure", type=Path, metavar="STEM", help="draw them to STEM.pdf, .png and .csv, too")
 
     sub = command(golden, "replay golden vectors through the production code; exit code 1 above 1e-8")
     sub.add_argument("folder", type=Path, help="folder of .npz files named after their conditions")

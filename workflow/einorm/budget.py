@@ -16,7 +16,7 @@ START_UP = 5.0  # seconds of one core per job for imports and data
 
 
 def print_budget(path, overrides):
-    """Print runs, jobs and estimated core-hours of every preset, from a calibration of about half a minute.
+    """Print runs, jobs, padding (its share of the work) and core-hours of every preset, after a short calibration.
 
     Parameters
     ----------
@@ -25,12 +25,14 @@ def print_budget(path, overrides):
     """
     presets = {name: config.load(path, name, overrides) for name in config.preset_names(path)}
     speeds = calibrate(next(iter(presets.values())))
-    print(f"{'preset':12}{'runs':>7}{'jobs':>7}{'core-hours':>12}{'on 2 cores':>13}{'on 8 cores':>13}")
+    print(f"{'preset':12}{'runs':>7}{'jobs':>7}{'padding':>9}{'core-hours':>12}{'on 2 cores':>13}{'on 8 cores':>13}")
     for name, settings in presets.items():
         planned = jobs(settings)
         hours = sum(estimate(runs, speeds) for runs in planned.values()) / 3600
         runs = sum(map(len, planned.values()))
-        print(f"{name:12}{runs:7}{len(planned):7}{hours:12.2f}{duration(hours / 2):>13}{duration(hours / 8):>13}")
+        padding = 1 - sum(sum(map(cost, batch)) for batch in planned.values()) / sum(map(padded_cost, planned.values()))
+        times = f"{hours:12.2f}{duration(hours / 2):>13}{duration(hours / 8):>13}"
+        print(f"{name:12}{runs:7}{len(planned):7}{padding:9.1%}{times}")
 
 
 def calibrate(settings):

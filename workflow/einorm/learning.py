@@ -134,7 +134,7 @@ def train_step(network, x, targets):
     for i in (2, 1, 0):
         layer, state = network.layers[i], states[i]
         if i in HIDDEN:
-            g = torch.where(state["rate"] > 0, g, 0)
+            g.mul_(state["rate"].sign())  # where ReLU was active: rates are not negative
             signals = hidden_signals(network, layer, state, g)
         else:
             signals = {"h": g, "p": -g}

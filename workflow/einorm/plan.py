@@ -45,6 +45,7 @@ def experiment(raw):
         "shift_tables": [shift_table(settings, t, e) for t in settings.tasks for e in settings.epsilons],
         "collect_code": fingerprint("tables.py"),
         "samples_code": fingerprint("data.py", "write_samples"),
+        "benchmark_code": fingerprint("benchmark.py"),
         "figures": {name: drawing_code(name) for name in FIGURES},
     }
 
