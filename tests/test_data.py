@@ -125,8 +125,20 @@ def test_when_all_sources_fail_one_line_names_the_choices(tmp_path, offline):
         data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path)
     message = str(error.value)
     assert "\n" not in message
-    for choice in ("data.path", "apt-get install dataset-fashion-mnist", "mirrors"):
+    for choice in ("'data={path: FOLDER}'", "apt-get install dataset-fashion-mnist", "mirrors"):
         assert choice in message
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_full_disk_is_no_failure_of_the_source(tmp_path, tiny, offline, monkeypatch):
+    put(tmp_path / "FashionMNIST" / "raw", tiny)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data.np, "savez", full)
+    with pytest.raises(UserError, match="no space left to write"):
+        data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path)
     assert not list(tmp_path.glob("*out*"))
 
 

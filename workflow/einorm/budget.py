@@ -1,22 +1,23 @@
-"""What the presets cost on this machine: counted runs and jobs, core-hours from a short calibration."""
+"""What the presets cost on this machine: counted runs and jobs, core-hours from a short run of the benchmark."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
 import torch
 
 from . import config
+from .benchmark import FAMILIES, WIDTHS, measure_epoch
 from .conditions import CONDITIONS
-from .data import ARRAYS
-from .runs import cell_runs, cost, jobs
-from .train import train
+from .runs import cost, jobs
 
-STEPS, TEST_IMAGES = 60, 320  # of a calibration run; as many test images per step as in a full epoch
-START_UP = 5.0  # seconds of one core per job for imports and data
+STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
+FAMILY = {"e": "E", "ei": "E-I", "inorm_sub": "E-I", "inorm": "I-Norm"}  # layer -> family of the benchmark
 
 
 def print_budget(path, overrides):
-    """Print runs, jobs, padding (its share of the work) and core-hours of every preset, after a short calibration.
+    """Print runs, jobs, padding (its share of the work) and core-hours of every preset.
 
     Parameters
     ----------
@@ -24,38 +25,30 @@ def print_budget(path, overrides):
     overrides : list of "key=value", applied to every preset
     """
     presets = {name: config.load(path, name, overrides) for name in config.preset_names(path)}
-    speeds = calibrate(next(iter(presets.values())))
+    torch.set_num_threads(next(iter(presets.values())).machine.threads)
+    speeds = {family: [seconds_per_cost(family, width) for width in WIDTHS] for family in FAMILIES}
+    started = start_up()
     print(f"{'preset':12}{'runs':>7}{'jobs':>7}{'padding':>9}{'core-hours':>12}{'on 2 cores':>13}{'on 8 cores':>13}")
     for name, settings in presets.items():
-        planned = jobs(settings)
-        hours = sum(estimate(runs, speeds) for runs in planned.values()) / 3600
-        runs = sum(map(len, planned.values()))
-        padding = 1 - sum(sum(map(cost, batch)) for batch in planned.values()) / sum(map(padded_cost, planned.values()))
+        planned = jobs(settings).values()
+        hours = sum(started + estimate(runs, speeds) for runs in planned) / 3600
+        padding = 1 - sum(sum(map(cost, runs)) for runs in planned) / sum(map(padded_cost, planned))
         times = f"{hours:12.2f}{duration(hours / 2):>13}{duration(hours / 8):>13}"
-        print(f"{name:12}{runs:7}{len(planned):7}{padding:9.1%}{times}")
+        print(f"{name:12}{sum(map(len, planned)):7}{len(planned):7}{padding:9.1%}{times}")
 
 
-def calibrate(settings):
-    """Seconds per unit of `runs.cost` for every kind of hidden layer, from short trainings on noise images."""
-    torch.set_num_threads(settings.machine.threads)
-    sizes = dict(zip(ARRAYS, (STEPS * 32, STEPS * 32, TEST_IMAGES, TEST_IMAGES), strict=True))
-    rng = np.random.default_rng(0)
-    images = {
-        name: rng.integers(0, 256 if "images" in name else 10, (n, 784) if "images" in name else n, np.uint8)
-        for name, n in sizes.items()
-    }
-    shifts = {"train": np.zeros((1, STEPS * 32), np.float32), "test": np.zeros(TEST_IMAGES, np.float32)}
-    short = {"epochs": 1, "train_images": STEPS * 32, "test_images": TEST_IMAGES}
-    speeds = {}
-    for name in ("e_only_ln", "ei_ln", "inorm_sub", "gradnorm_full"):
-        runs = [run | short for run in cell_runs(settings, "luminosity", name, 0.0)[:2]]
-        times = []
-        for _ in range(4):  # the first is a warm-up
-            started = time.perf_counter()
-            train(runs, images, shifts)
-            times.append(time.perf_counter() - started)
-        speeds[CONDITIONS[name].layer] = min(times[1:]) / padded_cost(runs)
-    return speeds
+def seconds_per_cost(family, width, runs=2):
+    """Seconds per unit of `runs.cost`, from the best of three short epochs."""
+    epochs = [measure_epoch(family, width, runs, STEPS * 32, TEST_IMAGES)["seconds"] for _ in range(3)]
+    run = {"condition": FAMILIES[family], "hidden_width": width, "dataset": "fashion_mnist"}
+    return min(epochs) / (runs * cost(run | {"epochs": 1, "train_images": STEPS * 32}))
+
+
+def start_up():
+    """Seconds that a job's process takes to start and import what it needs."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import einorm.train"], check=True)
+    return time.perf_counter() - started
 
 
 def padded_cost(runs):
@@ -65,8 +58,10 @@ def padded_cost(runs):
 
 
 def estimate(runs, speeds):
-    """Seconds of one job on one core."""
-    return START_UP + speeds[CONDITIONS[runs[0]["condition"]].layer] * padded_cost(runs)
+    """Seconds that one job trains on one core."""
+    family = FAMILY[CONDITIONS[runs[0]["condition"]].layer]
+    widest = max(run["hidden_width"] for run in runs)
+    return np.interp(widest, WIDTHS, speeds[family]) * padded_cost(runs)
 
 
 def duration(hours):

@@ -6,6 +6,7 @@ with the keys of the top level put over it.
 
 import csv
 import difflib
+import json
 from functools import cache
 from typing import Annotated, Literal
 
@@ -97,7 +98,7 @@ def hyperparameters(path=HYPERPARAMETERS):
     Raises
     ------
     UserError
-        If a learning rate is not positive or a width too small.
+        If a learning rate or a width is not positive.
     """
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -113,7 +114,7 @@ def hyperparameters(path=HYPERPARAMETERS):
 
 
 def nearest(name, known):
-    """' ; did you mean x?' with the nearest known name, or the list of known names."""
+    """'; did you mean x?' with the nearest known name, or the list of known names."""
     close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(map(str, known))}"
 
@@ -190,14 +191,13 @@ def _typed(value):
         return {key: _typed(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_typed(inner) for inner in value]
-    if isinstance(value, str):
-        scalar = (
-            yaml.safe_load(value)
-            if value and value.strip("0123456789.eE+-") in ("", "null", "true", "false")
-            else value
-        )
-        return value if isinstance(scalar, str | list | dict) else scalar
-    return value
+    if not isinstance(value, str):
+        return value
+    try:
+        scalar = json.loads(value)
+    except ValueError:
+        return value
+    return value if isinstance(scalar, str | list | dict) else scalar
 
 
 def _merge(base, over):

@@ -82,13 +82,15 @@ def prepare(dataset, out, downloads, path=None):
     failures = []
     for source, fetch in sources.items():
         try:
-            return _write(out, fetch(), source)
+            arrays = fetch()
         except UserError as error:
             failures.append(f"{source}: {error}")
+        else:
+            return _write(out, arrays, source)
     package = DATASETS[dataset]["debian"]
     raise UserError(
         f"no source of {dataset} could be used. Set data.path to a folder with its four IDX files "
-        f"(snakemake --config 'data={path: FOLDER}'), or install Debian's package (apt-get install {package}), "
+        f"(snakemake --config 'data={{path: FOLDER}}'), or install Debian's package (apt-get install {package}), "
         f"or run where its mirrors can be reached. Tried: {'; '.join(failures)}"
     )
 
