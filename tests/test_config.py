@@ -70,7 +70,7 @@ MISTAKES = {
     "tasks=[luminosty]": ("luminosty", "luminosity"),
     "seed=-1": ("seed", "greater"),
     "machine={device: gpu}": ("machine.device", "'cuda'"),
-    "machine={runs_per_job: 0}": ("machine.runs_per_job", "greater"),
+    "machine={runs_per_batch: 0}": ("machine.runs_per_batch", "greater"),
     "machine=2": ("machine", "Machine"),
     "nonsense": ("nonsense", "key=value"),
 }

@@ -23,7 +23,7 @@ def test_jobs_hold_runs_of_one_cell_and_little_padding():
     used = padded = 0
     for name, batch in planned.items():
         assert len({(r["task"], r["condition"], r["epsilon"]) for r in batch}) == 1
-        assert len(batch) <= runs.CPU_RUNS_PER_JOB
+        assert len(batch) <= runs.CPU_RUNS_PER_BATCH
         assert name.startswith(f"luminosity/{batch[0]['condition']}/")
         used += sum(r["hidden_width"] for r in batch)
         padded += len(batch) * max(r["hidden_width"] for r in batch)
@@ -35,8 +35,8 @@ def test_long_jobs_come_first():
     assert costs == sorted(costs, reverse=True)
 
 
-def test_runs_per_job_is_taken_from_the_machine():
-    assert all(len(batch) == 1 for batch in runs.jobs(load("machine={runs_per_job: 1}")).values())
+def test_runs_per_batch_is_taken_from_the_machine():
+    assert all(len(batch) == 1 for batch in runs.jobs(load("machine={runs_per_batch: 1}")).values())
     cells = runs.jobs(load("machine={device: cuda}", "configs=30"))
     assert {len(batch) for batch in cells.values()} == {30} and len(cells) == 20
 
@@ -45,7 +45,7 @@ def test_a_run_is_the_same_however_jobs_are_cut():
     def digests(*overrides):
         return {runs.run_digest(run) for batch in runs.jobs(load(*overrides)).values() for run in batch}
 
-    assert digests() == digests("machine={runs_per_job: 1}") == digests("machine={device: cuda}")
+    assert digests() == digests("machine={runs_per_batch: 1}") == digests("machine={device: cuda}")
     assert digests().isdisjoint(digests("epochs=21")) and digests().isdisjoint(digests("seed=1"))
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import config, runs, tables, train
+from einorm import config, device, runs, tables, train
 from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
@@ -122,10 +122,10 @@ def test_runs_of_other_code_are_not_taken_over(tmp_path, images_path, shifts_pat
 
 def test_cuda_asked_for_and_absent_is_one_line(capsys):
     if torch.cuda.is_available():
-        assert train.choose_device("cuda") == "cuda"
+        assert device.choose_device("cuda") == "cuda"
     else:
         with pytest.raises(UserError, match=r"machine\.device is cuda.*auto or cpu"):
-            train.choose_device("cuda")
+            device.choose_device("cuda")
 
 
 def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeypatch):
@@ -147,10 +147,29 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
     assert torch.isfinite(losses).all() and torch.isfinite(test_loss).all() and set(metrics) == set(tables.LAYERED)
 
 
+def test_a_captured_step_trains_as_the_ordinary_one(images, no_shifts):
+    """What surrounds a CUDA graph, with a capture that repeats the function itself after a warm-up of three steps."""
+
+    def capture(function):
+        for _ in range(3):
+            function()
+        return function
+
+    part = train._part(images, "train", 330, "cpu")  # the last batch is a short one
+    results = []
+    for captured in (False, True):
+        network = train.network_of(some_runs(), 784)
+        step = device.step_on(network, 32, capture) if captured else device.step_on(network, 32)
+        shifts = torch.from_numpy(no_shifts["train"][0][:330])
+        results.append(train.train_epoch(network, part, shifts, train.TASKS["luminosity"][1], 32, step)[0])
+    assert device.step_on(network, 32) is train.train_step
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=0)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_cuda_agrees_with_the_cpu(images, no_shifts, condition):
-    on_cpu, on_cuda = (train.train(some_runs(condition), images, no_shifts, device) for device in ("cpu", "cuda"))
+    on_cpu, on_cuda = (train.train(some_runs(condition), images, no_shifts, d) for d in ("cpu", "cuda"))
     np.testing.assert_allclose(on_cuda["train_loss"], on_cpu["train_loss"], rtol=1e-2)
 
 

@@ -201,3 +201,22 @@ def test_the_shipped_configuration_names_every_figure_condition():
     assert set(presets["smoke"]["conditions"]) == set(presets["paper"]["conditions"]) == set(CONDITIONS)
     captions = {path.stem for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
     assert captions == set(FIGURES)
+
+
+def test_the_gpu_profile_plans_one_job_per_cell(tmp_path):
+    jobs = planned(copy_project(tmp_path), "--workflow-profile", "workflow/profiles/gpu", preset="quick")
+    assert jobs["train"] == 20
+
+
+def test_profiles_say_how_never_what():
+    from einorm.config import Settings
+
+    science = set(Settings.model_fields) - {"machine", "data"} | {"preset", "presets"}
+    profiles = list((REPOSITORY / "workflow" / "profiles").glob("*/*.yaml"))
+    assert profiles
+    for path in profiles:
+        given = yaml.safe_load(path.read_text())
+        assert not set(given) & science and "config" not in given
+        lines = path.read_text().splitlines()
+        keys = [i for i, line in enumerate(lines) if re.match(r"[\w-]+:", line)]
+        assert all(lines[i - 1].startswith("#") for i in keys), "every key is commented"

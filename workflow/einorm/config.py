@@ -36,8 +36,8 @@ class Machine(Strict):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA when there is one")
     threads: int = Field(1, ge=1, le=256, description="threads of the maths in one job")
-    runs_per_job: Annotated[int, Field(ge=1, le=3000)] | Literal["auto"] = Field(
-        "auto", description="runs side by side in a job; auto: 4 on a CPU, all runs of a cell on CUDA"
+    runs_per_batch: Annotated[int, Field(ge=1, le=3000)] | Literal["auto"] = Field(
+        "auto", description="runs side by side, a job each batch; auto: up to 4 of like width, all of a cell on cuda"
     )
 
 

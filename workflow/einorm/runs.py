@@ -10,7 +10,9 @@ from .data import DATASETS, TASKS
 from .error_signals import ERROR_SIGNALS
 from .runtime import digest, fingerprint
 
-CPU_RUNS_PER_JOB = 4  # beyond that a core gains little and a lost job costs more
+# By the benchmark (python -m einorm benchmark): four runs side by side use a core nearly as well as eight, which
+# no longer fit its cache at large widths; on a GPU every run of a cell fits.
+CPU_RUNS_PER_BATCH = 4
 CPU_PADDING = 0.1
 
 
@@ -64,10 +66,10 @@ def batch_limits(machine):
 
     A GPU is best filled with all runs of a cell; on a CPU core more than a few gain little, and padding is work.
     """
-    largest = machine.runs_per_job
+    largest = machine.runs_per_batch
     if machine.device == "cuda":
         return (3000 if largest == "auto" else largest), 1.0
-    return (CPU_RUNS_PER_JOB if largest == "auto" else largest), CPU_PADDING
+    return (CPU_RUNS_PER_BATCH if largest == "auto" else largest), CPU_PADDING
 
 
 def batch_by_width(runs, largest, padding):
@@ -108,6 +110,7 @@ def training_code(condition, task):
             fingerprint("network.py"),
             fingerprint("learning.py"),
             fingerprint("train.py"),
+            fingerprint("device.py", "step_on"),
             fingerprint("error_signals.py", rule, "center", "full", "unchanged"),
             fingerprint("data.py", "draw_shifts", *(function.__name__ for function in TASKS[task])),
             fingerprint("runtime.py", "stream"),

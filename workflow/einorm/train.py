@@ -15,10 +15,10 @@ import torch
 from . import __version__, tables
 from .conditions import CONDITIONS
 from .data import TASKS, load, load_shifts
+from .device import choose_device, step_on
 from .learning import build, cross_entropy, forward_network, measure, select, smooth_targets, train_step
 from .network import initial_network
 from .runs import run_digest, training_code
-from .runtime import UserError
 
 TEST_BATCH = 500  # images per forward pass in evaluation
 CHANCE = 10.0  # accuracy (%) of a collapsed run
@@ -53,14 +53,6 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1):
         parts[1] = parts[1].assign(device=device, threads=threads, versions=versions(), code=code)
     shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
     tables.write(shard, "shard", out, {"runs": runs})
-
-
-def choose_device(device):
-    """The device to train on, "cpu" or "cuda"."""
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise UserError("machine.device is cuda, but torch finds no CUDA device: set it to auto or cpu")
-    return device if device != "auto" else ("cuda" if available else "cpu")
 
 
 def versions():
@@ -109,22 +101,24 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
     test_shifts = torch.as_tensor(shifts["test"][: first["test_images"]], device=device)
     training = _part(images, "train", first["train_images"], device)
     network = network_of(runs, images["train_images"].shape[1], device=device)
+    step = step_on(network, first["batch_size"])
     alive, collapsed_step, records = list(range(len(runs))), {}, []
     for epoch in range(1, first["epochs"] + 1):
         rows = {}
         if alive:
             d = torch.as_tensor(shifts["train"][epoch - 1][: first["train_images"]], device=device)
-            losses, metrics = train_epoch(network, training, d, apply_shift, first["batch_size"])
+            losses, metrics = train_epoch(network, training, d, apply_shift, first["batch_size"], step)
             test_loss, test_acc = evaluate(network, test, test_shifts, apply_shift)
             rows = epoch_rows(losses, metrics, test_loss, test_acc)
             steps = losses.shape[0]
             bad = first_bad_steps(losses.cpu().numpy(), test_loss.cpu().numpy())
-            collapsed_step |= {alive[i]: (epoch - 1) * steps + step for i, step in bad.items()}
+            collapsed_step |= {alive[i]: (epoch - 1) * steps + first_bad for i, first_bad in bad.items()}
             rows = {alive[i]: row for i, row in enumerate(rows) if i not in bad}
-            if bad:
-                keep = [i for i in range(len(alive)) if i not in bad]
-                network = select(network, torch.tensor(keep, dtype=torch.long, device=device))
-                alive = [alive[i] for i in keep]
+            keep = [i for i in range(len(alive)) if i not in bad]
+            alive = [alive[i] for i in keep]
+            if bad and alive:
+                network = select(network, torch.tensor(keep, device=device))
+                step = step_on(network, first["batch_size"])
         undefined = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}
         rows = [rows.get(r, undefined) | {"epoch": epoch, "run": r} for r in range(len(runs))]
         records += rows
@@ -153,7 +147,7 @@ def _part(images, part, n, device):
 def train_epoch(network, training, shifts, apply_shift, batch_size, step=train_step):
     """One pass over the training images, in file order as published.
 
-    step : the training step; the benchmark passes one that takes its time
+    step : the training step for the network's device (`device.step_on`)
 
     Returns
     -------
