@@ -6,7 +6,9 @@ import sys
 
 import pytest
 import torch
+from conftest import REPOSITORY
 from einorm import benchmark
+from einorm.__main__ import main
 from einorm.learning import smooth_targets, train_step
 
 
@@ -64,3 +66,9 @@ def test_figures_tables_and_the_plan_do_without_torch(modules):
     code += "".join(f"; import einorm.{name.strip()}" for name in modules.split(","))
     code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_readme_quotes_the_file_that_is_shipped(capsys):
+    shipped = REPOSITORY / "paper_artifact" / "benchmark.json"
+    assert main(["benchmark", "--show", str(shipped)]) == 0
+    assert capsys.readouterr().out.strip() in (REPOSITORY / "README.md").read_text()

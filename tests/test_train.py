@@ -1,5 +1,10 @@
 """Training jobs on real images, a few steps each."""
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,6 +106,17 @@ def test_a_job_writes_a_shard_and_a_line_per_epoch(tmp_path, images_path, shifts
     progress = capsys.readouterr().out
     for word in ("epoch 1/2", "epoch 2/2", "loss", "accuracy", "time left"):
         assert word in progress
+
+
+def test_threads_come_from_the_job_whatever_the_environment_says(tmp_path, images_path, shifts_path):
+    code = (
+        "import sys, json, torch; from einorm.train import job; job(json.loads(sys.argv[1]), *sys.argv[2:], 'cpu', 1)"
+    )
+    command = [sys.executable, "-c", f"{code}; print('threads', torch.get_num_threads())"]
+    arguments = [json.dumps(some_runs()[:1]), images_path, shifts_path, tmp_path / "runs" / "job.parquet"]
+    environment = os.environ | {"OMP_NUM_THREADS": "7", "MKL_NUM_THREADS": "7"}
+    done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True)
+    assert "threads 1" in done.stdout, done.stderr
 
 
 def test_a_finished_run_is_never_trained_again(tmp_path, images_path, shifts_path, capsys, monkeypatch):

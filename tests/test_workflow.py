@@ -33,13 +33,17 @@ def snakemake(folder, *arguments, preset="smoke"):
 
 
 def planned(folder, *arguments, **options):
-    """Jobs that a dry run plans: rule -> number."""
+    """Jobs that a dry run plans: rule -> number; training jobs of all lengths together as train."""
     done = snakemake(folder, "-n", *arguments, **options)
     assert done.returncode == 0, done.stdout
     if "Nothing to be done" in done.stdout:
         return {}
     block = done.stdout.rsplit("Job stats:", 1)[1].split("total", 1)[0]
-    return {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)$", block, re.M)}
+    jobs = {}
+    for rule, count in re.findall(r"^(\w+)\s+(\d+)$", block, re.M):
+        name = "train" if rule.startswith("train_") else rule
+        jobs[name] = jobs.get(name, 0) + int(count)
+    return jobs
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +87,12 @@ def test_every_job_left_a_log_with_a_line_per_epoch(smoke):
     assert len(logs) == planned(smoke, "--forceall")["train"]
     for log in logs:
         assert re.search(r"epoch 2/2  loss [\d.]+  accuracy [\d.]+ %  time left 0:00", log.read_text())
+
+
+def test_long_jobs_start_before_short_ones(smoke):
+    log = next((smoke / ".snakemake" / "log").glob("*.log")).read_text()
+    lengths = re.findall(r"rule train_(\w+):", log)
+    assert lengths == sorted(lengths, key=["long", "medium", "short"].index) and len(set(lengths)) == 3
 
 
 def test_a_second_run_has_nothing_to_do(smoke):

@@ -66,7 +66,7 @@ def budget(args):
 def benchmark(args):
     from . import benchmark
 
-    result = benchmark.run(args.threads)
+    result = json.loads(args.show.read_text()) if args.show else benchmark.run(args.threads)
     benchmark.print_table(result)
     if args.json:
         benchmark.write_json(result, args.json)
@@ -140,6 +140,7 @@ def parser():
     sub = command(benchmark, "speed of training against this machine's matrix products, on a quiet machine; minutes")
     sub.add_argument("--threads", default=1, type=int, help="threads of the maths")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the measurements for machines, too")
+    sub.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, show what was written to FILE before")
     sub.add_argument("--figure", type=Path, metavar="STEM", help="draw them to STEM.pdf, .png and .csv, too")
 
     sub = command(golden, "replay golden vectors through the production code; exit code 1 above 1e-8")

@@ -34,6 +34,7 @@ def experiment(raw):
     settings = config.settings(raw)
     check_folders()
     check_data_path(settings.data.path)
+    planned = jobs(settings)
     codes = {(t, c): training_code(c, t) for t in settings.tasks for c in settings.conditions}
     return {
         "settings": json.dumps(settings.science(), sort_keys=True),
@@ -41,13 +42,21 @@ def experiment(raw):
         "data_path": settings.data.path,
         "seed": settings.seed,
         "machine": settings.machine.model_dump(),
-        "jobs": {name: describe(settings, runs, codes) for name, runs in jobs(settings).items()},
+        "jobs": {name: describe(settings, runs, codes) for name, runs in planned.items()},
+        "lengths": by_length(list(planned)),
         "shift_tables": [shift_table(settings, t, e) for t in settings.tasks for e in settings.epsilons],
         "collect_code": fingerprint("tables.py"),
         "samples_code": fingerprint("data.py", "write_samples"),
         "benchmark_code": fingerprint("benchmark.py"),
         "figures": {name: drawing_code(name) for name in FIGURES},
     }
+
+
+def by_length(names):
+    """Jobs (the longest first) in classes of equal number, as far as there are enough: short, medium, long."""
+    third = -(-len(names) // 3)
+    classes = {"short": names[2 * third :], "medium": names[third : 2 * third], "long": names[:third]}
+    return {length: chosen for length, chosen in classes.items() if chosen}
 
 
 def describe(settings, runs, codes):

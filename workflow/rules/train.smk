@@ -1,30 +1,36 @@
-# Images and shift tables are checked by content and by name, so their dates never make a finished job run again.
-rule train:
-    input:
-        images=ancient(f"results/data/{EXPERIMENT['dataset']}.npz"),
-        shifts=ancient(lambda wildcards: f"results/shifts/{EXPERIMENT['jobs'][wildcards.job]['shifts']}.npz"),
-    output:
-        "results/runs/{job}.parquet",
-    log:
-        "results/logs/train/{job}.log",
-    benchmark:
-        "results/benchmarks/train/{job}.tsv"
-    wildcard_constraints:
-        job="|".join(map(re.escape, EXPERIMENT["jobs"])),
-    conda:
-        "../../envs/einorm.yaml"
-    threads: EXPERIMENT["machine"]["threads"]
-    resources:
-        # how, not what: a resource never makes a finished job run again
-        device=EXPERIMENT["machine"]["device"],
-        maths_threads=EXPERIMENT["machine"]["threads"],
-        mem_mb=1500,
-    params:
-        runs=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["runs"],
-        code=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["code"],
-        title=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["title"],
-    message:
-        "Training {params.title}; log: {log}"
-    shell:
-        "python -m einorm train --runs {params.runs:q} --images {input.images} --shifts {input.shifts}"
-        " --device {resources.device} --threads {resources.maths_threads} --out {output} > {log}"
+# Long jobs go first, so that cores do not idle at the end: Snakemake knows priorities of rules, so there is one rule per class
+# of length. Images and shift tables are checked by content and by name, so their dates never make a finished job run again.
+for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
+
+    rule:
+        name:
+            f"train_{length}"
+        input:
+            images=ancient(f"results/data/{EXPERIMENT['dataset']}.npz"),
+            shifts=ancient(lambda wildcards: f"results/shifts/{EXPERIMENT['jobs'][wildcards.job]['shifts']}.npz"),
+        output:
+            "results/runs/{job}.parquet",
+        log:
+            "results/logs/train/{job}.log",
+        benchmark:
+            "results/benchmarks/train/{job}.tsv"
+        wildcard_constraints:
+            job="|".join(map(re.escape, jobs)),
+        priority: priority
+        conda:
+            "../../envs/einorm.yaml"
+        threads: EXPERIMENT["machine"]["threads"]
+        resources:
+            # how, not what: a resource never makes a finished job run again
+            device=EXPERIMENT["machine"]["device"],
+            maths_threads=EXPERIMENT["machine"]["threads"],
+            mem_mb=1500,
+        params:
+            runs=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["runs"],
+            code=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["code"],
+            title=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["title"],
+        message:
+            "Training {params.title}; log: {log}"
+        shell:
+            "python -m einorm train --runs {params.runs:q} --images {input.images} --shifts {input.shifts}"
+            " --device {resources.device} --threads {resources.maths_threads} --out {output} > {log}"
