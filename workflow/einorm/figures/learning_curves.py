@@ -40,5 +40,5 @@ def draw(tables):
     handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), title="ε", loc="outside right upper")
     figure.supxlabel("epoch", fontsize=8)
-    figure.supylabel("test accuracy (%)", fontsize=8)
+    figure.supylabel("test accuracy (%); the axis starts near the 5 % quantile", fontsize=8)
     return figure, drawn
