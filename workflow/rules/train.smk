@@ -30,7 +30,7 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
             code=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["code"],
             title=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["title"],
         message:
-            "Training {params.title}; log: {log}"
+            f"Training (a {length} job) {{params.title}}; log: {{log}}"
         shell:
             "python -m einorm train --runs {params.runs:q} --images {input.images} --shifts {input.shifts}"
             " --device {resources.device} --threads {resources.maths_threads} --out {output} > {log}"
