@@ -40,7 +40,6 @@ def experiment(raw):
         "settings": json.dumps(settings.science(), sort_keys=True),
         "dataset": settings.dataset,
         "data_path": settings.data.path,
-        "seed": settings.seed,
         "machine": settings.machine.model_dump(),
         "jobs": {name: describe(settings, runs, codes) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),

@@ -50,9 +50,9 @@ def missing(runs, conditions):
     return [condition for condition in conditions if not (runs["condition"] == condition).any()]
 
 
-def accuracy_limits(runs, values=None):
+def accuracy_limits(runs):
     """Limits of an accuracy axis: all runs that finished, but not further than `SPAN` below their median."""
-    values = runs["test_acc"] if values is None else values
+    values = runs["test_acc"]
     finished = values[runs["status"] == "finished"] if (runs["status"] == "finished").any() else values
     low = max(finished.min(), finished.median() - SPAN)
     margin = 0.08 * (finished.max() - low) + 0.3
