@@ -109,7 +109,7 @@ def training_code(condition, task):
             [entry.layer, entry.normalization, entry.error_signal],
             fingerprint("network.py"),
             fingerprint("learning.py"),
-            fingerprint("train.py"),
+            fingerprint("train.py", "train"),
             fingerprint("device.py", "step_on"),
             fingerprint("error_signals.py", rule, "center", "full", "unchanged"),
             fingerprint("data.py", "draw_shifts", *(function.__name__ for function in TASKS[task])),
