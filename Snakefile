@@ -36,12 +36,14 @@ localrules:
     figures,
 
 
-# Everything: tables and figures of the chosen preset.
+# Everything: tables, figures, claims and the report of the chosen preset.
 rule all:
     default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.claims.output,
+        rules.page.output,
 
 
 onerror:

@@ -26,7 +26,7 @@ def shifts(args):
 def train(args):
     from .train import job
 
-    job(args.runs, args.images, args.shifts, args.out, args.device, args.threads)
+    job(args.runs, args.images, args.shifts, args.out, args.device, args.threads, args.archive)
 
 
 def collect(args):
@@ -54,7 +54,45 @@ def samples(args):
 def figure(args):
     from .figures import make
 
-    make(args.name, args.tables, args.out)
+    make(args.name, args.tables, args.published, args.out)
+
+
+def archive(args):
+    from .archive import write
+
+    raw = config.read(args.config, args.overrides)
+    settings, preset = config.settings(raw), raw["preset"]
+    out = args.out or Path("paper_artifact/archive") / preset
+    manifest = write(settings, preset, args.results / "runs", args.results / "tables" / "samples.parquet", out)
+    finished, planned = (sum(cell[name] for cell in manifest["cells"]) for name in ("finished", "planned"))
+    print(f"{out}: {finished} of {planned} runs")
+
+
+def claims(args):
+    from . import tables
+    from .claims import write
+
+    write(tables.read(args.tables / "runs.parquet", "runs"), args.rules, args.published, args.out)
+
+
+def report(args):
+    from .report import write
+
+    write(args.tables, args.claims, args.figures, args.artifact, args.out)
+
+
+def bundle(args):
+    from .bundle import write
+
+    write(args.project, args.tables, args.claims, args.figures, args.report, args.preset, args.out)
+
+
+def verify(args):
+    from .verify import faults
+
+    found = faults(args.zip)
+    print("\n".join(found) if found else f"{args.zip}: every file is there and unchanged")
+    return 1 if found else 0
 
 
 def budget(args):
@@ -115,6 +153,7 @@ def parser():
     sub.add_argument("--shifts", required=True, type=Path)
     sub.add_argument("--device", default="auto")
     sub.add_argument("--threads", default=1, type=int)
+    sub.add_argument("--archive", type=Path, help="take over the finished runs of this archive")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(collect, "put all shards together into epochs.parquet and runs.parquet")
@@ -131,7 +170,32 @@ def parser():
     sub = command(figure, "draw one figure from the tables: PDF, PNG and the plotted points as CSV")
     sub.add_argument("name")
     sub.add_argument("--tables", required=True, type=Path)
+    sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
     sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(archive, "archive every finished run of the settings, the ones archived before included")
+    sub.add_argument("--config", default="config.yaml", type=Path)
+    sub.add_argument("--results", default="results", type=Path, help="folder of the workflow's results")
+    sub.add_argument("--out", type=Path, help="folder of the archive; default: paper_artifact/archive/<preset>")
+    sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
+
+    sub = command(claims, "judge every statement of claims.yaml on the runs")
+    sub.add_argument("--tables", required=True, type=Path)
+    sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
+    sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(report, "write the report, one page that stands alone")
+    for name in ("--tables", "--claims", "--figures", "--artifact", "--out"):
+        sub.add_argument(name, required=True, type=Path)
+
+    sub = command(bundle, "write the bundle, a zip ready for a DOI")
+    for name in ("--project", "--tables", "--claims", "--figures", "--report", "--out"):
+        sub.add_argument(name, required=True, type=Path)
+    sub.add_argument("--preset", required=True)
+
+    sub = command(verify, "check a bundle: one line per fault, exit code 1 if there is one")
+    sub.add_argument("zip", type=Path)
 
     sub = command(budget, "runs, jobs and estimated core-hours of every preset on this machine")
     sub.add_argument("--config", default="config.yaml", type=Path)

@@ -21,6 +21,9 @@ HYPERPARAMETERS = PACKAGE / "hyperparameters.csv"
 TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
 
 
+HOW = ("results", "archive", "reuse_archive", "data", "machine")  # keys that decide no result
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -45,7 +48,7 @@ Epsilon = Annotated[float, Field(ge=0, le=1, strict=False)]
 
 
 class Settings(Strict):
-    """Everything that decides a result; `data` and `machine` do not."""
+    """Everything that decides a result, and `HOW` it is obtained."""
 
     tasks: list[str] = Field(["luminosity"], min_length=1, description="tasks to learn")
     dataset: str = Field("fashion_mnist", description="images")
@@ -58,6 +61,9 @@ class Settings(Strict):
     train_images: int = Field(TRAIN_IMAGES, ge=1, le=TRAIN_IMAGES, description="images used, in file order")
     test_images: int = Field(TEST_IMAGES, ge=1, le=TEST_IMAGES, description="images tested on")
     batch_size: int = Field(32, ge=1, description="images per step")
+    results: Literal["computed", "archive"] = Field("computed", description="archive: draw released tables, train nothing")
+    archive: str | None = Field(None, description="folder of the archive; null: paper_artifact/archive/<preset>")
+    reuse_archive: bool = Field(False, description="training takes over the archive's finished runs")
     data: Data = Data()
     machine: Machine = Machine()
 
@@ -88,7 +94,7 @@ class Settings(Strict):
 
     def science(self):
         """The part that decides results, as plain values."""
-        return self.model_dump(exclude={"data", "machine"})
+        return self.model_dump(exclude={*HOW})
 
 
 @cache
@@ -148,6 +154,12 @@ def settings(raw, preset=None):
         raise UserError(_one_line(error)) from None
 
 
+def describe_difference(theirs, ours):
+    """The keys in which two settings differ, in words."""
+    keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    return "; ".join(f"{key} {theirs.get(key)} there, {ours.get(key)} here" for key in keys) or "their order"
+
+
 def load(path, preset=None, overrides=()):
     """Settings from a YAML file and ``key=value`` overrides, as Snakemake's --config takes them.
 
@@ -156,13 +168,18 @@ def load(path, preset=None, overrides=()):
     UserError
         If the file is missing or not YAML, or as `settings` does.
     """
+    return settings(read(path, overrides), preset)
+
+
+def read(path, overrides=()):
+    """The raw mapping of a YAML file with ``key=value`` overrides."""
     raw = _read_yaml(path)
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
             raise UserError(f"{override!r} is no override: write key=value")
         raw[key] = yaml.safe_load(value)
-    return settings(raw, preset)
+    return raw
 
 
 def preset_names(path):

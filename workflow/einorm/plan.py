@@ -8,11 +8,15 @@ import tempfile
 from pathlib import Path
 
 from . import config
-from .figures import FIGURES, drawing_code
+from .figures import FIGURES, TABLES, category, drawing_code
 from .runs import jobs, shift_table, training_code
-from .runtime import PACKAGE, UserError, fingerprint
+from .runtime import PACKAGE, UserError, digest, fingerprint
 
+ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
+ARTIFACT = ROOT / "paper_artifact"
+JUDGING = ("claims", "stats", "selection", "oddities", "published")
+PAGE = ("report.html", "report.css", "report.js")
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
 
 
@@ -34,6 +38,8 @@ def experiment(raw):
     settings = config.settings(raw)
     check_folders()
     check_data_path(settings.data.path)
+    archived = archive_folder(settings, raw["preset"])
+    folder = archived if settings.results == "archive" else RESULTS / "tables"
     planned = jobs(settings)
     codes = {(t, c): training_code(c, t) for t in settings.tasks for c in settings.conditions}
     return {
@@ -47,8 +53,43 @@ def experiment(raw):
         "collect_code": fingerprint("tables.py"),
         "samples_code": fingerprint("data.py", "write_samples"),
         "benchmark_code": fingerprint("benchmark.py"),
-        "figures": {name: drawing_code(name) for name in FIGURES},
+        "tables_folder": str(folder),
+        "tables": [str(folder / f"{name}.parquet") for name in TABLES],
+        "reuse": f"--archive '{archived}'" if settings.reuse_archive and settings.results == "computed" else "",
+        "artifact": relative(ARTIFACT),
+        "report_inputs": [relative(ARTIFACT / name) for name in ("claims.yaml", "deviations.yaml")],
+        "project": relative(ROOT),
+        "preset": raw["preset"],
+        "claims_code": digest([fingerprint(f"{module}.py") for module in JUDGING]),
+        "report_code": digest([fingerprint("report.py"), *((PACKAGE / "page" / name).read_text() for name in PAGE)]),
+        "bundle_code": fingerprint("bundle.py"),
+        "figures": {name: {"code": drawing_code(name), "category": category(name)} for name in FIGURES},
     }
+
+
+def archive_folder(settings, preset):
+    """Folder of the archive that the settings refer to, checked if it is used; relative to here where it can be.
+
+    Raises
+    ------
+    UserError
+        If it is used and is missing, damaged or of other settings.
+    """
+    folder = Path(settings.archive).expanduser() if settings.archive else Path(relative(ARTIFACT / "archive" / preset))
+    if settings.results == "computed" and not settings.reuse_archive:
+        return folder
+    from . import archive  # brings pandas, which an ordinary start does without
+
+    if settings.results == "archive":
+        archive.check(folder, settings)
+    else:
+        archive.check(folder)
+    return folder
+
+
+def relative(path):
+    """A path as seen from here, for commands that read well."""
+    return os.path.relpath(path)
 
 
 def by_length(names):

@@ -108,13 +108,18 @@ def read(path, table):
         wrong += [name for name in data.schema.names if name not in schema.names]
         raise UserError(f"{path} is no {table} table (columns {', '.join(wrong)}): delete it and run again")
     frame = data.to_pandas()
-    metadata = data.schema.metadata or {}
-    frame.attrs = {
+    frame.attrs = made_with(data.schema)
+    check(frame, table, path)
+    return frame
+
+
+def made_with(schema):
+    """The settings that made a table, and their digest, from its schema's metadata."""
+    metadata = schema.metadata or {}
+    return {
         "settings": json.loads(metadata.get(b"einorm.settings", b"{}")),
         "digest": metadata.get(b"einorm.digest", b"").decode(),
     }
-    check(frame, table, path)
-    return frame
 
 
 def check(frame, table, path):
@@ -157,6 +162,11 @@ def collect(shards, specifications, out, settings):
     missing = set(specifications) - set(rows["digest"])
     if missing:
         raise UserError(f"{len(missing)} runs are in no shard below {out}: run snakemake again to train them")
+    write_runs_and_epochs(rows, out, settings)
+
+
+def write_runs_and_epochs(rows, out, settings):
+    """Write shard rows as the two tables epochs.parquet and runs.parquet to a folder."""
     last = rows.loc[rows.groupby("digest")["epoch"].idxmax()].rename(columns={"epoch": "epochs"})
     write(rows, "epochs", out / "epochs.parquet", settings)
     write(last, "runs", out / "runs.parquet", settings)

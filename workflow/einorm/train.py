@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import __version__, tables
+from . import __version__, archive, tables
 from .conditions import CONDITIONS
 from .data import TASKS, load, load_shifts
 from .device import choose_device, step_on
@@ -25,7 +25,7 @@ CHANCE = 10.0  # accuracy (%) of a collapsed run
 FACTS = ("lr", "lr_wei", "lr_wix", "hidden_width")
 
 
-def job(runs, images_path, shifts_path, out, device="auto", threads=1):
+def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=None):
     """Train a job's runs and write their shard; runs finished in another shard of the cell are taken over.
 
     Parameters
@@ -35,16 +35,17 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1):
     out : path of the shard; its folder holds the shards of the cell
     device : auto (CUDA when there is one), cpu or cuda
     threads : of the maths
+    archived : folder of an archive whose finished runs are taken over, too
 
     Raises
     ------
     UserError
-        If CUDA is asked for and absent, or data are missing or damaged.
+        If CUDA is asked for and absent, or data or the archive are missing or damaged.
     """
     torch.set_num_threads(threads)
     device = choose_device(device)
     code = training_code(runs[0]["condition"], runs[0]["task"])
-    finished = finished_rows(Path(out).parent, runs, code)
+    finished = finished_rows(Path(out).parent, runs, code, archived)
     left = [run for run in runs if run_digest(run) not in set(finished["digest"])]
     print(f"{len(runs)} runs: {len(runs) - len(left)} finished before, {len(left)} to train on {device}", flush=True)
     parts = [finished]
@@ -61,10 +62,13 @@ def versions():
     return json.dumps(names | {"einorm": __version__}, sort_keys=True)
 
 
-def finished_rows(folder, runs, code):
-    """Rows of the given runs found in the shards of a folder, made by the same training code."""
+def finished_rows(folder, runs, code, archived=None):
+    """Rows of the given runs found in the shards of a folder or in an archive, made by the same training code."""
     wanted = [run_digest(run) for run in runs]
     found = [tables.read(path, "shard") for path in sorted(Path(folder).glob("*.parquet"))]
+    if archived:
+        archive.check(archived)
+        found.append(archive.shard_rows(archived))
     if not found:
         return pd.DataFrame(columns=tables.SHARD.names)
     rows = pd.concat(found, ignore_index=True)

@@ -1,14 +1,17 @@
 # A rule per figure, named after it (`snakemake fig3 --cores 1`), each with its own caption in the report.
-for figure in EXPERIMENT["figures"]:
+PUBLISHED = expand(f"{EXPERIMENT['artifact']}/published/published_{{table}}.csv", table=["runs", "summary", "tests"])
+
+for figure, facts in EXPERIMENT["figures"].items():
 
     rule:
         name:
             figure
         input:
-            rules.tables.input,
+            tables=EXPERIMENT["tables"],
+            published=PUBLISHED if figure.startswith("published_") else [],
         output:
             f"figures/{figure}.pdf",
-            report(f"figures/{figure}.png", caption=f"../report/{figure}.rst", category="Figures"),
+            report(f"figures/{figure}.png", caption=f"../report/{figure}.rst", category=facts["category"]),
             f"figures/{figure}.csv",
         log:
             f"results/logs/figures/{figure}.log",
@@ -16,12 +19,83 @@ for figure in EXPERIMENT["figures"]:
             "../../envs/einorm.yaml"
         params:
             figure=figure,
-            code=EXPERIMENT["figures"][figure],
+            tables=EXPERIMENT["tables_folder"],
+            published=f"{EXPERIMENT['artifact']}/published",
+            code=facts["code"],
         shell:
-            "python -m einorm figure {params.figure} --tables results/tables --out figures > {log}"
+            "python -m einorm figure {params.figure} --tables {params.tables:q} --published {params.published:q}"
+            " --out figures > {log}"
 
 
 # All figures of the chosen preset, from its tables.
 rule figures:
     input:
         expand("figures/{figure}.{kind}", figure=EXPERIMENT["figures"], kind=["pdf", "png", "csv"]),
+
+
+# Which claims of the paper hold on these tables.
+rule claims:
+    input:
+        tables=EXPERIMENT["tables"],
+        rules=f"{EXPERIMENT['artifact']}/claims.yaml",
+        published=PUBLISHED,
+    output:
+        "results/claims/claims.parquet",
+        report("results/claims/claims.csv", caption="../report/claims.rst", category="Claims"),
+        "results/claims/comparisons.csv",
+        "results/claims/oddities.csv",
+        "results/claims/published_check.csv",
+    log:
+        "results/logs/claims.log",
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        tables=EXPERIMENT["tables_folder"],
+        published=f"{EXPERIMENT['artifact']}/published",
+        code=EXPERIMENT["claims_code"],
+    shell:
+        "python -m einorm claims --tables {params.tables:q} --rules {input.rules:q} --published {params.published:q}"
+        " --out results/claims > {log}"
+
+
+# The page to read first.
+rule page:
+    input:
+        EXPERIMENT["tables"],
+        rules.figures.input,
+        rules.claims.output,
+        EXPERIMENT["report_inputs"],
+    output:
+        "paper_artifact/bundle/report.html",
+    log:
+        "results/logs/report.log",
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        tables=EXPERIMENT["tables_folder"],
+        artifact=EXPERIMENT["artifact"],
+        code=EXPERIMENT["report_code"],
+    shell:
+        "python -m einorm report --tables {params.tables:q} --claims results/claims --figures figures"
+        " --artifact {params.artifact:q} --out {output} > {log}"
+
+
+# Everything in one zip, ready for a DOI.
+rule artifact:
+    input:
+        rules.page.input,
+        rules.page.output,
+    output:
+        f"paper_artifact/bundle/einorm-{EXPERIMENT['preset']}.zip",
+    log:
+        "results/logs/bundle.log",
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        project=EXPERIMENT["project"],
+        tables=EXPERIMENT["tables_folder"],
+        preset=EXPERIMENT["preset"],
+        code=EXPERIMENT["bundle_code"],
+    shell:
+        "python -m einorm bundle --project {params.project:q} --tables {params.tables:q} --claims results/claims --figures figures"
+        " --report paper_artifact/bundle/report.html --preset {params.preset} --out {output} > {log}"

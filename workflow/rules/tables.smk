@@ -33,8 +33,7 @@ rule samples:
         " --out {output} > {log}"
 
 
-# The tables of the chosen preset.
+# The tables of the chosen preset: computed here, or an archive's.
 rule tables:
     input:
-        rules.collect.output,
-        rules.samples.output,
+        EXPERIMENT["tables"],

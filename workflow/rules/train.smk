@@ -25,6 +25,7 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
             device=EXPERIMENT["machine"]["device"],
             maths_threads=EXPERIMENT["machine"]["threads"],
             mem_mb=1500,
+            archive=EXPERIMENT["reuse"],
         params:
             runs=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["runs"],
             code=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["code"],
@@ -33,4 +34,5 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
             f"Training (a {length} job) {{params.title}}; log: {{log}}"
         shell:
             "python -m einorm train --runs {params.runs:q} --images {input.images} --shifts {input.shifts}"
-            " --device {resources.device} --threads {resources.maths_threads} --out {output} > {log}"
+            " --device {resources.device} --threads {resources.maths_threads} {resources.archive}"
+            " --out {output} > {log}"

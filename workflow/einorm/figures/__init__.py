@@ -1,7 +1,7 @@
 """Figures: one file each, drawn from the tables. To add one, add a file with `draw` and a caption in workflow/report.
 
 A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``, where tables maps "runs", "epochs"
-and "samples" to DataFrames. Importing this package imports neither matplotlib nor torch.
+and "samples" to DataFrames, and "published" to those of `published.load`. Importing this package imports neither matplotlib nor torch.
 """
 
 from importlib import import_module
@@ -9,39 +9,50 @@ from pathlib import Path
 
 from ..runtime import UserError, digest, fingerprint
 
-SHARED = ("style", "panels")  # modules that are no figures
+TABLES = ("runs", "epochs", "samples")  # what figures are drawn from
+SHARED = ("style", "panels")  # modules that are no figures; so are those below
+VERSUS = "versus"  # shared by the figures that show published values beside ours
 FIGURES = sorted(
-    path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in SHARED and path.stem != "__init__"
+    path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in (*SHARED, VERSUS, "__init__")
 )
 
 
 def drawing_code(name):
     """Fingerprint of the code that draws a figure."""
     modules = [f"figures/{module}.py" for module in (*SHARED, *imported(name))]
-    return digest([fingerprint(module) for module in [*modules, "conditions.py"]])[:16]
+    return digest([fingerprint(module) for module in [*modules, "conditions.py", "selection.py"]])[:16]
 
 
 def imported(name):
     """A figure's module and the figure modules that it imports from."""
     source = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
-    return [other for other in FIGURES if other == name or f"from .{other} import" in source]
+    return [other for other in (*FIGURES, VERSUS) if other == name or f"from .{other} import" in source]
 
 
-def make(name, tables_folder, out):
+def category(name):
+    """What a figure is listed under: its figure in the paper, or that it goes beyond it."""
+    number = name.removeprefix("published_").removeprefix("fig")
+    return f"Figure {number}" if number.isdigit() else "Beyond the paper"
+
+
+def make(name, tables_folder, published_folder, out):
     """Draw a figure from the tables of a folder: out/name.pdf, .png and .csv (the plotted points).
+
+    published_folder : of the published values, which figures "published_..." show beside ours
 
     Raises
     ------
     UserError
         If no figure has this name, or a table is missing or damaged.
     """
-    from .. import tables
+    from .. import published, tables
     from .style import save
 
     if name not in FIGURES:
         raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
     frames = {
-        table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")
+        table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in TABLES
     }
+    frames["published"] = published.load(published_folder)
     figure, points = import_module(f".{name}", __package__).draw(frames)
     save(figure, points, Path(out) / name)

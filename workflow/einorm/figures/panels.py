@@ -7,27 +7,16 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from ..selection import TOP, layer_mean, top_runs
 from .style import GREY, colour, epsilon_style, label
 
 SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge
-TOP = 10  # the published rule: the best runs per epsilon, by test accuracy
 POINT = ("condition", "epsilon", "lambda", "config", "seed", "status")
 
 
 def choose(runs, condition):
     """Runs of one condition, in the order of epsilon, configuration and lambda."""
     return runs[runs["condition"] == condition].sort_values(["epsilon", "config", "lambda"])
-
-
-def layer_mean(runs, metric):
-    """Mean of a metric over the two hidden layers, as in the paper's figures."""
-    return (runs[f"{metric}0"] + runs[f"{metric}1"]) / 2
-
-
-def top_runs(runs):
-    """The published rule: the `TOP` best runs of every epsilon by test accuracy, pooled."""
-    best = runs.sort_values(["test_acc", "config"], ascending=[False, True])
-    return best.groupby(["condition", "epsilon"]).head(TOP)
 
 
 def points(panel, runs, values, rule="all runs", **more):

@@ -1,0 +1,159 @@
+"""Archives of finished runs: released tables with a manifest that says what made them, and that nothing was changed since."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from . import __version__, tables
+from .config import describe_difference
+from .figures import TABLES
+from .runs import cell_runs, cells, run_digest, training_code
+from .runtime import UserError
+
+MANIFEST = "manifest.json"
+
+
+def write(settings, preset, shards, samples, out):
+    """Archive every finished run of the settings: those below `shards`, and those that `out` already holds.
+
+    Parameters
+    ----------
+    settings : Settings
+    preset : str, name of the preset, for the manifest
+    shards : folder of the shards, one folder per cell
+    samples : path of samples.parquet; where it is missing, the archive's own is kept
+    out : folder of the archive; replaced as a whole
+
+    Returns
+    -------
+    dict, the manifest
+
+    Raises
+    ------
+    UserError
+        If there is no finished run, the samples are nowhere, or `out` holds an archive of other settings or other training code.
+    """
+    out, shards = Path(out), Path(shards)
+    earlier = check(out, settings) and shard_rows(out) if (out / MANIFEST).exists() else None
+    rows, counts = [], []
+    for task, condition, epsilon in cells(settings):
+        wanted = {run_digest(run) for run in cell_runs(settings, task, condition, epsilon)}
+        found = [tables.read(path, "shard") for path in sorted((shards / task / condition / f"eps{epsilon:g}").glob("*.parquet"))]
+        found += [] if earlier is None else [earlier]
+        code = training_code(condition, task)
+        cell = pd.concat([part[part["digest"].isin(wanted)] for part in found], ignore_index=True) if found else None
+        cell = cell[cell["code"] == code].drop_duplicates(["digest", "epoch"]) if cell is not None else pd.DataFrame()
+        finished = cell[cell["epoch"] == settings.epochs] if len(cell) else cell
+        collapsed = int((finished["status"] == "collapsed").sum()) if len(cell) else 0
+        counts.append(
+            {"task": task, "condition": condition, "epsilon": epsilon, "planned": len(wanted), "finished": len(finished),
+             "collapsed": collapsed, "code": code}
+        )  # fmt: skip
+        rows += [cell] if len(cell) else []
+    if not rows:
+        raise UserError(f"no finished run of these settings below {shards}: run snakemake first")
+    shard = pd.concat(rows, ignore_index=True)
+    if earlier is not None and not set(earlier["digest"]) <= set(shard["digest"]):
+        raise UserError(f"{out} holds runs of other training code, which would be lost: archive to another folder")
+    return _replace(out, shard, _samples(samples, out), settings, preset, counts)
+
+
+def _samples(path, out):
+    for candidate in (Path(path), out / "samples.parquet"):
+        if candidate.exists():
+            return tables.read(candidate, "samples")
+    raise UserError(f"{path} is missing, the images of figure 1: make it with snakemake {path}")
+
+
+def _replace(out, shard, samples, settings, preset, counts):
+    """Write a new folder beside the old one and put it in its place: an interruption leaves one of the two whole."""
+    fresh, old = (out.with_name(f".{out.name}.{kind}") for kind in ("new", "old"))
+    for folder in (fresh, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    science = settings.science()
+    tables.write_runs_and_epochs(shard, fresh, science)
+    tables.write(samples, "samples", fresh / "samples.parquet", science)
+    last = shard[shard["epoch"] == settings.epochs]
+    manifest = {
+        "preset": preset,
+        "settings": science,
+        "digest": tables.settings_digest(science),
+        "version": __version__,
+        "machine": machine(),
+        "versions": sorted(set(shard["versions"])),
+        "core_hours": round(float((last["seconds"] * last["threads"]).sum()) / 3600, 3),
+        "complete": all(cell["finished"] == cell["planned"] for cell in counts),
+        "cells": counts,
+        "files": {f"{name}.parquet": _facts(fresh / f"{name}.parquet") for name in TABLES},
+    }
+    (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if out.exists():
+        out.rename(old)
+    fresh.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+    return manifest
+
+
+def check(folder, settings=None):
+    """Check an archive: every file's sha256 and, if given, that it was made with these settings.
+
+    Returns
+    -------
+    dict, the manifest
+
+    Raises
+    ------
+    UserError
+        One line: what is missing, changed or different.
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = {f"{name}.parquet": manifest["files"][f"{name}.parquet"]["sha256"] for name in TABLES}
+        made_with, digest = manifest["settings"], manifest["digest"]
+    except FileNotFoundError:
+        raise UserError(f"there is no archive in {folder}: name one with archive=FOLDER, or compute with results=computed") from None
+    except (ValueError, KeyError, TypeError, OSError):
+        raise UserError(f"{folder / MANIFEST} is damaged: restore the archive from the project's release") from None
+    for name, sha256 in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing: restore the archive from the project's release")
+        if _facts(path)["sha256"] != sha256:
+            raise UserError(f"{path} was changed since it was archived: restore the archive from the project's release")
+        if tables.made_with(pq.read_schema(path))["digest"] != digest:
+            raise UserError(f"{path} was made with other settings than its manifest says: restore the archive")
+    if settings is not None and digest != tables.settings_digest(settings.science()):
+        difference = describe_difference(made_with, settings.science())
+        raise UserError(
+            f"the archive {folder} was made with other settings ({difference}): "
+            "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
+        )
+    return manifest
+
+
+def shard_rows(folder):
+    """All rows of an archive, as the shards of its jobs had them: a row per run and epoch."""
+    runs, epochs = (tables.read(Path(folder) / f"{name}.parquet", name) for name in ("runs", "epochs"))
+    facts = [name for name in tables.SHARD.names if name in runs and name not in epochs]
+    return epochs.merge(runs[[*tables.KEYS, *facts]], on=[*tables.KEYS], validate="m:1")[tables.SHARD.names]
+
+
+def machine():
+    """What the runs were archived on: processor, cores, operating system, Python."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        processor = names[0] if names else processor
+    return {"processor": processor, "cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+
+
+def _facts(path):
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}

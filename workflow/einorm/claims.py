@@ -1,0 +1,297 @@
+"""Which claims of the paper hold here, and how strongly: the rules of paper_artifact/claims.yaml applied to the runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import Field, ValidationError
+
+from . import published, stats
+from .conditions import CONDITIONS
+from .config import Strict
+from .oddities import oddities
+from .runtime import UserError, atomic_path
+from .selection import SELECTIONS, metric_values, select_runs
+
+VERDICTS = ("not reproduced", "undecided", "partly", "reproduced")  # in the order of the tables
+UNITS = {"test_acc": "points"}
+NO_EFFECT = {"effect": np.nan, "low": -np.inf, "high": np.inf, "n_x": 0, "n_y": 0, "n_pairs": 0, "method": "none"}
+KEY = ["epsilon", "config", "seed"]  # what matched runs share
+
+Limits = tuple[float | None, float | None]
+Place = float | str
+
+
+class Statement(Strict, strict=False):
+    """One testable statement of claims.yaml."""
+
+    id: str
+    figure: str
+    panel: str
+    of: str = Field(pattern="^(difference|level|trend)$")
+    metric: str
+    x: str
+    y: str | None = None
+    epsilon: Place
+    from_epsilon: float | None = None
+    holds: Limits
+    partly: Limits | None = None
+    published_rule: str = Field("all", pattern=f"^({'|'.join(SELECTIONS)})$")
+    text: str
+
+
+class Rules(Strict, strict=False):
+    """claims.yaml."""
+
+    margin: float = Field(gt=0)
+    epochs_needed: dict[Place, int]
+    pooled_epsilons: list[float]
+    claims: dict[str, str]
+    statements: list[Statement]
+    comparisons: dict[str, list[tuple[str, str]]]
+    oddities: dict[str, dict[str, str]]
+
+
+def load_rules(path):
+    """The rules of a claims.yaml.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is no YAML, or a key or value in it is wrong.
+    """
+    try:
+        rules = Rules(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, TypeError) as error:
+        raise UserError(f"{path} is not a YAML mapping: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for s in rules.statements:
+        unknown = [c for c in (s.x, s.y) if c is not None and c not in CONDITIONS]
+        if unknown or (s.y is None) != (s.of == "level") or (s.from_epsilon is None) != (s.of != "trend"):
+            raise UserError(f"{path}, {s.id}: x, y and from_epsilon must be known conditions and fit `of: {s.of}`")
+    return rules
+
+
+def effect(statement, runs, selection):
+    """Effect of a statement with its 95 % interval.
+
+    Parameters
+    ----------
+    runs : DataFrame, table "runs"
+    selection : key of `SELECTIONS`
+
+    Returns
+    -------
+    dict: effect, low, high (unit of the metric), n_x, n_y, n_pairs, method; for differences also those of `stats.compare` and,
+    where runs match, `stats.paired`
+    """
+    groups = [
+        defined_values(runs, condition, statement.epsilon, statement.metric, selection)
+        for condition in (statement.x, statement.y)
+        if condition
+    ]
+    if any(not len(group) for group in groups):
+        return NO_EFFECT | {"n_x": len(groups[0]), "n_y": len(groups[-1]) if len(groups) > 1 else 0}
+    if statement.of == "level":
+        middle, low, high = stats.median_interval(groups[0]["value"])
+        return NO_EFFECT | {"effect": middle, "low": low, "high": high, "n_x": len(groups[0]), "method": "median"}
+    if statement.of == "trend":
+        return trend(statement, runs, selection, groups)
+    return difference(*groups)
+
+
+def difference(x, y):
+    """Difference of two groups of runs: paired where there are pairs enough, unpaired below that."""
+    result = stats.compare(x["value"], y["value"])
+    pairs = x.merge(y, on=KEY, suffixes=("_x", "_y"))
+    result |= stats.paired(pairs["value_x"], pairs["value_y"])
+    kind = "paired" if len(pairs) >= stats.MIN_PAIRS and len(pairs) == min(len(x), len(y)) else "unpaired"
+    prefix = "difference" if kind == "paired" else "shift"
+    limits = {name: result[f"{prefix}{ending}"] for name, ending in (("effect", ""), ("low", "_low"), ("high", "_high"))}
+    return NO_EFFECT | result | limits | {"method": kind}
+
+
+def trend(statement, runs, selection, groups):
+    """How much larger the difference is at `epsilon` than at `from_epsilon`, within configurations."""
+    per_epsilon = []
+    for epsilon in (statement.epsilon, statement.from_epsilon):
+        x, y = (defined_values(runs, c, epsilon, statement.metric, selection) for c in (statement.x, statement.y))
+        pairs = x.merge(y, on=["config", "seed"])
+        per_epsilon.append(pairs.assign(d=pairs["value_x"] - pairs["value_y"])[["config", "seed", "d"]])
+    both = per_epsilon[0].merge(per_epsilon[1], on=["config", "seed"], suffixes=("_here", "_from"))
+    result = stats.paired(both["d_here"], both["d_from"])
+    sizes = {"n_x": len(groups[0]), "n_y": len(groups[1]), "method": "paired"}
+    limits = {"effect": result["difference"], "low": result["difference_low"], "high": result["difference_high"]}
+    return NO_EFFECT | result | limits | sizes
+
+
+def defined_values(runs, condition, epsilon, metric, selection):
+    """Runs of one condition and epsilon (or pooled) with the metric as `value`; runs without a value are left out."""
+    chosen = runs[runs["condition"] == condition]
+    chosen = chosen if epsilon == "pooled" else chosen[chosen["epsilon"] == epsilon]
+    chosen = select_runs(chosen, selection)
+    values = chosen[KEY].assign(value=metric_values(chosen, metric))
+    return values[np.isfinite(values["value"])]
+
+
+def published_effect(statement, values):
+    """The published counterpart of a statement's effect: a difference of medians, a median; NaN where none was published."""
+
+    def median(condition, epsilon):
+        metric = {"mu_distance": "mu", "var_distance": "var"}.get(statement.metric, statement.metric)
+        figure = statement.figure.capitalize()
+        value = published.median(values, figure, statement.panel, condition, epsilon, metric)
+        return {"mu_distance": abs, "var_distance": lambda v: abs(np.log10(v))}.get(statement.metric, float)(value)
+
+    if statement.of == "level":
+        return median(statement.x, statement.epsilon)
+    here = median(statement.x, statement.epsilon) - median(statement.y, statement.epsilon)
+    if statement.of == "trend":
+        here -= median(statement.x, statement.from_epsilon) - median(statement.y, statement.from_epsilon)
+    return here
+
+
+def judge(statement, result, rules, runs):
+    """Verdict and its reason in words, by the rules that claims.yaml states on top."""
+    obstacle = too_little(statement, result, rules, runs)
+    if obstacle:
+        return "undecided", obstacle
+    low, high = result["low"], result["high"]
+    interval = f"the 95 % interval {number(low)} to {number(high)} of the effect"
+    holds, partly = statement.holds, statement.partly
+    if within(low, high, holds):
+        return "reproduced", f"{interval} lies within {region(holds)}"
+    if partly is not None and within(low, high, partly):
+        return "partly", f"{interval} lies within {region(partly)}, but not within {region(holds)}"
+    if outside(low, high, holds):
+        return "not reproduced", f"{interval} lies outside {region(holds)}"
+    return "undecided", f"{interval} reaches across the limit of {region(holds)}: more runs are needed"
+
+
+def too_little(statement, result, rules, runs):
+    """Why runs cannot decide a statement, in words; empty if they can."""
+    for condition in filter(None, (statement.x, statement.y)):
+        chosen = runs[runs["condition"] == condition]
+        wanted = [statement.epsilon] if statement.epsilon != "pooled" else rules.pooled_epsilons
+        wanted += [statement.from_epsilon] if statement.of == "trend" else []
+        absent = [f"{epsilon:g}" for epsilon in wanted if not (chosen["epsilon"] == epsilon).any()]
+        if absent:
+            return f"not computed: {condition} at epsilon {', '.join(absent)}"
+        epochs = int(chosen.loc[chosen["epsilon"].isin(wanted), "epochs"].min())
+        needed = max(rules.epochs_needed[e] for e in [statement.epsilon, *filter(lambda e: e in rules.epochs_needed, wanted)])
+        if epochs < needed:
+            return f"trained for {epochs} epochs, {needed} are needed"
+    if not np.isfinite([result["low"], result["high"]]).all():
+        counts = [result["n_pairs"]] if result["method"] == "paired" else [result["n_x"], *([result["n_y"]] if statement.y else [])]
+        return f"too few runs ({' v '.join(map(str, counts))}) for a 95 % interval"
+    return ""
+
+
+def within(low, high, limits):
+    return (limits[0] is None or low > limits[0]) and (limits[1] is None or high < limits[1])
+
+
+def outside(low, high, limits):
+    return (limits[0] is not None and high <= limits[0]) or (limits[1] is not None and low >= limits[1])
+
+
+def region(limits):
+    """An open interval in words."""
+    low, high = limits
+    if low is None or high is None:
+        return f"above {number(low)}" if high is None else f"below {number(high)}"
+    return f"{number(low)} to {number(high)}"
+
+
+def number(value):
+    return f"{value:+.2f}" if value else "0"
+
+
+def evaluate(rules, runs, values):
+    """Every statement under the rule that counts all runs and, where it differs, under the published one.
+
+    Returns
+    -------
+    DataFrame, verdicts in the order of `VERDICTS`, then by id
+    """
+    rows = []
+    for statement in rules.statements:
+        for selection in dict.fromkeys(("all", statement.published_rule)):
+            result = effect(statement, runs, selection)
+            verdict, reason = judge(statement, result, rules, runs)
+            facts = statement.model_dump(exclude={"holds", "partly", "from_epsilon"})
+            facts |= {"claim": statement.id.split(".")[0], "epsilon": str(statement.epsilon), "selection": selection}
+            facts |= {"verdict": verdict, "reason": reason, "unit": UNITS.get(statement.metric, "")}
+            facts |= {"published_value": published_effect(statement, values), "holds": region(statement.holds)}
+            rows.append(facts | result)
+    table = pd.DataFrame(rows)
+    for name in (*stats.compare([], []), *stats.paired([], [])):
+        table[name] = table.get(name, np.nan)
+    table["p_holm"] = table.groupby(["figure", "selection"])["p"].transform(lambda p: stats.holm(p.to_numpy()))
+    order = table["verdict"].map({verdict: i for i, verdict in enumerate(VERDICTS)})
+    table = table.assign(order=order, plain=table["selection"] != "all").sort_values(["order", "id", "plain"])
+    return table.drop(columns=["order", "plain"]).reset_index(drop=True)
+
+
+def compare_all(rules, runs, values):
+    """Every pair of the figures per epsilon and pooled, under every selection: statistics, published test, equivalence."""
+    rows = []
+    tests = values["tests"]
+    for figure, pairs in rules.comparisons.items():
+        for selection in SELECTIONS:
+            for x, y in pairs:
+                for epsilon in [*sorted(runs["epsilon"].unique()), "pooled"]:
+                    groups = [defined_values(runs, c, epsilon, "test_acc", selection) for c in (x, y)]
+                    if not len(groups[0]) or not len(groups[1]):
+                        continue
+                    result = difference(*groups)
+                    printed = tests[
+                        (tests["figure"] == figure.capitalize())
+                        & (tests["epsilon"] == published.epsilon_name(epsilon))
+                        & (tests["group_x"] == x)
+                        & (tests["group_y"] == y)
+                    ]
+                    keys = {"figure": figure, "selection": selection, "x": x, "y": y, "epsilon": str(epsilon)}
+                    both = {"published_U": printed["U"].max(), "published_p": printed["p"].max()}
+                    rows.append(keys | result | both | {"equivalent": equivalence(result, rules.margin)})
+    table = pd.DataFrame(rows)
+    if len(table):
+        families = table.groupby(["figure", "selection"])
+        for p in ("p", "p_paired"):
+            table[f"{p}_holm"] = families[p].transform(lambda p: stats.holm(p.to_numpy()))
+    return table
+
+
+def equivalence(result, margin):
+    """What an interval says of equality within a margin: equal, different, or open (an n.s. is not an equality)."""
+    low, high = result["low"], result["high"]
+    if not np.isfinite([low, high]).all():
+        return "open"
+    limits = (-margin, margin)
+    return "equal" if within(low, high, limits) else "different" if outside(low, high, limits) else "open"
+
+
+def write(runs, rules_path, published_folder, out):
+    """Write claims.parquet and .csv, comparisons.csv, oddities.csv and published_check.csv to a folder.
+
+    Raises
+    ------
+    UserError
+        If the rules or the published values cannot be read.
+    """
+    rules, values = load_rules(rules_path), published.load(published_folder)
+    claims = evaluate(rules, runs, values)
+    tables = {"claims": claims, "comparisons": compare_all(rules, runs, values)}
+    tables |= {"oddities": oddities(rules, runs, values), "published_check": published.check_tests(values)}
+    for name, table in tables.items():
+        with atomic_path(Path(out) / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    with atomic_path(Path(out) / "claims.parquet") as temporary:
+        claims.to_parquet(temporary, index=False, compression="zstd")
+    counts = claims[claims["selection"] == "all"]["verdict"].value_counts()
+    print("; ".join(f"{verdict}: {counts.get(verdict, 0)}" for verdict in VERDICTS))

@@ -1,0 +1,177 @@
+"""Published values and ours side by side: panels of the figures "published_...", one scale for both, with their distance.
+
+Distances between distributions: Wasserstein (the mean shift of ordered values, in the unit of the axis) where runs or
+histograms were published; where only a box was, the mean shift of its quartiles.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.cbook import boxplot_stats
+from scipy.stats import wasserstein_distance
+
+from .. import published
+from ..selection import CHANCE, layer_mean, select_runs
+from .panels import SPAN, choose, missing, note, say_missing
+from .style import GREY, colour, epsilon_style, label
+
+FIELDS = ("source", "panel", "condition", "epsilon", "kind", "value", "x", "runs", "distance")
+BOX = {"med": "median", "q1": "q1", "q3": "q3", "whislo": "whisker_low", "whishi": "whisker_high"}
+
+
+def rows(**columns):
+    """Rows of the points file: plotted values with where they come from."""
+    return pd.DataFrame(columns).reindex(columns=FIELDS)
+
+
+def scatters(axes, tables, figure, panel, x, y):
+    """Matched configurations under two conditions: published runs in the left axes, ours in the right."""
+    runs = tables["runs"]
+    if missing(runs, (x, y)):
+        return pd.concat([say_missing(ax, missing(runs, (x, y))) for ax in axes])
+    here = choose(runs, x).merge(choose(runs, y), on=["epsilon", "config", "seed"], suffixes=("_x", "_y"))
+    here = pd.DataFrame({"x": here["test_acc_x"], "y": here["test_acc_y"], "epsilon": here["epsilon"]})
+    theirs = published.matched_runs(tables["published"], figure, panel, None)
+    everything = pd.concat([here, theirs])
+    values = everything[["x", "y"]].to_numpy().ravel()
+    low = max(values.min(), np.median(values) - SPAN) - 0.7
+    high = values.max() + 0.7
+    parts, distances = scatter_distances(here, theirs, panel, x, y)
+    for ax, points, source in ((axes[0], theirs, "published"), (axes[1], here, "here")):
+        ax.axline((low, low), slope=1, color=GREY, linewidth=0.7, linestyle=":")
+        for epsilon, group in points.groupby("epsilon"):
+            at = group[["x", "y"]].clip(lower=low + 0.3)
+            style = epsilon_style(epsilon, everything["epsilon"].unique())
+            ax.scatter(at["x"], at["y"], s=14, zorder=5, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
+        below = int((points[["x", "y"]] < low).any(axis=1).sum())
+        remark = f"{len(points)} pairs" + (f", {below} below the axis" if below else "")
+        note(ax, remark + (distances if source == "here" else ""))
+        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=source)
+        ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)} (%)")
+        ax.legend(title="ε", loc="upper left", handletextpad=0.1, borderaxespad=0.1)
+        parts.append(rows(source=source, panel=panel, condition=y, epsilon=points["epsilon"], kind="run", x=points["x"],
+                          value=points["y"]))  # fmt: skip
+    return pd.concat(parts)
+
+
+def scatter_distances(here, theirs, panel, x, y):
+    """Wasserstein distance per epsilon and condition: rows of the points file, and words for the panel."""
+    parts, text = [], ""
+    for epsilon in sorted(set(here["epsilon"]) & set(theirs["epsilon"])):
+        a, b = here[here["epsilon"] == epsilon], theirs[theirs["epsilon"] == epsilon]
+        d = [wasserstein_distance(a[name], b[name]) for name in ("x", "y")]
+        text += f"\ndistance at ε {epsilon:g}: {d[0]:.1f} (x), {d[1]:.1f} (y)"
+        parts += [rows(source="distance", panel=panel, condition=c, epsilon=[epsilon], kind="Wasserstein", distance=v)
+                  for c, v in ((x, d[0]), (y, d[1]))]  # fmt: skip
+    return parts, text
+
+
+def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
+    """Boxes of published quartiles (grey) and of ours (coloured), pair by pair, and how far apart their quartiles are.
+
+    rule : function of a frame of runs, those that the published figure shows
+    """
+    runs = tables["runs"]
+    runs = runs if epsilon == "pooled" else runs[runs["epsilon"] == epsilon]
+    if missing(runs, conditions):
+        return say_missing(ax, missing(runs, conditions))
+    parts, names = [], []
+    for i, condition in enumerate(conditions):
+        theirs = published_box(tables["published"], figure, panel, condition, epsilon, metric)
+        everyone = choose(runs, condition)
+        shown = rule(everyone)
+        values = shown[metric] if metric in shown else layer_mean(shown, metric)
+        values = values[np.isfinite(values)]
+        ours = {**boxplot_stats(values)[0], "fliers": []} if len(values) else None
+        draw_box(ax, theirs, i - 0.19, "0.75")
+        if ours:
+            draw_box(ax, ours, i + 0.19, colour(condition))
+            ax.scatter(np.full(len(values), i + 0.19), values, s=5, color="0.15", linewidth=0, zorder=3)
+        distance = np.mean([abs(ours[q] - theirs[q]) for q in ("q1", "med", "q3")]) if ours else np.nan
+        names.append(f"{label(condition).removeprefix('GradNorm: ')}\nn = {len(values)}, Δ {distance:.2f}")
+        keys = {"panel": panel, "condition": condition, "epsilon": [str(epsilon)]}
+        for source, box in (("published", theirs), ("here", ours)):
+            parts += [rows(source=source, kind=BOX[q], value=box[q], **keys) for q in BOX if box]
+        parts.append(rows(source="here", panel=panel, condition=condition, epsilon=str(epsilon), kind="run", value=values))
+        parts.append(rows(source="distance", kind="quartiles", distance=distance, **keys))
+    ax.set_xticks(range(len(conditions)), names)
+    ax.set_xlim(-0.5, len(conditions) - 0.5)
+    return pd.concat(parts)
+
+
+def published_box(values, figure, panel, condition, epsilon, metric):
+    """A published box as matplotlib's `bxp` wants it."""
+    box = {q: published.statistic(values, condition, epsilon, metric, name, figure, panel) for q, name in BOX.items()}
+    fliers = [published.statistic(values, condition, epsilon, metric, f"flier_{i}", figure, panel) for i in range(1, 5)]
+    return box | {"fliers": [value for value in fliers if np.isfinite(value)]}
+
+
+def draw_box(ax, box, at, shade):
+    look = {"boxprops": {"facecolor": shade, "alpha": 0.6, "linewidth": 0.8}, "medianprops": {"color": "black"}}
+    ax.bxp([box], positions=[at], widths=0.32, patch_artist=True, manage_ticks=False, flierprops={"markersize": 3}, **look)
+
+
+def accuracy_boxes(figure, place, tables, number, conditions):
+    """Test accuracy per epsilon as in Figs. 6 and 7, by their rule: runs at chance are left out where the median is above 50."""
+    epsilons = sorted(tables["runs"]["epsilon"].unique())
+    inner = place.subgridspec(-(-len(epsilons) // 2), min(2, len(epsilons)))
+    parts = []
+    for i, epsilon in enumerate(epsilons):
+        ax = figure.add_subplot(inner[i // 2, i % 2])
+        parts.append(boxes(ax, tables, number, f"box_eps{epsilon:g}", conditions, epsilon, "test_acc", without_chance))
+        ax.set(title=f"ε = {epsilon:g}; grey: published; Δ: points between quartiles", ylabel="test accuracy (%)")
+        cut_off(ax, parts[-1])
+    return parts
+
+
+def cut_off(ax, points):
+    """Let an accuracy axis reach `SPAN` below the medians, and say which boxes go on below it."""
+    if points.empty:
+        return
+    low = points.loc[points["kind"] == "median", "value"].median() - SPAN
+    for i, (_, group) in enumerate(points.groupby("condition", sort=False)):
+        below = sorted(set(group.loc[(group["value"] < low) & (group["kind"] != "run"), "source"]))
+        if below:
+            ax.set_ylim(bottom=low)
+            ax.text(i, 0.01, f"{', '.join(below)}: goes on\nbelow ▾", transform=ax.get_xaxis_transform(), ha="center",
+                    va="bottom", fontsize=6)  # fmt: skip
+
+
+def without_chance(runs):
+    """The published rule of the boxes of Figs. 6 and 7."""
+    return runs if runs["test_acc"].median() < 50 else runs[runs["test_acc"] > CHANCE]
+
+
+def best(runs):
+    """The published rule of Figs. 2b and 3."""
+    return select_runs(runs, "top10")
+
+
+def histogram(ax, tables, figure, panel, condition, epsilon, metric):
+    """A published histogram (grey) and our runs in bins of the same width, as shares of the runs shown."""
+    runs = tables["runs"]
+    if missing(runs, (condition,)):
+        return say_missing(ax, (condition,))
+    chosen = choose(runs, condition)
+    chosen = chosen if epsilon == "pooled" else chosen[chosen["epsilon"] == epsilon]
+    values = layer_mean(chosen, metric)
+    values = values[np.isfinite(values)]
+    theirs = published.bins(tables["published"], figure, panel, condition, epsilon)
+    if theirs.empty or not len(values):
+        return say_missing(ax, (condition,), f"\nat ε = {epsilon}")
+    middles = theirs[["bin_left", "bin_right"]].mean(axis=1)
+    width = float((theirs["bin_right"] - theirs["bin_left"]).iloc[0])
+    before, after = (max(0, int(np.ceil(gap / width))) for gap in (middles.iloc[0] - values.min(), values.max() - middles.iloc[-1]))
+    edges = theirs["bin_left"].iloc[0] + width * np.arange(-before, len(theirs) + after + 1)
+    ax.bar(middles, theirs["value"] / theirs["value"].sum(), width=width, color="0.75", label=f"published (n = {theirs['value'].sum():.0f})")
+    ours, _ = np.histogram(values, edges)
+    ax.stairs(ours / len(values), edges, color=colour(condition), linewidth=1.5, label=f"here (n = {len(values)})")
+    distance = wasserstein_distance(middles, values, theirs["value"])
+    ax.set(xlabel="alignment (cosine)", ylabel="share of runs", title=f"{label(condition)}\n{metric.split('_')[0]}, distance {distance:.3f}")
+    ax.set_ylim(0, 1.25 * ax.get_ylim()[1])
+    ax.legend(loc="upper left")
+    keys = {"panel": panel, "condition": condition, "epsilon": str(epsilon)}
+    return pd.concat([
+        rows(source="published", kind="bin", x=middles, runs=theirs["value"], **keys),
+        rows(source="here", kind="run", value=values, **keys),
+        rows(source="distance", kind="Wasserstein", distance=[distance], **keys),
+    ])  # fmt: skip

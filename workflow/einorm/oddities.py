@@ -1,0 +1,119 @@
+"""What is odd about the published figures: the number by the published rule beside the one without it, theirs and ours."""
+
+import numpy as np
+import pandas as pd
+
+from . import published, stats
+from .selection import layer_mean, metric_values, select_runs
+
+
+def oddities(rules, runs, values):
+    """One row per oddity and quantity.
+
+    Returns
+    -------
+    DataFrame: id, figure, oddity, undone (both in words), quantity, epsilon; published_as_is, published_undone (NaN: cannot be
+    told from what was published), here_as_is, here_undone (NaN: not computed)
+    """
+    rows = []
+    for name, entry in rules.oddities.items():
+        words = {"id": name, "figure": entry["figure"], "oddity": entry["text"], "undone": entry["undone"]}
+        rows += [words | row for row in QUANTITIES[name](runs, values)]
+    return pd.DataFrame(rows)
+
+
+def row(quantity, epsilon, as_published, undone, here, here_undone):
+    """A row of the table: the published number as it is and undone, and the same of ours."""
+    return {
+        "quantity": quantity,
+        "epsilon": str(epsilon),
+        "published_as_is": as_published,
+        "published_undone": undone,
+        "here_as_is": here,
+        "here_undone": here_undone,
+    }
+
+
+def of(runs, condition, epsilon=None, selection="all"):
+    """Runs of a condition, at one epsilon or all."""
+    chosen = runs[runs["condition"] == condition]
+    return select_runs(chosen if epsilon is None else chosen[chosen["epsilon"] == epsilon], selection)
+
+
+def middle(values):
+    """Median of the finite values; NaN if there is none."""
+    values = values[np.isfinite(values)]
+    return float(values.median()) if len(values) else np.nan
+
+
+def mislabelled_network(runs, values):
+    """O1: what the label LN- of Fig. 2 is, and what it suggests."""
+    for epsilon in sorted(runs["epsilon"].unique()):
+        accuracy = [middle(of(runs, c, epsilon)["test_acc"]) for c in ("ei_none", "ei_ln_detached")]
+        theirs = published.statistic(values, "ei_none", epsilon, "test_acc", "median", "Fig2")
+        yield row("median test accuracy (%)", epsilon, theirs, np.nan, *accuracy)
+
+
+def hidden_runs(runs, values):
+    """O2: collapsed I-Norm runs outside the axes of Fig. 4."""
+    for epsilon in sorted(runs["epsilon"].unique()):
+        chosen = of(runs, "inorm", epsilon)
+        number = published.statistic(values, "inorm", epsilon, "test_acc", "n_at_chance", "Fig4")
+        yield row("I-Norm runs at chance", epsilon, 0.0, number, 0.0, float((chosen["test_acc"] <= 10).sum()))
+        theirs = [
+            published.statistic(values, "inorm", epsilon, "test_acc", name, "Fig4")
+            for name in ("median_excluding_chance", "median")
+        ]
+        kept = of(runs, "inorm", epsilon, "without_collapsed")
+        yield row("median I-Norm test accuracy (%)", epsilon, *theirs, middle(kept["test_acc"]), middle(chosen["test_acc"]))
+
+
+def best_runs_only(runs, values):
+    """O3: Fig. 3 on the ten best runs."""
+    for condition in ("ei_none", "inorm_sub", "inorm"):
+        for metric in ("mu", "var"):
+            theirs = published.statistic(values, condition, "pooled", metric, "median", "Fig3")
+            ours = [middle(layer_mean(of(runs, condition, None, s), metric)) for s in ("top10", "all")]
+            yield row(f"median {metric} of {condition}", "pooled", theirs, np.nan, *ours)
+
+
+def boxes_without_chance(runs, values):
+    """O4: boxes of Figs. 6 and 7 without the runs at chance, where their median stays above 50."""
+    for condition in ("gradnorm_scale", "gradnorm_decorrelate"):
+        for epsilon in sorted(runs["epsilon"].unique()):
+            theirs = published.statistic(values, condition, epsilon, "test_acc", "median", "Fig6")
+            everyone = of(runs, condition, epsilon)["test_acc"]
+            boxed = everyone if middle(everyone) < 50 else everyone[everyone > 10]
+            undone = theirs if theirs <= 10 else np.nan  # a box that keeps all runs has nothing to undo
+            yield row(f"median test accuracy (%) of {condition}", epsilon, theirs, undone, middle(boxed), middle(everyone))
+
+
+def selected_and_pooled(runs, values):
+    """O5: p of Fig. 2b on the ten best runs, pooled, and on all runs per epsilon."""
+    pair = ("ei_ln", "e_only_ln")
+    test = values["tests"].query("figure == 'Fig2' and kind == 'printed'")["p"].iloc[0]
+    pooled = stats.compare(*(of(runs, c, None, "top10")["test_acc"] for c in pair))["p"]
+    for epsilon in sorted(runs["epsilon"].unique()):
+        theirs = stats.compare(*(published.complete_runs(values, c, epsilon) for c in pair))["p"]
+        ours = stats.compare(*(of(runs, c, epsilon)["test_acc"] for c in pair))["p"]
+        yield row("Mann-Whitney p, E-I LN v E-only LN", epsilon, test, theirs, pooled, ours)
+
+
+def pooled_alignments(runs, values):
+    """O6: Fig. 6a pools epsilons and drops runs without a finite alignment."""
+    for condition in ("gradnorm_center", "gradnorm_decorrelate", "gradnorm_scale"):
+        theirs = published.median(values, "Fig6", "hist_gradient", condition, "pooled", "gradient_alignment")
+        pooled, top = (metric_values(of(runs, condition, e), "gradient_alignment") for e in (None, 0.75))
+        yield row(f"median gradient alignment of {condition}", "pooled v 0.75", theirs, np.nan, middle(pooled), middle(top))
+        shown = published.statistic(values, condition, "pooled", "gradient_alignment", "n", "Fig6")
+        yield row(f"runs shown of {condition}", "pooled", shown, 120.0, float(np.isfinite(pooled).sum()), float(len(pooled)))
+
+
+QUANTITIES = {
+    "O1": mislabelled_network,
+    "O2": hidden_runs,
+    "O3": best_runs_only,
+    "O4": boxes_without_chance,
+    "O5": selected_and_pooled,
+    "O6": pooled_alignments,
+}

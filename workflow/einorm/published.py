@@ -1,0 +1,141 @@
+"""The published values: digitized runs, summaries and tests of the paper's figures (paper_artifact/published)."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import stats
+from .runtime import UserError
+
+COLUMNS = {
+    "runs": "figure,panel,condition,epsilon,metric,value,paired_condition,paired_value,point,kind,canonical",
+    "summary": "figure,panel,condition,epsilon,metric,statistic,value,bin_left,bin_right,basis",
+    "tests": "figure,panel,epsilon,group_x,group_y,n_x,n_y,U,p,kind",
+}
+POOLED = "pooled(0,0.25,0.5,0.75)"
+
+
+def load(folder):
+    """Tables "runs", "summary" and "tests" of the published values.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, is no CSV or lacks a column.
+    """
+    tables = {}
+    for name, columns in COLUMNS.items():
+        path = Path(folder) / f"published_{name}.csv"
+        try:
+            table = pd.read_csv(path, dtype={"epsilon": str})
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing: restore it from the project's release") from None
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
+            raise UserError(f"{path} is no CSV table: restore it from the project's release") from None
+        lacking = [column for column in columns.split(",") if column not in table]
+        if lacking:
+            raise UserError(f"{path} lacks the column {lacking[0]}: restore it from the project's release")
+        tables[name] = table
+    return tables
+
+
+def epsilon_name(epsilon):
+    """An epsilon as the CSV files write it."""
+    return POOLED if epsilon == "pooled" else f"{float(epsilon):g}"
+
+
+def complete_runs(published, condition, epsilon):
+    """Test accuracies (%) of a condition of which all 30 runs were published; empty otherwise."""
+    runs = published["runs"]
+    chosen = runs[(runs["canonical"] == 1) & (runs["condition"] == condition)]
+    if epsilon != "pooled":
+        chosen = chosen[chosen["epsilon"] == epsilon_name(epsilon)]
+    return chosen["value"].to_numpy()
+
+
+def matched_runs(published, figure, panel, epsilon):
+    """Points of a published scatter: DataFrame with x_value, y_value and epsilon, a row per configuration."""
+    runs = published["runs"]
+    chosen = runs[(runs["figure"] == figure) & (runs["panel"] == panel) & (runs["kind"] == "scatter_y")]
+    chosen = chosen if epsilon is None else chosen[chosen["epsilon"] == epsilon_name(epsilon)]
+    return pd.DataFrame(
+        {"x": chosen["paired_value"], "y": chosen["value"], "epsilon": chosen["epsilon"].astype(float)}
+    ).reset_index(drop=True)
+
+
+def statistic(published, condition, epsilon, metric, name, figure=None, panel=None):
+    """One published summary value; NaN where the figures show none."""
+    table = published["summary"]
+    chosen = table[
+        (table["condition"] == condition)
+        & (table["epsilon"] == epsilon_name(epsilon))
+        & (table["metric"] == metric)
+        & (table["statistic"] == name)
+    ]
+    for column, value in (("figure", figure), ("panel", panel)):
+        if value is not None:
+            chosen = chosen[chosen[column] == value]
+    return float(chosen["value"].iloc[0]) if len(chosen) else np.nan
+
+
+def bins(published, figure, panel, condition, epsilon):
+    """Published histogram: DataFrame with bin_left, bin_right and value (runs)."""
+    table = published["summary"]
+    here = (table["figure"] == figure) & (table["panel"] == panel) & (table["condition"] == condition)
+    chosen = table[here & (table["epsilon"] == epsilon_name(epsilon)) & (table["statistic"] == "hist_count")]
+    return chosen[["bin_left", "bin_right", "value"]].reset_index(drop=True)
+
+
+def median(published, figure, panel, condition, epsilon, metric):
+    """Published median of a panel: read, or the middle of the histogram's median bin; NaN where there is none."""
+    value = statistic(published, condition, epsilon, metric, "median", figure, panel)
+    if np.isfinite(value):
+        return value
+    histogram = bins(published, figure, panel, condition, epsilon)
+    if len(histogram):
+        middle = int(np.searchsorted(histogram["value"].cumsum(), histogram["value"].sum() / 2))
+        return float(histogram.loc[middle, ["bin_left", "bin_right"]].mean())
+    return statistic(published, condition, epsilon, metric, "median")
+
+
+def check_tests(published):
+    """Every printed Mann-Whitney test, computed again.
+
+    Returns
+    -------
+    DataFrame: figure, panel, epsilon, group_x, group_y, printed_U, printed_p, U, p, basis, agrees. The basis is "runs" where
+    both groups are published in full; otherwise only p can be checked, from the printed U and a whole-numbered tie term.
+    """
+    rows = []
+    for test in published["tests"].query("kind == 'printed'").itertuples():
+        epsilon = "pooled" if test.epsilon == POOLED else test.epsilon
+        x, y = (complete_runs(published, group, epsilon) for group in (test.group_x, test.group_y))
+        if epsilon == "pooled":
+            x, y = (_best(published, group) for group in (test.group_x, test.group_y))
+        if (len(x), len(y)) == (test.n_x, test.n_y):
+            again = stats.compare(x, y)
+            U, p, basis = again["U"], again["p"], "runs"
+            agrees = bool(np.isclose(p, test.p, rtol=1e-12, atol=0)) and (np.isnan(test.U) or test.U == U)
+        else:
+            U, p, basis = test.U, *_by_tie_term(test)
+            agrees = bool(np.isclose(p, test.p, rtol=1e-9, atol=0))
+        rows.append((test.figure, test.panel, test.epsilon, test.group_x, test.group_y, test.U, test.p, U, p, basis, agrees))
+    columns = "figure,panel,epsilon,group_x,group_y,printed_U,printed_p,U,p,basis,agrees"
+    return pd.DataFrame(rows, columns=columns.split(","))
+
+
+def _best(published, condition, number=10):
+    runs = published["runs"]
+    chosen = runs[(runs["canonical"] == 1) & (runs["condition"] == condition)]
+    best = chosen.sort_values("value", ascending=False).groupby("epsilon").head(number)
+    return best["value"].to_numpy()
+
+
+def _by_tie_term(test):
+    """p from the printed U with the whole-numbered tie term that comes nearest to the printed p."""
+    n = test.n_x + test.n_y
+    z = abs(stats.stats.norm.isf(test.p / 2))
+    variance = ((abs(test.U - test.n_x * test.n_y / 2) - 0.5) / z) ** 2
+    tie_term = round((n + 1 - variance * 12 / (test.n_x * test.n_y)) * n * (n - 1))
+    return stats.mann_whitney_p(test.U, test.n_x, test.n_y, tie_term), f"U and a tie term of {tie_term}"

@@ -1,0 +1,216 @@
+"""The report: one page that stands alone, verdicts first, every number and alternative text from the files behind it."""
+
+import base64
+import json
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+import yaml
+
+from . import __version__, archive, tables
+from .claims import VERDICTS, load_rules
+from .conditions import CONDITIONS
+from .config import HYPERPARAMETERS, Settings
+from .data import DATASETS
+from .figures import FIGURES, category
+from .runs import cell_runs, cells
+from .runtime import PACKAGE, UserError, atomic_path
+
+PAGE = PACKAGE / "page"
+CAPTIONS = PACKAGE.parent / "report"
+PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
+GROUPS_IN_ALT = 12
+
+
+def write(tables_folder, claims_folder, figures_folder, artifact, out):
+    """Write the report.
+
+    Parameters
+    ----------
+    tables_folder, claims_folder, figures_folder : of the tables, of what `claims.write` wrote, of the figures
+    artifact : folder of claims.yaml and deviations.yaml
+    out : path of the HTML file
+
+    Raises
+    ------
+    UserError
+        If a file is missing or damaged.
+    """
+    runs = tables.read(Path(tables_folder) / "runs.parquet", "runs")
+    settings = Settings(**runs.attrs["settings"])
+    rules = load_rules(Path(artifact) / "claims.yaml")
+    results = {name: read_csv(Path(claims_folder) / f"{name}.csv") for name in ("claims", "oddities", "published_check")}
+    figures = [figure(name, Path(figures_folder)) for name in FIGURES]
+    plain = results["claims"][results["claims"]["selection"] == "all"]
+    context = {
+        "counts": {verdict: int((plain["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        "claims": rules.claims,
+        "statements": plain.to_dict("records"),
+        "by_rule": by_published_rule(results["claims"]),
+        "figures": figures,
+        "of_claim": {claim: of_claim(claim, rules, figures) for claim in rules.claims},
+        "oddities": list(results["oddities"].groupby("id", sort=False)),
+        "checked": checked(results["published_check"]),
+        "deviations": yaml.safe_load((Path(artifact) / "deviations.yaml").read_text(encoding="utf-8")),
+        "runs": len(runs),
+        "budget": budget(settings),
+        "cells": completeness(settings, runs),
+        "cost": cost(runs),
+        "environment": environment(Path(tables_folder), runs),
+        "dataset": {"name": settings.dataset, **DATASETS[settings.dataset]},
+        "settings": runs.attrs["settings"],
+        "digest": runs.attrs["digest"],
+        "version": __version__,
+        "style": (PAGE / "report.css").read_text(encoding="utf-8"),
+        "script": (PAGE / "report.js").read_text(encoding="utf-8"),
+    }
+    environment_ = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment_.filters |= {"number": number, "interval": interval, "p": p_value, "label": name_of}
+    page = environment_.get_template("report.html").render(context)
+    with atomic_path(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def read_csv(path):
+    """A CSV file of the claims, epsilons as text."""
+    try:
+        return pd.read_csv(path, dtype={"epsilon": str})
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: make it with snakemake claims") from None
+
+
+def figure(name, folder):
+    """A figure as the page shows it: data URI, caption, and an alternative text from its plotted points."""
+    png, points = folder / f"{name}.png", folder / f"{name}.csv"
+    for path in (png, points):
+        if not path.is_file():
+            raise UserError(f"{path} is missing: make it with snakemake {name}")
+    caption = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").strip()
+    return {
+        "name": name,
+        "category": category(name),
+        "caption": caption,
+        "image": "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode(),
+        "alt": f"{'. '.join(caption.split('. ')[:2]).rstrip('.')}. {alternative_text(points)}",
+    }
+
+
+def alternative_text(path):
+    """The content of a figure in words, from its plotted points: medians per panel, condition and epsilon."""
+    try:
+        points = pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        return "not computed by this preset."
+    panels = points.groupby("panel", sort=False) if "panel" in points else [("", points)]
+    lines = [f"{panel}: {line}".lstrip(": ") for panel, part in panels for line in panel_lines(part.dropna(axis=1, how="all"))]
+    more = len(lines) - GROUPS_IN_ALT
+    text = "; ".join(lines[:GROUPS_IN_ALT]) + (f"; and {more} more groups" if more > 0 else "")
+    return f"{len(points)} plotted values. {text}".strip()
+
+
+def panel_lines(points):
+    """What one panel shows, a text per group of points: distances, medians of pairs, or medians of values."""
+    if "source" in points:
+        far = points[points["source"] == "distance"].dropna(subset="distance")
+        return [f"{name_of(r.condition)} at epsilon {r.epsilon}, distance {number(r.distance)}" for r in far.itertuples()]
+    if {"x", "y"} <= set(points):
+        medians = points.groupby("epsilon")[["x", "y"]].median()
+        return [f"epsilon {e:g}, medians {number(m.x)} (x) and {number(m.y)} (y)" for e, m in medians.iterrows()]
+    if not {"condition", "value"} <= set(points):
+        return []
+    last = points[points["epoch"] == points["epoch"].max()] if "epoch" in points else points
+    keys = [key for key in ("rule", "series", "metric", "condition", "epsilon") if key in last and last[key].nunique() > 1]
+    keys = [key for key in keys if key != "series" or last["condition"].nunique() == 1] or ["condition"]
+    medians = last.groupby(keys, sort=False)["value"].median()
+    return [f"{words(keys, group)}, median {number(value)}" for group, value in medians.items()]
+
+
+def words(keys, group):
+    """A group of plotted points in words."""
+    values = dict(zip(keys, group if isinstance(group, tuple) else (group,), strict=True))
+    named = {"condition": name_of, "epsilon": "epsilon {:g}".format}
+    return ", ".join(named.get(key, str)(value) for key, value in values.items())
+
+
+def by_published_rule(claims):
+    """Statement id -> the row under the published rule, where that rule differs."""
+    other = claims[claims["selection"] != "all"]
+    return {row["id"]: row for row in other.to_dict("records")}
+
+
+def of_claim(claim, rules, figures):
+    """Figures that show a claim, ours and the one with the published values: (figure, shown under an earlier claim)."""
+    claims = {f"{prefix}{s.figure}": s.id.split(".")[0] for s in reversed(rules.statements) for prefix in ("", "published_")}
+    names = dict.fromkeys(s.figure for s in rules.statements if s.id.split(".")[0] == claim)
+    wanted = [name for base in names for name in (base, f"published_{base}")]
+    return [(entry, claims[entry["name"]] != claim) for entry in figures if entry["name"] in wanted]
+
+
+def checked(table):
+    """How many printed tests of the paper came out again, in all and from published runs."""
+    runs = table[table["basis"] == "runs"]
+    return {"tests": len(table), "agree": int(table["agrees"].sum()), "runs": len(runs), "runs_agree": int(runs["agrees"].sum())}
+
+
+def budget(settings):
+    """How far the settings are from what the paper trained, in words; empty if they are not."""
+    configs = len(settings.configs)
+    parts = [f"{settings.epochs} of {PUBLISHED['epochs']} epochs"] if settings.epochs < PUBLISHED["epochs"] else []
+    parts += [f"{configs} of {PUBLISHED['configs']} configurations"] if configs < PUBLISHED["configs"] else []
+    absent = [e for e in PUBLISHED["epsilons"] if e not in settings.epsilons]
+    return ", ".join(parts + ([f"no epsilon {', '.join(f'{e:g}' for e in absent)}"] if absent else []))
+
+
+def completeness(settings, runs):
+    """Rows per condition and epsilon: runs planned, finished, collapsed."""
+    rows = []
+    for task, condition, epsilon in cells(settings):
+        chosen = runs[(runs["task"] == task) & (runs["condition"] == condition) & (runs["epsilon"] == epsilon)]
+        planned = len(cell_runs(settings, task, condition, epsilon))
+        collapsed = int((chosen["status"] == "collapsed").sum())
+        rows.append({"condition": condition, "epsilon": epsilon, "planned": planned, "finished": len(chosen), "collapsed": collapsed})
+    return rows
+
+
+def cost(runs):
+    """Core-hours per condition, and in all."""
+    hours = (runs["seconds"] * runs["threads"] / 3600).groupby(runs["condition"], sort=False).sum()
+    return {"conditions": hours.to_dict(), "all": float(hours.sum())}
+
+
+def environment(folder, runs):
+    """Versions, devices and the machine that the runs were made on (an archive's manifest knows; else this one)."""
+    manifest = folder / archive.MANIFEST
+    machine = json.loads(manifest.read_text(encoding="utf-8"))["machine"] if manifest.exists() else archive.machine()
+    return {
+        "machine": machine,
+        "versions": [json.loads(text) for text in sorted(runs["versions"].unique())],
+        "devices": sorted(runs["device"].unique()),
+        "threads": sorted(int(n) for n in runs["threads"].unique()),
+        "hyperparameters": HYPERPARAMETERS.name,
+    }
+
+
+def number(value, digits=2):
+    """A number for reading; a dash where there is none."""
+    return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def interval(row):
+    """An effect's interval for reading."""
+    low, high = row["low"], row["high"]
+    return f"{number(low)} to {number(high)}" if np.isfinite([low, high]).all() else "–"
+
+
+def p_value(value):
+    """A p value for reading."""
+    return "–" if not np.isfinite(value) else f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
+
+
+def name_of(condition):
+    """A condition's name for reading."""
+    return CONDITIONS[condition].label if condition in CONDITIONS else str(condition)

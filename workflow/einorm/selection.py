@@ -1,0 +1,34 @@
+"""Which runs count, and what is measured of a run: the selection rules of the figures, and metrics derived from the tables."""
+
+import numpy as np
+
+TOP = 10  # the published rule: the best runs per epsilon, by test accuracy
+SELECTIONS = ("all", "top10", "without_collapsed")
+CHANCE = 10.0  # test accuracy (%) up to which the paper calls a run at chance
+
+
+def top_runs(runs):
+    """The published rule of Figs. 2b and 3: the `TOP` best runs of every condition and epsilon by test accuracy."""
+    best = runs.sort_values(["test_acc", "config"], ascending=[False, True])
+    return best.groupby(["condition", "epsilon"]).head(TOP)
+
+
+def select_runs(runs, selection):
+    """Runs by one of the `SELECTIONS`."""
+    if selection == "top10":
+        return top_runs(runs)
+    return runs[runs["test_acc"] > CHANCE] if selection == "without_collapsed" else runs
+
+
+def layer_mean(runs, metric):
+    """Mean of a metric over the two hidden layers, as in the paper's figures."""
+    return (runs[f"{metric}0"] + runs[f"{metric}1"]) / 2
+
+
+def metric_values(runs, metric):
+    """A metric of every run: a column, the layers' mean of one, |mu| (mu_distance) or |log10 var| (var_distance)."""
+    if metric == "mu_distance":
+        return layer_mean(runs, "mu").abs()
+    if metric == "var_distance":
+        return np.log10(layer_mean(runs, "var")).abs()
+    return runs[metric] if metric in runs else layer_mean(runs, metric)

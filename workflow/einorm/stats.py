@@ -1,0 +1,162 @@
+"""Statistics of a comparison: tests as the paper prints them, and effects with intervals.
+
+Two samples are compared unpaired (the paper's Mann-Whitney test) and, where the design allows it, paired: runs of one
+configuration, seed and epsilon saw the same shifts. All intervals are two-sided 95 % intervals.
+"""
+
+import numpy as np
+from scipy import optimize, stats
+
+LEVEL = 0.95
+EXACT_UP_TO = 12  # runs per group up to which every split of the runs is counted, ties included
+MIN_PAIRS = 6  # with fewer pairs no sign-rank interval reaches 95 %
+
+
+def compare(x, y):
+    """Compare two independent samples.
+
+    Parameters
+    ----------
+    x, y : (nx,), (ny,) arrays of finite values in the unit of the metric
+
+    Returns
+    -------
+    dict: n_x, n_y, median_x, median_y; shift, shift_low, shift_high (Hodges-Lehmann, x minus y); superiority,
+    superiority_low, superiority_high (probability that x exceeds y, ties half); U, p (as the paper prints them: scipy's
+    two-sided Mann-Whitney test), p_exact (of all splits of the runs, where both groups are small; NaN otherwise)
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    result = {"n_x": len(x), "n_y": len(y), "median_x": _median(x), "median_y": _median(y)}
+    names = ("shift", "shift_low", "shift_high", "superiority", "superiority_low", "superiority_high")
+    if not len(x) or not len(y):
+        return result | dict.fromkeys((*names, "U", "p", "p_exact"), np.nan)
+    test = stats.mannwhitneyu(x, y, alternative="two-sided")
+    superiority = float(test.statistic) / (len(x) * len(y))
+    values = (*hodges_lehmann(x, y), superiority, *superiority_interval(superiority, len(x), len(y)))
+    result |= dict(zip(names, values, strict=True)) | {"U": float(test.statistic), "p": float(test.pvalue)}
+    return result | {"p_exact": exact_p(x, y)}
+
+
+def exact_p(x, y):
+    """Two-sided p of the Mann-Whitney test over all splits of the runs (ties as they are); NaN for large groups."""
+    if max(len(x), len(y)) > EXACT_UP_TO:
+        return np.nan
+    if len(np.unique([*x, *y])) == len(x) + len(y):
+        return float(stats.mannwhitneyu(x, y, method="exact").pvalue)
+    method = stats.PermutationMethod(n_resamples=10**5, rng=np.random.default_rng(0))
+    return float(stats.mannwhitneyu(x, y, method=method).pvalue)
+
+
+def hodges_lehmann(x, y):
+    """Median of all differences x_i - y_j, and the 95 % interval that the Mann-Whitney test does not reject.
+
+    The interval is infinite where the groups are too small for the test to reject anything.
+    """
+    differences = np.sort(np.subtract.outer(np.asarray(x, float), np.asarray(y, float)).ravel())
+    return _median(differences), *_between(differences, _rank_sum_count(len(x), len(y)))
+
+
+def paired(x, y):
+    """Compare matched samples.
+
+    Parameters
+    ----------
+    x, y : (n,) arrays, matched
+
+    Returns
+    -------
+    dict: n_pairs; difference, difference_low, difference_high (median of the Walsh averages of x - y); W, p_paired
+    (Wilcoxon's signed-rank test, two-sided; exact where scipy can)
+    """
+    d = np.asarray(x, float) - np.asarray(y, float)
+    names = ("difference", "difference_low", "difference_high", "W", "p_paired")
+    if not len(d):
+        return {"n_pairs": 0} | dict.fromkeys(names, np.nan)
+    i, j = np.triu_indices(len(d))
+    walsh = np.sort((d[i] + d[j]) / 2)
+    interval = _between(walsh, _signed_rank_count(len(d)))
+    test = stats.wilcoxon(d) if d.any() else None
+    tested = (float(test.statistic), float(test.pvalue)) if test else (0.0, 1.0)
+    return {"n_pairs": len(d)} | dict(zip(names, (_median(walsh), *interval, *tested), strict=True))
+
+
+def median_interval(x):
+    """Median of a sample and its distribution-free 95 % interval (order statistics); infinite for fewer than 6."""
+    x = np.sort(np.asarray(x, float))
+    return _median(x), *_between(x, int(stats.binom.ppf((1 - LEVEL) / 2, len(x), 0.5)) if len(x) else 0)
+
+
+def superiority_interval(superiority, nx, ny):
+    """95 % interval of the probability of superiority: Newcombe 2006, method 5; defined at 0 and 1, too."""
+    z = stats.norm.ppf((1 + LEVEL) / 2)
+    n = (nx + ny) / 2 - 1
+
+    def variance(t):
+        return t * (1 - t) * (1 + n * (1 - t) / (2 - t) + n * t / (1 + t)) / (nx * ny)
+
+    def beyond(t):
+        return (t - superiority) ** 2 - z**2 * variance(t)
+
+    inside = 1e-9  # at 0 and 1 the variance vanishes, and so does what is solved
+    low = 0.0 if superiority == 0 else optimize.brentq(beyond, 0, superiority - inside)
+    high = 1.0 if superiority == 1 else optimize.brentq(beyond, superiority + inside, 1)
+    return float(low), float(high)
+
+
+def holm(p):
+    """Holm's correction of a family of p values; NaN stays NaN and does not count."""
+    p = np.asarray(p, float)
+    adjusted = np.full(len(p), np.nan)
+    order = [i for i in np.argsort(p, kind="stable") if np.isfinite(p[i])]
+    steps = [p[i] * (len(order) - rank) for rank, i in enumerate(order)]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps)) if order else []
+    return adjusted
+
+
+def mann_whitney_p(U, nx, ny, tie_term):
+    """Asymptotic two-sided p of U with continuity correction, as scipy computes it; tie_term = sum of t^3 - t."""
+    n = nx + ny
+    deviation = np.sqrt(nx * ny / 12 * (n + 1 - tie_term / (n * (n - 1))))
+    return float(2 * stats.norm.sf((abs(U - nx * ny / 2) - 0.5) / deviation))
+
+
+def _between(ordered, count):
+    """The interval that leaves `count` of the ordered values out at each end, the outermost of them being its limit."""
+    if count < 1:
+        return -np.inf, np.inf
+    return float(ordered[count - 1]), float(ordered[len(ordered) - count])
+
+
+def _largest_count(frequencies):
+    """Largest c with P(statistic < c) <= 2.5 %, from the frequencies of 0, 1, 2, ... under the null hypothesis."""
+    below = np.cumsum(frequencies / frequencies.sum())
+    return int(np.searchsorted(below, (1 - LEVEL) / 2 * (1 + 1e-12), side="right"))
+
+
+def _rank_sum_count(nx, ny):
+    if max(nx, ny) > 40:  # normal, where the exact distribution is long and equal
+        z = stats.norm.ppf((1 + LEVEL) / 2)
+        return int(np.floor(nx * ny / 2 - z * np.sqrt(nx * ny * (nx + ny + 1) / 12)))
+    # U of nx among nx + ny ranks: partitions into at most nx parts of at most ny each, by whether the largest part is ny
+    frequencies = {(i, 0): np.ones(1) for i in range(nx + 1)} | {(0, j): np.ones(1) for j in range(ny + 1)}
+    for i in range(1, nx + 1):
+        for j in range(1, ny + 1):
+            total = np.zeros(i * j + 1)
+            total[j:] += frequencies[i - 1, j]
+            total[: i * (j - 1) + 1] += frequencies[i, j - 1]
+            frequencies[i, j] = total
+    return _largest_count(frequencies[nx, ny])
+
+
+def _signed_rank_count(n):
+    frequencies = np.ones(1)
+    for rank in range(1, n + 1):  # a rank is in the sum or not
+        longer = np.zeros(len(frequencies) + rank)
+        longer[: len(frequencies)] += frequencies
+        longer[rank:] += frequencies
+        frequencies = longer
+    return _largest_count(frequencies)
+
+
+def _median(values):
+    return float(np.median(values)) if len(values) else np.nan
