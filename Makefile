@@ -12,6 +12,12 @@ run: $(READY)  ## install the environment, compute the quick preset, draw all fi
 smoke: $(READY)  ## every rule and condition on a few images, about a minute, in the folder .smoke
 	$(BIN)/snakemake --cores all --rerun-incomplete --directory .smoke --config preset=smoke
 
+archive: $(READY)  ## figures, claims and report from the released tables, without training
+	$(BIN)/snakemake --cores all --rerun-incomplete --config results=archive
+
+artifact: $(READY)  ## the bundle, a zip ready for a DOI, from the computed results
+	$(BIN)/snakemake artifact --cores all --rerun-incomplete
+
 budget: $(READY)  ## what every preset costs on this machine
 	$(BIN)/python -m einorm budget
 
@@ -41,4 +47,4 @@ $(READY): envs/requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: run smoke budget test lint lock help
+.PHONY: run smoke archive artifact budget test lint lock help

@@ -7,18 +7,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from einorm import figures, tables
+from conftest import REPOSITORY
+from einorm import figures, published, tables
 from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
-from einorm.figures.panels import TOP, accuracy_limits, layer_mean
+from einorm.figures.panels import accuracy_limits
 from einorm.figures.style import label
+from einorm.selection import TOP, layer_mean
 
 PAPER = [f"fig{i}" for i in range(1, 8)]
 
 
+PUBLISHED = REPOSITORY / "paper_artifact" / "published"
+VALUES = published.load(PUBLISHED)
+
+
 def draw(name, data):
-    figure, points = import_module(f"einorm.figures.{name}").draw(data)
+    figure, points = import_module(f"einorm.figures.{name}").draw(data | {"published": VALUES})
     figure.canvas.draw()
     texts = [text.get_text() for text in figure.findobj(plt.Text)]
     plt.close(figure)
@@ -39,7 +45,8 @@ def test_every_figure_of_the_paper_is_there():
 def test_files_are_written_with_equal_bytes_each_time(tmp_path, name):
     folder = save_tables(synthetic.frames(), tmp_path / "tables")
     for out in ("a", "b"):
-        assert main(["figure", name, "--tables", str(folder), "--out", str(tmp_path / out)]) == 0
+        where = ("--tables", str(folder), "--published", str(PUBLISHED), "--out", str(tmp_path / out))
+        assert main(["figure", name, *where]) == 0
     for kind in ("pdf", "png", "csv"):
         first, second = ((tmp_path / out / f"{name}.{kind}").read_bytes() for out in ("a", "b"))
         assert len(first) > (0 if kind == "csv" else 1000) and first == second
@@ -61,9 +68,10 @@ def test_a_condition_that_was_not_computed_is_named(name):
 
 
 def test_an_unknown_figure_and_missing_tables_are_one_line(tmp_path, capsys):
-    assert main(["figure", "fig9", "--tables", str(tmp_path), "--out", str(tmp_path)]) == 1
+    where = ("--tables", str(tmp_path), "--published", str(PUBLISHED))
+    assert main(["figure", "fig9", *where, "--out", str(tmp_path)]) == 1
     assert "no figure is called fig9" in capsys.readouterr().err
-    assert main(["figure", "fig2", "--tables", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert main(["figure", "fig2", *where, "--out", str(tmp_path)]) == 1
     assert "runs.parquet is missing" in capsys.readouterr().err
 
 
@@ -185,3 +193,33 @@ def test_editing_a_figure_changes_its_code_only(monkeypatch, tmp_path):
         file.write("\nEXTRA = 1\n")
     changed = {name for name in FIGURES if figures.drawing_code(name) != before[name]}
     assert changed == {"fig3", "fig6", "fig7"}, "figure 7 draws with functions of figure 6"
+
+
+SIDE_BY_SIDE = [f"published_fig{i}" for i in range(2, 8)]
+
+
+def test_every_panel_with_published_values_stands_beside_ours():
+    assert set(SIDE_BY_SIDE) <= set(FIGURES)
+    drawn = {name: draw(name, synthetic.frames(epsilons=(0.0, 0.25, 0.5, 0.75)))[0] for name in SIDE_BY_SIDE}
+    for name, points in drawn.items():
+        panels = VALUES["summary"].query("figure == @name.removeprefix('published_').capitalize()")["panel"]
+        assert set(panels) == set(points["panel"]), name
+        for _, part in points.groupby("panel"):
+            assert {"published", "here", "distance"} == set(part["source"])
+
+
+def test_published_points_are_drawn_as_they_were_published():
+    points = draw("published_fig2", synthetic.frames(epsilons=(0.0, 0.75)))[0]
+    theirs = points.query("source == 'published' and panel == 'a_scatter'")
+    runs = VALUES["runs"].query("panel == 'a_scatter' and kind == 'scatter_y'")
+    assert len(theirs) == 120 and sorted(theirs["value"]) == sorted(runs["value"])
+
+
+def test_the_distance_of_equal_distributions_is_nought_and_of_shifted_ones_the_shift():
+    data = synthetic.frames(conditions=["e_only_ln", "gradnorm_full"], epsilons=(0.75,), configs=30)
+    for condition in ("e_only_ln", "gradnorm_full"):
+        theirs = np.sort(published.complete_runs(VALUES, condition, 0.75))
+        data["runs"].loc[data["runs"]["condition"] == condition, "test_acc"] = theirs + 2 * (condition == "e_only_ln")
+    points = draw("published_fig5", data)[0].query("kind == 'Wasserstein' and panel == 'scatter'")
+    distances = points.set_index("condition")["distance"]
+    assert distances["gradnorm_full"] == pytest.approx(0, abs=1e-12) and distances["e_only_ln"] == pytest.approx(2)

@@ -1,4 +1,4 @@
-"""Archives of finished runs: released tables with a manifest that says what made them, and that nothing was changed since."""
+"""Archives of finished runs: released tables with a manifest that says what made them and what they hold."""
 
 import hashlib
 import json
@@ -37,14 +37,17 @@ def write(settings, preset, shards, samples, out):
     Raises
     ------
     UserError
-        If there is no finished run, the samples are nowhere, or `out` holds an archive of other settings or other training code.
+        If there is no finished run, the samples are nowhere, or `out` holds runs of other settings or training code.
     """
     out, shards = Path(out), Path(shards)
     earlier = check(out, settings) and shard_rows(out) if (out / MANIFEST).exists() else None
     rows, counts = [], []
     for task, condition, epsilon in cells(settings):
         wanted = {run_digest(run) for run in cell_runs(settings, task, condition, epsilon)}
-        found = [tables.read(path, "shard") for path in sorted((shards / task / condition / f"eps{epsilon:g}").glob("*.parquet"))]
+        found = [
+            tables.read(path, "shard")
+            for path in sorted((shards / task / condition / f"eps{epsilon:g}").glob("*.parquet"))
+        ]
         found += [] if earlier is None else [earlier]
         code = training_code(condition, task)
         cell = pd.concat([part[part["digest"].isin(wanted)] for part in found], ignore_index=True) if found else None
@@ -52,8 +55,8 @@ def write(settings, preset, shards, samples, out):
         finished = cell[cell["epoch"] == settings.epochs] if len(cell) else cell
         collapsed = int((finished["status"] == "collapsed").sum()) if len(cell) else 0
         counts.append(
-            {"task": task, "condition": condition, "epsilon": epsilon, "planned": len(wanted), "finished": len(finished),
-             "collapsed": collapsed, "code": code}
+            {"task": task, "condition": condition, "epsilon": epsilon, "planned": len(wanted),
+             "finished": len(finished), "collapsed": collapsed, "code": code}
         )  # fmt: skip
         rows += [cell] if len(cell) else []
     if not rows:
@@ -118,7 +121,9 @@ def check(folder, settings=None):
         files = {f"{name}.parquet": manifest["files"][f"{name}.parquet"]["sha256"] for name in TABLES}
         made_with, digest = manifest["settings"], manifest["digest"]
     except FileNotFoundError:
-        raise UserError(f"there is no archive in {folder}: name one with archive=FOLDER, or compute with results=computed") from None
+        raise UserError(
+            f"there is no archive in {folder}: name one with archive=FOLDER, or compute with results=computed"
+        ) from None
     except (ValueError, KeyError, TypeError, OSError):
         raise UserError(f"{folder / MANIFEST} is damaged: restore the archive from the project's release") from None
     for name, sha256 in files.items():
@@ -150,9 +155,16 @@ def machine():
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         processor = names[0] if names else processor
-    return {"processor": processor, "cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()}
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def _facts(path):

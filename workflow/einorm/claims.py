@@ -1,4 +1,4 @@
-"""Which claims of the paper hold here, and how strongly: the rules of paper_artifact/claims.yaml applied to the runs."""
+"""Which claims of the paper hold here, and how strongly: the rules of claims.yaml applied to the runs."""
 
 from pathlib import Path
 
@@ -87,8 +87,8 @@ def effect(statement, runs, selection):
 
     Returns
     -------
-    dict: effect, low, high (unit of the metric), n_x, n_y, n_pairs, method; for differences also those of `stats.compare` and,
-    where runs match, `stats.paired`
+    dict: effect, low, high (unit of the metric), n_x, n_y, n_pairs, method; for differences also those of
+    `stats.compare` and, where runs match, `stats.paired`
     """
     groups = [
         defined_values(runs, condition, statement.epsilon, statement.metric, selection)
@@ -112,7 +112,9 @@ def difference(x, y):
     result |= stats.paired(pairs["value_x"], pairs["value_y"])
     kind = "paired" if len(pairs) >= stats.MIN_PAIRS and len(pairs) == min(len(x), len(y)) else "unpaired"
     prefix = "difference" if kind == "paired" else "shift"
-    limits = {name: result[f"{prefix}{ending}"] for name, ending in (("effect", ""), ("low", "_low"), ("high", "_high"))}
+    limits = {
+        name: result[f"{prefix}{ending}"] for name, ending in (("effect", ""), ("low", "_low"), ("high", "_high"))
+    }
     return NO_EFFECT | result | limits | {"method": kind}
 
 
@@ -140,7 +142,7 @@ def defined_values(runs, condition, epsilon, metric, selection):
 
 
 def published_effect(statement, values):
-    """The published counterpart of a statement's effect: a difference of medians, a median; NaN where none was published."""
+    """The published counterpart of an effect: a difference of medians or a median; NaN where none was published."""
 
     def median(condition, epsilon):
         metric = {"mu_distance": "mu", "var_distance": "var"}.get(statement.metric, statement.metric)
@@ -183,11 +185,17 @@ def too_little(statement, result, rules, runs):
         if absent:
             return f"not computed: {condition} at epsilon {', '.join(absent)}"
         epochs = int(chosen.loc[chosen["epsilon"].isin(wanted), "epochs"].min())
-        needed = max(rules.epochs_needed[e] for e in [statement.epsilon, *filter(lambda e: e in rules.epochs_needed, wanted)])
+        needed = max(
+            rules.epochs_needed[e] for e in [statement.epsilon, *filter(lambda e: e in rules.epochs_needed, wanted)]
+        )
         if epochs < needed:
             return f"trained for {epochs} epochs, {needed} are needed"
     if not np.isfinite([result["low"], result["high"]]).all():
-        counts = [result["n_pairs"]] if result["method"] == "paired" else [result["n_x"], *([result["n_y"]] if statement.y else [])]
+        counts = (
+            [result["n_pairs"]]
+            if result["method"] == "paired"
+            else [result["n_x"], *([result["n_y"]] if statement.y else [])]
+        )
         return f"too few runs ({' v '.join(map(str, counts))}) for a 95 % interval"
     return ""
 
@@ -239,7 +247,7 @@ def evaluate(rules, runs, values):
 
 
 def compare_all(rules, runs, values):
-    """Every pair of the figures per epsilon and pooled, under every selection: statistics, published test, equivalence."""
+    """Every pair of the figures per epsilon and pooled, by every selection: statistics, published test, equality."""
     rows = []
     tests = values["tests"]
     for figure, pairs in rules.comparisons.items():

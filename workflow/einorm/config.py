@@ -61,7 +61,9 @@ class Settings(Strict):
     train_images: int = Field(TRAIN_IMAGES, ge=1, le=TRAIN_IMAGES, description="images used, in file order")
     test_images: int = Field(TEST_IMAGES, ge=1, le=TEST_IMAGES, description="images tested on")
     batch_size: int = Field(32, ge=1, description="images per step")
-    results: Literal["computed", "archive"] = Field("computed", description="archive: draw released tables, train nothing")
+    results: Literal["computed", "archive"] = Field(
+        "computed", description="archive: draw released tables, train nothing"
+    )
     archive: str | None = Field(None, description="folder of the archive; null: paper_artifact/archive/<preset>")
     reuse_archive: bool = Field(False, description="training takes over the archive's finished runs")
     data: Data = Data()

@@ -1,4 +1,4 @@
-"""What is odd about the published figures: the number by the published rule beside the one without it, theirs and ours."""
+"""What is odd about the published figures: the number by their rule beside the one without it, theirs and ours."""
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ def oddities(rules, runs, values):
 
     Returns
     -------
-    DataFrame: id, figure, oddity, undone (both in words), quantity, epsilon; published_as_is, published_undone (NaN: cannot be
-    told from what was published), here_as_is, here_undone (NaN: not computed)
+    DataFrame: id, figure, oddity, undone (both in words), quantity, epsilon; published_as_is, published_undone (NaN:
+    cannot be told from what was published), here_as_is, here_undone (NaN: not computed)
     """
     rows = []
     for name, entry in rules.oddities.items():
@@ -65,7 +65,9 @@ def hidden_runs(runs, values):
             for name in ("median_excluding_chance", "median")
         ]
         kept = of(runs, "inorm", epsilon, "without_collapsed")
-        yield row("median I-Norm test accuracy (%)", epsilon, *theirs, middle(kept["test_acc"]), middle(chosen["test_acc"]))
+        yield row(
+            "median I-Norm test accuracy (%)", epsilon, *theirs, middle(kept["test_acc"]), middle(chosen["test_acc"])
+        )
 
 
 def best_runs_only(runs, values):
@@ -85,7 +87,9 @@ def boxes_without_chance(runs, values):
             everyone = of(runs, condition, epsilon)["test_acc"]
             boxed = everyone if middle(everyone) < 50 else everyone[everyone > 10]
             undone = theirs if theirs <= 10 else np.nan  # a box that keeps all runs has nothing to undo
-            yield row(f"median test accuracy (%) of {condition}", epsilon, theirs, undone, middle(boxed), middle(everyone))
+            yield row(
+                f"median test accuracy (%) of {condition}", epsilon, theirs, undone, middle(boxed), middle(everyone)
+            )
 
 
 def selected_and_pooled(runs, values):
@@ -104,9 +108,13 @@ def pooled_alignments(runs, values):
     for condition in ("gradnorm_center", "gradnorm_decorrelate", "gradnorm_scale"):
         theirs = published.median(values, "Fig6", "hist_gradient", condition, "pooled", "gradient_alignment")
         pooled, top = (metric_values(of(runs, condition, e), "gradient_alignment") for e in (None, 0.75))
-        yield row(f"median gradient alignment of {condition}", "pooled v 0.75", theirs, np.nan, middle(pooled), middle(top))
+        yield row(
+            f"median gradient alignment of {condition}", "pooled v 0.75", theirs, np.nan, middle(pooled), middle(top)
+        )
         shown = published.statistic(values, condition, "pooled", "gradient_alignment", "n", "Fig6")
-        yield row(f"runs shown of {condition}", "pooled", shown, 120.0, float(np.isfinite(pooled).sum()), float(len(pooled)))
+        yield row(
+            f"runs shown of {condition}", "pooled", shown, 120.0, float(np.isfinite(pooled).sum()), float(len(pooled))
+        )
 
 
 QUANTITIES = {

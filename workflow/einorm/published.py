@@ -104,8 +104,9 @@ def check_tests(published):
 
     Returns
     -------
-    DataFrame: figure, panel, epsilon, group_x, group_y, printed_U, printed_p, U, p, basis, agrees. The basis is "runs" where
-    both groups are published in full; otherwise only p can be checked, from the printed U and a whole-numbered tie term.
+    DataFrame: figure, panel, epsilon, group_x, group_y, printed_U, printed_p, U, p, basis, agrees. The basis is
+    "runs" where both groups are published in full; otherwise only p can be checked, from the printed U and a
+    whole-numbered tie term.
     """
     rows = []
     for test in published["tests"].query("kind == 'printed'").itertuples():
@@ -120,7 +121,9 @@ def check_tests(published):
         else:
             U, p, basis = test.U, *_by_tie_term(test)
             agrees = bool(np.isclose(p, test.p, rtol=1e-9, atol=0))
-        rows.append((test.figure, test.panel, test.epsilon, test.group_x, test.group_y, test.U, test.p, U, p, basis, agrees))
+        rows.append(
+            (test.figure, test.panel, test.epsilon, test.group_x, test.group_y, test.U, test.p, U, p, basis, agrees)
+        )
     columns = "figure,panel,epsilon,group_x,group_y,printed_U,printed_p,U,p,basis,agrees"
     return pd.DataFrame(rows, columns=columns.split(","))
 

@@ -1,4 +1,4 @@
-"""The report: one page that stands alone, verdicts first, every number and alternative text from the files behind it."""
+"""The report: one page that stands alone, verdicts first, every number and alternative text from files."""
 
 import base64
 import json
@@ -41,7 +41,9 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     runs = tables.read(Path(tables_folder) / "runs.parquet", "runs")
     settings = Settings(**runs.attrs["settings"])
     rules = load_rules(Path(artifact) / "claims.yaml")
-    results = {name: read_csv(Path(claims_folder) / f"{name}.csv") for name in ("claims", "oddities", "published_check")}
+    results = {
+        name: read_csv(Path(claims_folder) / f"{name}.csv") for name in ("claims", "oddities", "published_check")
+    }
     figures = [figure(name, Path(figures_folder)) for name in FIGURES]
     plain = results["claims"][results["claims"]["selection"] == "all"]
     context = {
@@ -106,7 +108,11 @@ def alternative_text(path):
     except pd.errors.EmptyDataError:
         return "not computed by this preset."
     panels = points.groupby("panel", sort=False) if "panel" in points else [("", points)]
-    lines = [f"{panel}: {line}".lstrip(": ") for panel, part in panels for line in panel_lines(part.dropna(axis=1, how="all"))]
+    lines = [
+        f"{panel}: {line}".lstrip(": ")
+        for panel, part in panels
+        for line in panel_lines(part.dropna(axis=1, how="all"))
+    ]
     more = len(lines) - GROUPS_IN_ALT
     text = "; ".join(lines[:GROUPS_IN_ALT]) + (f"; and {more} more groups" if more > 0 else "")
     return f"{len(points)} plotted values. {text}".strip()
@@ -116,14 +122,18 @@ def panel_lines(points):
     """What one panel shows, a text per group of points: distances, medians of pairs, or medians of values."""
     if "source" in points:
         far = points[points["source"] == "distance"].dropna(subset="distance")
-        return [f"{name_of(r.condition)} at epsilon {r.epsilon}, distance {number(r.distance)}" for r in far.itertuples()]
+        return [
+            f"{name_of(r.condition)} at epsilon {r.epsilon}, distance {number(r.distance)}" for r in far.itertuples()
+        ]
     if {"x", "y"} <= set(points):
         medians = points.groupby("epsilon")[["x", "y"]].median()
         return [f"epsilon {e:g}, medians {number(m.x)} (x) and {number(m.y)} (y)" for e, m in medians.iterrows()]
     if not {"condition", "value"} <= set(points):
         return []
     last = points[points["epoch"] == points["epoch"].max()] if "epoch" in points else points
-    keys = [key for key in ("rule", "series", "metric", "condition", "epsilon") if key in last and last[key].nunique() > 1]
+    keys = [
+        key for key in ("rule", "series", "metric", "condition", "epsilon") if key in last and last[key].nunique() > 1
+    ]
     keys = [key for key in keys if key != "series" or last["condition"].nunique() == 1] or ["condition"]
     medians = last.groupby(keys, sort=False)["value"].median()
     return [f"{words(keys, group)}, median {number(value)}" for group, value in medians.items()]
@@ -144,7 +154,9 @@ def by_published_rule(claims):
 
 def of_claim(claim, rules, figures):
     """Figures that show a claim, ours and the one with the published values: (figure, shown under an earlier claim)."""
-    claims = {f"{prefix}{s.figure}": s.id.split(".")[0] for s in reversed(rules.statements) for prefix in ("", "published_")}
+    claims = {
+        f"{prefix}{s.figure}": s.id.split(".")[0] for s in reversed(rules.statements) for prefix in ("", "published_")
+    }
     names = dict.fromkeys(s.figure for s in rules.statements if s.id.split(".")[0] == claim)
     wanted = [name for base in names for name in (base, f"published_{base}")]
     return [(entry, claims[entry["name"]] != claim) for entry in figures if entry["name"] in wanted]
@@ -153,7 +165,12 @@ def of_claim(claim, rules, figures):
 def checked(table):
     """How many printed tests of the paper came out again, in all and from published runs."""
     runs = table[table["basis"] == "runs"]
-    return {"tests": len(table), "agree": int(table["agrees"].sum()), "runs": len(runs), "runs_agree": int(runs["agrees"].sum())}
+    return {
+        "tests": len(table),
+        "agree": int(table["agrees"].sum()),
+        "runs": len(runs),
+        "runs_agree": int(runs["agrees"].sum()),
+    }
 
 
 def budget(settings):
@@ -172,7 +189,15 @@ def completeness(settings, runs):
         chosen = runs[(runs["task"] == task) & (runs["condition"] == condition) & (runs["epsilon"] == epsilon)]
         planned = len(cell_runs(settings, task, condition, epsilon))
         collapsed = int((chosen["status"] == "collapsed").sum())
-        rows.append({"condition": condition, "epsilon": epsilon, "planned": planned, "finished": len(chosen), "collapsed": collapsed})
+        rows.append(
+            {
+                "condition": condition,
+                "epsilon": epsilon,
+                "planned": planned,
+                "finished": len(chosen),
+                "collapsed": collapsed,
+            }
+        )
     return rows
 
 

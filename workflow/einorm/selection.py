@@ -1,4 +1,4 @@
-"""Which runs count, and what is measured of a run: the selection rules of the figures, and metrics derived from the tables."""
+"""Which runs count, and what is measured of a run: selection rules of the figures, metrics derived from the tables."""
 
 import numpy as np
 

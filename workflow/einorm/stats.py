@@ -8,7 +8,7 @@ import numpy as np
 from scipy import optimize, stats
 
 LEVEL = 0.95
-EXACT_UP_TO = 12  # runs per group up to which every split of the runs is counted, ties included
+EXACT_UP_TO = 8  # runs per group up to which every split of the runs is counted, ties included
 MIN_PAIRS = 6  # with fewer pairs no sign-rank interval reaches 95 %
 
 
@@ -137,7 +137,7 @@ def _rank_sum_count(nx, ny):
     if max(nx, ny) > 40:  # normal, where the exact distribution is long and equal
         z = stats.norm.ppf((1 + LEVEL) / 2)
         return int(np.floor(nx * ny / 2 - z * np.sqrt(nx * ny * (nx + ny + 1) / 12)))
-    # U of nx among nx + ny ranks: partitions into at most nx parts of at most ny each, by whether the largest part is ny
+    # U of nx among nx + ny ranks: partitions into at most nx parts of at most ny each, by whether a part is ny
     frequencies = {(i, 0): np.ones(1) for i in range(nx + 1)} | {(0, j): np.ones(1) for j in range(ny + 1)}
     for i in range(1, nx + 1):
         for j in range(1, ny + 1):

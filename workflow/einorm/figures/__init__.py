@@ -1,7 +1,8 @@
 """Figures: one file each, drawn from the tables. To add one, add a file with `draw` and a caption in workflow/report.
 
 A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``, where tables maps "runs", "epochs"
-and "samples" to DataFrames, and "published" to those of `published.load`. Importing this package imports neither matplotlib nor torch.
+and "samples" to DataFrames, and "published" to those of `published.load`. Importing this package imports
+neither matplotlib nor torch.
 """
 
 from importlib import import_module
@@ -50,9 +51,7 @@ def make(name, tables_folder, published_folder, out):
 
     if name not in FIGURES:
         raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
-    frames = {
-        table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in TABLES
-    }
+    frames = {table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in TABLES}
     frames["published"] = published.load(published_folder)
     figure, points = import_module(f".{name}", __package__).draw(frames)
     save(figure, points, Path(out) / name)

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from .panels import condition_boxes, layer_mean, top_rule
+from ..selection import layer_mean
+from .panels import condition_boxes, top_rule
 from .style import GREY, grid, letter
 
 TRIO = ("ei_none", "inorm_sub", "inorm")

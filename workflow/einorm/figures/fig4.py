@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from .panels import alignment_histogram, choose, layer_mean, matched_scatter, missing, say_missing
+from ..selection import layer_mean
+from .panels import alignment_histogram, choose, matched_scatter, missing, say_missing
 from .style import grid, letter
 
 

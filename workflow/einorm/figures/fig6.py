@@ -3,7 +3,8 @@
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from .panels import accuracy_limits, alignment_histogram, boxes, choose, layer_mean, missing, points, say_missing
+from ..selection import layer_mean
+from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
 from .style import REFERENCE, colour, grid, label, letter
 
 PARTS = ("gradnorm_scale", "gradnorm_decorrelate", "gradnorm_center", "gradnorm_full")

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from .panels import accuracy_limits, collapsed_note, layer_mean, points, say_missing
+from ..selection import layer_mean
+from .panels import accuracy_limits, collapsed_note, points, say_missing
 from .style import epsilon_style, grid, letter
 
 

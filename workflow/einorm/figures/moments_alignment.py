@@ -3,7 +3,8 @@
 import pandas as pd
 
 from ..conditions import CONDITIONS
-from .panels import layer_mean, say_missing
+from ..selection import layer_mean
+from .panels import say_missing
 from .style import GREY, grid, label, letter, line
 
 METRICS = {

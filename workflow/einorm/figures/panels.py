@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from ..selection import TOP, layer_mean, top_runs
+from ..selection import TOP, top_runs
 from .style import GREY, colour, epsilon_style, label
 
 SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge

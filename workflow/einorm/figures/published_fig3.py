@@ -13,6 +13,10 @@ def draw(tables):
     for ax, metric, name in zip(axes, ("mu", "var"), ("μ (mean over units)", "variance over units"), strict=True):
         trio = ("ei_none", "inorm_sub", "inorm")
         parts.append(versus.boxes(ax, tables, "Fig3", f"{metric}_box", trio, "pooled", metric, versus.best))
-        ax.set(ylabel=name, yscale="log" if metric == "var" and len(parts[-1]) else "linear", title="grey: published; Δ: between quartiles")
+        ax.set(
+            ylabel=name,
+            yscale="log" if metric == "var" and len(parts[-1]) else "linear",
+            title="grey: published; Δ: between quartiles",
+        )
         letter(ax, "a" if metric == "mu" else "b")
     return figure, pd.concat(parts)

@@ -11,7 +11,9 @@ def draw(tables):
     figure, axes = grid(2, 3, 6.4, height_ratios=(1, 2.2))
     parts = []
     for ax, part in zip(axes[0], ("center", "decorrelate", "scale"), strict=True):
-        parts.append(versus.histogram(ax, tables, "Fig6", "hist_gradient", f"gradnorm_{part}", "pooled", "gradient_alignment"))
+        parts.append(
+            versus.histogram(ax, tables, "Fig6", "hist_gradient", f"gradnorm_{part}", "pooled", "gradient_alignment")
+        )
     place = axes[1, 0].get_gridspec()[1, :]
     for ax in axes[1]:
         ax.remove()

@@ -1,4 +1,4 @@
-"""Published values and ours side by side: panels of the figures "published_...", one scale for both, with their distance.
+"""Published values and ours side by side: panels of the figures "published_...", on one scale, with their distance.
 
 Distances between distributions: Wasserstein (the mean shift of ordered values, in the unit of the axis) where runs or
 histograms were published; where only a box was, the mean shift of its quartiles.
@@ -41,7 +41,9 @@ def scatters(axes, tables, figure, panel, x, y):
         for epsilon, group in points.groupby("epsilon"):
             at = group[["x", "y"]].clip(lower=low + 0.3)
             style = epsilon_style(epsilon, everything["epsilon"].unique())
-            ax.scatter(at["x"], at["y"], s=14, zorder=5, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
+            ax.scatter(
+                at["x"], at["y"], s=14, zorder=5, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style
+            )
         below = int((points[["x", "y"]] < low).any(axis=1).sum())
         remark = f"{len(points)} pairs" + (f", {below} below the axis" if below else "")
         note(ax, remark + (distances if source == "here" else ""))
@@ -91,7 +93,9 @@ def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
         keys = {"panel": panel, "condition": condition, "epsilon": [str(epsilon)]}
         for source, box in (("published", theirs), ("here", ours)):
             parts += [rows(source=source, kind=BOX[q], value=box[q], **keys) for q in BOX if box]
-        parts.append(rows(source="here", panel=panel, condition=condition, epsilon=str(epsilon), kind="run", value=values))
+        parts.append(
+            rows(source="here", panel=panel, condition=condition, epsilon=str(epsilon), kind="run", value=values)
+        )
         parts.append(rows(source="distance", kind="quartiles", distance=distance, **keys))
     ax.set_xticks(range(len(conditions)), names)
     ax.set_xlim(-0.5, len(conditions) - 0.5)
@@ -107,12 +111,16 @@ def published_box(values, figure, panel, condition, epsilon, metric):
 
 def draw_box(ax, box, at, shade):
     look = {"boxprops": {"facecolor": shade, "alpha": 0.6, "linewidth": 0.8}, "medianprops": {"color": "black"}}
-    ax.bxp([box], positions=[at], widths=0.32, patch_artist=True, manage_ticks=False, flierprops={"markersize": 3}, **look)
+    ax.bxp(
+        [box], positions=[at], widths=0.32, patch_artist=True, manage_ticks=False, flierprops={"markersize": 3}, **look
+    )
 
 
 def accuracy_boxes(figure, place, tables, number, conditions):
-    """Test accuracy per epsilon as in Figs. 6 and 7, by their rule: runs at chance are left out where the median is above 50."""
+    """Test accuracy per epsilon as in Figs. 6 and 7, by their rule (`without_chance`)."""
     epsilons = sorted(tables["runs"]["epsilon"].unique())
+    if not epsilons:
+        return [say_missing(figure.add_subplot(place), conditions)]
     inner = place.subgridspec(-(-len(epsilons) // 2), min(2, len(epsilons)))
     parts = []
     for i, epsilon in enumerate(epsilons):
@@ -160,13 +168,25 @@ def histogram(ax, tables, figure, panel, condition, epsilon, metric):
         return say_missing(ax, (condition,), f"\nat ε = {epsilon}")
     middles = theirs[["bin_left", "bin_right"]].mean(axis=1)
     width = float((theirs["bin_right"] - theirs["bin_left"]).iloc[0])
-    before, after = (max(0, int(np.ceil(gap / width))) for gap in (middles.iloc[0] - values.min(), values.max() - middles.iloc[-1]))
+    before, after = (
+        max(0, int(np.ceil(gap / width))) for gap in (middles.iloc[0] - values.min(), values.max() - middles.iloc[-1])
+    )
     edges = theirs["bin_left"].iloc[0] + width * np.arange(-before, len(theirs) + after + 1)
-    ax.bar(middles, theirs["value"] / theirs["value"].sum(), width=width, color="0.75", label=f"published (n = {theirs['value'].sum():.0f})")
+    ax.bar(
+        middles,
+        theirs["value"] / theirs["value"].sum(),
+        width=width,
+        color="0.75",
+        label=f"published (n = {theirs['value'].sum():.0f})",
+    )
     ours, _ = np.histogram(values, edges)
     ax.stairs(ours / len(values), edges, color=colour(condition), linewidth=1.5, label=f"here (n = {len(values)})")
     distance = wasserstein_distance(middles, values, theirs["value"])
-    ax.set(xlabel="alignment (cosine)", ylabel="share of runs", title=f"{label(condition)}\n{metric.split('_')[0]}, distance {distance:.3f}")
+    ax.set(
+        xlabel="alignment (cosine)",
+        ylabel="share of runs",
+        title=f"{label(condition)}\n{metric.split('_')[0]}, distance {distance:.3f}",
+    )
     ax.set_ylim(0, 1.25 * ax.get_ylim()[1])
     ax.legend(loc="upper left")
     keys = {"panel": panel, "condition": condition, "epsilon": str(epsilon)}
