@@ -53,7 +53,6 @@ def experiment(raw):
         "collect_code": fingerprint("tables.py"),
         "samples_code": fingerprint("data.py", "write_samples"),
         "benchmark_code": fingerprint("benchmark.py"),
-        "tables_folder": str(folder),
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
         "reuse": f"--archive '{archived}'" if settings.reuse_archive and settings.results == "computed" else "",
         "artifact": relative(ARTIFACT),
@@ -90,6 +89,11 @@ def archive_folder(settings, preset):
 def relative(path):
     """A path as seen from here, for commands that read well."""
     return os.path.relpath(path)
+
+
+def folder_of(inputs):
+    """A rule's param: the folder that holds its input files of this name (empty where there are none)."""
+    return lambda wildcards, input: str(Path(input[inputs][0]).parent) if input[inputs] else ""
 
 
 def by_length(names):

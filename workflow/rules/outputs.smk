@@ -19,8 +19,8 @@ for figure, facts in EXPERIMENT["figures"].items():
             "../../envs/einorm.yaml"
         params:
             figure=figure,
-            tables=EXPERIMENT["tables_folder"],
-            published=f"{EXPERIMENT['artifact']}/published",
+            tables=plan.folder_of("tables"),
+            published=plan.folder_of("published"),
             code=facts["code"],
         shell:
             "python -m einorm figure {params.figure} --tables {params.tables:q} --published {params.published:q}"
@@ -50,8 +50,8 @@ rule claims:
     conda:
         "../../envs/einorm.yaml"
     params:
-        tables=EXPERIMENT["tables_folder"],
-        published=f"{EXPERIMENT['artifact']}/published",
+        tables=plan.folder_of("tables"),
+        published=plan.folder_of("published"),
         code=EXPERIMENT["claims_code"],
     shell:
         "python -m einorm claims --tables {params.tables:q} --rules {input.rules:q} --published {params.published:q}"
@@ -61,10 +61,10 @@ rule claims:
 # The page to read first.
 rule page:
     input:
-        EXPERIMENT["tables"],
         rules.figures.input,
         rules.claims.output,
-        EXPERIMENT["report_inputs"],
+        tables=EXPERIMENT["tables"],
+        texts=EXPERIMENT["report_inputs"],
     output:
         "paper_artifact/bundle/report.html",
     log:
@@ -72,8 +72,8 @@ rule page:
     conda:
         "../../envs/einorm.yaml"
     params:
-        tables=EXPERIMENT["tables_folder"],
-        artifact=EXPERIMENT["artifact"],
+        tables=plan.folder_of("tables"),
+        artifact=plan.folder_of("texts"),
         code=EXPERIMENT["report_code"],
     shell:
         "python -m einorm report --tables {params.tables:q} --claims results/claims --figures figures"
@@ -83,8 +83,10 @@ rule page:
 # Everything in one zip, ready for a DOI.
 rule artifact:
     input:
-        rules.page.input,
+        rules.figures.input,
+        rules.claims.output,
         rules.page.output,
+        tables=EXPERIMENT["tables"],
     output:
         f"paper_artifact/bundle/einorm-{EXPERIMENT['preset']}.zip",
     log:
@@ -93,7 +95,7 @@ rule artifact:
         "../../envs/einorm.yaml"
     params:
         project=EXPERIMENT["project"],
-        tables=EXPERIMENT["tables_folder"],
+        tables=plan.folder_of("tables"),
         preset=EXPERIMENT["preset"],
         code=EXPERIMENT["bundle_code"],
     shell:
