@@ -14,7 +14,6 @@ from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
 
 TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff")
-TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff")
 PROJECT = ("workflow", "envs", "paper_artifact", *TOP)
 
 
@@ -73,6 +72,8 @@ def test_every_figure_and_table_is_made(smoke):
     for name in FIGURES:
         for kind in ("pdf", "png", "csv"):
             assert (smoke / "figures" / f"{name}.{kind}").stat().st_size > 0
+    assert (smoke / "paper_artifact" / "bundle" / "report.html").stat().st_size > 0
+    assert len((smoke / "results" / "claims" / "claims.csv").read_text().splitlines()) > 25
     runs = tables.read(smoke / "results" / "tables" / "runs.parquet", "runs")
     assert set(runs["condition"]) == set(CONDITIONS)
     assert len(runs) == 13 * 2 + 5 * 2 and not runs.duplicated("digest").any()
@@ -131,7 +132,7 @@ def test_an_edit_of_one_error_signal_trains_its_conditions_only(smoke, tmp_path)
 
 def test_an_edit_of_a_figure_draws_it_only(smoke, tmp_path):
     folder = edited(smoke, tmp_path, "workflow/einorm/figures/fig3.py", "grid(2, 2, 4.6)", "grid(2, 2, 4.7)")
-    assert planned(folder) == {"all": 1, "fig3": 1}
+    assert planned(folder) == {"all": 1, "fig3": 1, "page": 1}
 
 
 def test_one_more_condition_trains_that_condition_only(smoke):
@@ -155,6 +156,7 @@ def test_the_report_is_built_with_every_caption(smoke, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert all(f"{name}.png" in page for name in FIGURES)
     assert "Centering by lateral inhibition with random fixed synapses" in page
+    assert all(group in page for group in ("Figure 7", "Beyond the paper", "Claims"))
 
 
 def test_a_deleted_table_is_collected_without_training(smoke, tmp_path):
@@ -214,7 +216,7 @@ def test_the_shipped_configuration_names_every_figure_condition():
     presets = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["presets"]
     assert set(presets["smoke"]["conditions"]) == set(presets["paper"]["conditions"]) == set(CONDITIONS)
     captions = {path.stem for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
-    assert captions == set(FIGURES)
+    assert captions == {*FIGURES, "claims"}
 
 
 def test_the_gpu_profile_plans_one_job_per_cell(tmp_path):

@@ -92,8 +92,8 @@ def relative(path):
 
 
 def folder_of(inputs):
-    """A rule's param: the folder that holds its input files of this name (empty where there are none)."""
-    return lambda wildcards, input: str(Path(input[inputs][0]).parent) if input[inputs] else ""
+    """A rule's param: the folder that holds its input files of this name."""
+    return lambda wildcards, input: str(Path(input[inputs][0]).parent)
 
 
 def by_length(names):

@@ -20,7 +20,7 @@ for figure, facts in EXPERIMENT["figures"].items():
         params:
             figure=figure,
             tables=plan.folder_of("tables"),
-            published=plan.folder_of("published"),
+            published=lambda wildcards: f"{EXPERIMENT['artifact']}/published",
             code=facts["code"],
         shell:
             "python -m einorm figure {params.figure} --tables {params.tables:q} --published {params.published:q}"

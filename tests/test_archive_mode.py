@@ -1,0 +1,123 @@
+"""The workflow on an archive's tables: nothing trained, nothing downloaded, torch not needed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from einorm.figures import FIGURES
+from einorm.verify import faults
+from test_workflow import copy_project
+
+BLOCK = """
+import socket
+
+def blocked(*args, **kwargs):
+    raise OSError("the network is blocked by a test")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = blocked
+"""
+
+
+@pytest.fixture(scope="module")
+def blocked(tmp_path_factory):
+    """Environment of processes that find no torch and no network."""
+    folder = tmp_path_factory.mktemp("blocked")
+    for package in ("torch", "torchvision"):
+        (folder / f"{package}.py").write_text("raise ModuleNotFoundError(__name__)")
+    (folder / "sitecustomize.py").write_text(BLOCK)
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def from_archive(folder, *arguments, env=None, config=()):
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--config", "results=archive", *config]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+
+
+def test_the_blocks_block(blocked):
+    for line in ("import torch", "import urllib.request as r; r.urlopen('http://127.0.0.1:9')"):
+        done = subprocess.run([sys.executable, "-c", line], env=blocked, capture_output=True, text=True)
+        assert done.returncode == 1 and ("ModuleNotFoundError" in done.stderr or "blocked by a test" in done.stderr)
+
+
+@pytest.fixture(scope="module")
+def redrawn(tmp_path_factory, blocked):
+    """A project in which everything was made from the shipped archive, and the seconds that took."""
+    folder, started = copy_project(tmp_path_factory.mktemp("archive")), time.monotonic()
+    done = from_archive(folder, env=blocked)
+    assert done.returncode == 0, done.stdout
+    return folder, time.monotonic() - started, done.stdout
+
+
+def test_everything_is_made_without_training_torch_or_network(redrawn):
+    folder, seconds, output = redrawn
+    assert not re.search(r"^(train_\w+|prepare|shifts|collect|samples) ", output, re.M)
+    assert not (folder / "results" / "runs").exists() and not (folder / "results" / "data").exists()
+    assert all((folder / "figures" / f"{name}.png").exists() for name in FIGURES)
+    assert (folder / "results" / "claims" / "claims.parquet").exists()
+    assert (folder / "paper_artifact" / "bundle" / "report.html").exists()
+    assert seconds < 60
+
+
+def test_the_bundle_is_made_verified_and_equal_each_time(redrawn, blocked):
+    folder, path = redrawn[0], redrawn[0] / "paper_artifact" / "bundle" / "einorm-quick.zip"
+    builds = []
+    for _ in range(2):
+        done = from_archive(folder, "artifact", "--force", env=blocked)
+        assert done.returncode == 0, done.stdout
+        builds.append(path.read_bytes())
+    assert builds[0] == builds[1] and not faults(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (["epochs=5"], "(epochs 20 there, 5 here)"),
+        (["preset=paper"], "there is no archive in"),
+        (["archive=/absent"], "there is no archive in /absent"),
+    ],
+)
+def test_an_archive_that_does_not_fit_is_refused_with_one_line(tmp_path, config, says):
+    refused(copy_project(tmp_path), says, config)
+
+
+def test_an_archive_with_one_byte_changed_is_refused_with_one_line(tmp_path):
+    folder = copy_project(tmp_path)
+    path = folder / "paper_artifact" / "archive" / "quick" / "runs.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    refused(folder, "runs.parquet was changed since it was archived")
+
+
+def refused(folder, says, config=()):
+    done = from_archive(folder, config=config)
+    lines = [line for line in done.stdout.splitlines() if "einorm: error" in line]
+    assert done.returncode == 1 and len(lines) == 1 and says in lines[0], done.stdout
+    assert "Traceback" not in done.stdout and not list((folder / "figures").glob("*"))
+
+
+def test_training_takes_over_the_runs_of_an_archive(tmp_path):
+    """The smoke preset is trained once, archived, and computed again elsewhere from that archive."""
+    first, second = (copy_project(tmp_path / name) for name in ("first", "second"))
+    small = ("preset=smoke", "conditions=[ei_ln, gradnorm_full]", "epsilons=[0.75]")
+
+    def compute(folder, *config):
+        command = [sys.executable, "-m", "snakemake", "tables", "--cores", "2", "--config", *small, *config]
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
+
+    compute(first)
+    command = [sys.executable, "-m", "einorm", "archive", *small]
+    done = subprocess.run(command, cwd=first, capture_output=True, text=True)
+    assert done.returncode == 0 and "4 of 4 runs" in done.stdout, done.stdout + done.stderr
+    shutil.copytree(first / "paper_artifact/archive/smoke", second / "paper_artifact/archive/smoke")
+    compute(second, "reuse_archive=true")
+    logs = [path.read_text() for path in (second / "results" / "logs" / "train").rglob("*.log")]
+    assert logs and all("0 to train" in log and "epoch" not in log for log in logs)
+    for table in ("runs", "epochs"):
+        path = f"results/tables/{table}.parquet"
+        assert (first / path).read_bytes() == (second / path).read_bytes()
