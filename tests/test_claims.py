@@ -1,0 +1,183 @@
+"""Verdicts: each by its rule, on invented runs whose truth is known; the shipped rules; oddities."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+import yaml
+from conftest import REPOSITORY
+from einorm import claims, published
+from einorm.oddities import oddities
+from einorm.runtime import UserError
+
+RULES = REPOSITORY / "paper_artifact" / "claims.yaml"
+VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
+PAIR = {"id": "T", "figure": "fig5", "panel": "scatter", "of": "difference", "metric": "test_acc", "x": "gradnorm_full",
+        "y": "e_only_ln", "epsilon": 0.75, "holds": [-0.5, None], "partly": [-1, None], "text": "t"}  # fmt: skip
+
+
+def rules(**changes):
+    """The shipped rules with one statement in place of all."""
+    shipped = yaml.safe_load(RULES.read_text())
+    return claims.Rules(**shipped | {"statements": [PAIR | changes]})
+
+
+def runs_with(difference, configs=30, spread=0.1, epochs=50, drop=()):
+    """Runs of two conditions at epsilon 0 and 0.75; x - y is `difference` at 0.75 and 0 at 0."""
+    frame = synthetic.frames(["gradnorm_full", "e_only_ln"], configs=configs, epochs=1, collapsed=None)["runs"]
+    rng = np.random.default_rng(1)
+    level = frame["config"].map(dict(enumerate(rng.normal(84, 2, configs))))
+    shift = np.where((frame["condition"] == "gradnorm_full") & (frame["epsilon"] == 0.75), difference, 0)
+    frame = frame.assign(test_acc=level + shift + rng.normal(0, spread, len(frame)), epochs=epochs)
+    return frame[~frame["config"].isin(drop)]
+
+
+def verdict(runs, **changes):
+    table = claims.evaluate(rules(**changes), runs, VALUES)
+    return table.iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [(0.0, "reproduced"), (-0.75, "partly"), (-2, "not reproduced"), (-0.5, "partly"), (-1.0, "not reproduced or open")],
+)
+def test_the_verdict_follows_the_rule(difference, expected):
+    row = verdict(runs_with(difference))
+    assert row["method"] == "paired" and row["low"] < row["effect"] < row["high"]
+    assert abs(row["effect"] - difference) < 0.1
+    if expected == "not reproduced or open":
+        assert row["verdict"] in ("not reproduced", "undecided", "partly")
+    else:
+        assert row["verdict"] == expected and "95 % interval" in row["reason"]
+
+
+def test_an_interval_across_the_limit_is_undecided():
+    row = verdict(runs_with(-0.5, configs=8, spread=3), partly=None)
+    assert row["verdict"] == "undecided" and "reaches across" in row["reason"]
+
+
+def test_equality_is_judged_by_the_margin_and_not_by_p():
+    noisy, exact = runs_with(0, configs=8, spread=3), runs_with(0.2)
+    limits = {"holds": [-0.5, 0.5], "partly": [-1, 1]}
+    assert verdict(noisy, **limits)["verdict"] == "undecided" and verdict(noisy, **limits)["p"] > 0.05
+    assert verdict(exact, **limits)["verdict"] == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("runs", "changes", "reason"),
+    [
+        (runs_with(0, configs=3), {}, "too few runs (3 v 3)"),
+        (runs_with(0, epochs=12), {}, "trained for 12 epochs, 20 are needed"),
+        (runs_with(0, epochs=20), {"epsilon": 0}, "trained for 20 epochs, 50 are needed"),
+        (runs_with(0), {"epsilon": 0.5}, "not computed: gradnorm_full at epsilon 0.5"),
+        (runs_with(0), {"x": "inorm"}, "not computed: inorm at epsilon 0.75"),
+        (runs_with(0), {"epsilon": "pooled"}, "not computed: gradnorm_full at epsilon 0.25, 0.5"),
+        (runs_with(0, configs=4), {"of": "level", "y": None}, "too few runs (4)"),
+    ],
+)
+def test_what_runs_cannot_decide_is_said(runs, changes, reason):
+    row = verdict(runs, **changes)
+    assert row["verdict"] == "undecided" and reason in row["reason"]
+
+
+def test_pairing_needs_six_pairs():
+    assert verdict(runs_with(0, configs=5))["method"] == "unpaired"
+    assert verdict(runs_with(0, configs=6))["method"] == "paired"
+
+
+def test_a_trend_is_the_difference_of_differences():
+    row = verdict(runs_with(3.0), of="trend", from_epsilon=0, holds=[0, None], partly=None)
+    assert row["verdict"] == "reproduced" and row["effect"] == pytest.approx(3, abs=0.15) and row["n_pairs"] == 30
+    row = verdict(runs_with(-3.0), of="trend", from_epsilon=0, holds=[0, None], partly=None)
+    assert row["verdict"] == "not reproduced"
+
+
+def test_collapsed_runs_count_unless_the_published_rule_drops_them():
+    runs = runs_with(0)
+    lost = (runs["condition"] == "gradnorm_full") & (runs["config"] < 14)
+    runs = runs.assign(test_acc=runs["test_acc"].mask(lost, 10.0))
+    table = claims.evaluate(rules(published_rule="without_collapsed"), runs, VALUES).set_index("selection")
+    assert table.loc["all", "verdict"] != "reproduced" and table.loc["without_collapsed", "verdict"] == "reproduced"
+    assert (table.loc["all", "n_x"], table.loc["without_collapsed", "n_x"]) == (30, 2 * 30 // 2 - 14)
+
+
+def test_verdicts_that_matter_come_first_and_holm_counts_within_a_figure():
+    shipped = claims.load_rules(RULES)
+    conditions = sorted({c for s in shipped.statements for c in (s.x, s.y) if c})
+    frame = synthetic.frames(conditions, epsilons=(0, 0.25, 0.5, 0.75), configs=8, epochs=1)["runs"].assign(epochs=50)
+    table = claims.evaluate(shipped, frame, VALUES)
+    ranks = [claims.VERDICTS.index(v) for v in table["verdict"]]
+    assert ranks == sorted(ranks) and set(table["id"]) == {s.id for s in shipped.statements}
+    assert (table["p_holm"] >= table["p"] - 1e-15).all() or table["p"].isna().any()
+    family = table[(table["figure"] == "fig5") & (table["selection"] == "all")].dropna(subset="p")
+    assert family["p_holm"].min() == pytest.approx(min(1, family["p"].min() * len(family)))
+
+
+def test_the_shipped_rules_are_complete():
+    shipped = claims.load_rules(RULES)
+    ids = [s.id for s in shipped.statements]
+    assert len(ids) == len(set(ids)) >= 25 and shipped.margin == 0.5
+    assert {i.split(".")[0] for i in ids} == set(shipped.claims) == {f"C{i}" for i in range(1, 8)}
+    without = [s.id for s in shipped.statements if not np.isfinite(claims.published_effect(s, VALUES))]
+    assert not without, "every statement has its published value"
+    for s in shipped.statements:  # a value of the paper itself satisfies the rule, or the rule would test something else
+        assert claims.within(*2 * [claims.published_effect(s, VALUES)], s.partly or s.holds), s.id
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("margin: 0.5", "margin: -1", "margin"),
+        ("margin: 0.5", "margim: 0.5", "margi"),
+        ("x: ei_ln, y: ei_none, epsilon: 0.75,", "x: ei_lm, y: ei_none, epsilon: 0.75,", "C1.1"),
+        ("of: trend", "of: difference", "C1.3"),
+        ("holds: [0, null]", "holds: [0]", "holds"),
+        ("metric: mu,", "metric: !!python/object:os.system mu,", "claims.yaml"),
+        ("margin: 0.5", "margin: [", "is not a YAML mapping"),
+    ],
+)
+def test_wrong_rules_are_refused_with_one_line(tmp_path, old, new, says):
+    text = RULES.read_text()
+    assert old in text
+    (tmp_path / "claims.yaml").write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError) as caught:
+        claims.load_rules(tmp_path / "claims.yaml")
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_every_oddity_has_its_numbers():
+    shipped = claims.load_rules(RULES)
+    frame = synthetic.frames(epsilons=(0, 0.25, 0.5, 0.75), configs=12, epochs=1)["runs"]
+    table = oddities(shipped, frame, VALUES).set_index("id")
+    assert set(table.index) == set(shipped.oddities) == {f"O{i}" for i in range(1, 7)}
+    hidden = table.loc["O2"].query("quantity == 'I-Norm runs at chance'")
+    assert hidden["published_undone"].tolist() == [9, 12, 13, 9], "43 hidden runs"
+    assert hidden["here_undone"].tolist() == [1, 1, 1, 1] and (hidden["here_as_is"] == 0).all()
+    p = table.loc["O5", "published_undone"].tolist()
+    assert p == pytest.approx([0.026, 0.17, 0.013, 0.0002], rel=0.1) and (table.loc["O5", "published_as_is"] > 0.7).all()
+
+
+def test_comparisons_hold_every_pair_by_every_rule(tmp_path):
+    shipped = claims.load_rules(RULES)
+    frame = synthetic.frames(epsilons=(0.0, 0.75), configs=8, epochs=1)["runs"]
+    table = claims.compare_all(shipped, frame, VALUES)
+    pairs = sum(map(len, shipped.comparisons.values()))
+    assert len(table) == pairs * 3 * 3, "three rules; two epsilons and pooled"
+    printed = table.query("figure == 'fig6' and x == 'gradnorm_full' and y == 'e_only_ln' and selection == 'all'")
+    assert printed.set_index("epsilon")["published_p"].notna().loc[["0.75", "0.0"]].all()
+    assert set(table["equivalent"]) <= {"equal", "different", "open"}
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(-0.2, 0.3, "equal"), (0.6, 2, "different"), (0, 0.7, "open"),
+                                                       (-np.inf, np.inf, "open")])  # fmt: skip
+def test_equivalence(low, high, expected):
+    assert claims.equivalence({"low": low, "high": high}, 0.5) == expected
+
+
+def test_the_written_tables_agree(tmp_path):
+    frame = synthetic.frames()["runs"]
+    claims.write(frame, RULES, REPOSITORY / "paper_artifact" / "published", tmp_path)
+    csv, parquet = pd.read_csv(tmp_path / "claims.csv"), pd.read_parquet(tmp_path / "claims.parquet")
+    assert csv["verdict"].tolist() == parquet["verdict"].tolist() and len(csv) > 25
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "claims.csv", "claims.parquet", "comparisons.csv", "oddities.csv", "published_check.csv"}  # fmt: skip
