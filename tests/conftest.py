@@ -1,6 +1,10 @@
-"""Fixtures: the real images, prepared once per session, and small pieces of them."""
+"""Fixtures: the real images, prepared once per session, and pieces of them; a project redrawn from its archive."""
 
 import os
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,28 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).parents[1]
+TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff")
+PROJECT = ("workflow", "envs", "paper_artifact", *TOP)
+
+
+def copy_project(folder):
+    for name in PROJECT:
+        source, target = REPOSITORY / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "bundle"))
+        else:
+            shutil.copy2(source, target)
+    return folder
+
+
+BLOCK = """
+import socket
+
+def blocked(*args, **kwargs):
+    raise OSError("the network is blocked by a test")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = blocked
+"""
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +58,35 @@ def images(images_path):
 def no_shifts():
     """A shift table for up to 3 epochs of 2,000 images, all zero."""
     return {"train": np.zeros((3, 2000), np.float32), "test": np.zeros(1000, np.float32)}
+
+
+@pytest.fixture(scope="session")
+def blocked(tmp_path_factory):
+    """Environment of processes that find no torch and no network."""
+    folder = tmp_path_factory.mktemp("blocked")
+    for package in ("torch", "torchvision"):
+        (folder / f"{package}.py").write_text("raise ModuleNotFoundError(__name__)")
+    (folder / "sitecustomize.py").write_text(BLOCK)
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+def from_archive(folder, *arguments, env=None, config=()):
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--config", "results=archive", *config]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+
+
+@pytest.fixture(scope="session")
+def redrawn(tmp_path_factory, blocked):
+    """A project in which everything was made from the shipped archive, and the seconds that took."""
+    folder, started = copy_project(tmp_path_factory.mktemp("archive")), time.monotonic()
+    done = from_archive(folder, env=blocked)
+    assert done.returncode == 0, done.stdout
+    return folder, time.monotonic() - started, done.stdout
+
+
+@pytest.fixture(scope="session")
+def bundled(redrawn, blocked):
+    """The project of `redrawn`, with its bundle."""
+    done = from_archive(redrawn[0], "artifact", env=blocked)
+    assert done.returncode == 0, done.stdout
+    return redrawn[0]

@@ -1,55 +1,20 @@
 """The workflow on an archive's tables: nothing trained, nothing downloaded, torch not needed."""
 
-import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
+from conftest import copy_project, from_archive
 from einorm.figures import FIGURES
 from einorm.verify import faults
-from test_workflow import copy_project
-
-BLOCK = """
-import socket
-
-def blocked(*args, **kwargs):
-    raise OSError("the network is blocked by a test")
-
-socket.socket.connect = socket.create_connection = socket.getaddrinfo = blocked
-"""
-
-
-@pytest.fixture(scope="module")
-def blocked(tmp_path_factory):
-    """Environment of processes that find no torch and no network."""
-    folder = tmp_path_factory.mktemp("blocked")
-    for package in ("torch", "torchvision"):
-        (folder / f"{package}.py").write_text("raise ModuleNotFoundError(__name__)")
-    (folder / "sitecustomize.py").write_text(BLOCK)
-    return os.environ | {"PYTHONPATH": str(folder)}
-
-
-def from_archive(folder, *arguments, env=None, config=()):
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--config", "results=archive", *config]
-    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
 
 
 def test_the_blocks_block(blocked):
     for line in ("import torch", "import urllib.request as r; r.urlopen('http://127.0.0.1:9')"):
         done = subprocess.run([sys.executable, "-c", line], env=blocked, capture_output=True, text=True)
         assert done.returncode == 1 and ("ModuleNotFoundError" in done.stderr or "blocked by a test" in done.stderr)
-
-
-@pytest.fixture(scope="module")
-def redrawn(tmp_path_factory, blocked):
-    """A project in which everything was made from the shipped archive, and the seconds that took."""
-    folder, started = copy_project(tmp_path_factory.mktemp("archive")), time.monotonic()
-    done = from_archive(folder, env=blocked)
-    assert done.returncode == 0, done.stdout
-    return folder, time.monotonic() - started, done.stdout
 
 
 def test_everything_is_made_without_training_torch_or_network(redrawn):
@@ -62,14 +27,12 @@ def test_everything_is_made_without_training_torch_or_network(redrawn):
     assert seconds < 60
 
 
-def test_the_bundle_is_made_verified_and_equal_each_time(redrawn, blocked):
-    folder, path = redrawn[0], redrawn[0] / "paper_artifact" / "bundle" / "einorm-quick.zip"
-    builds = []
-    for _ in range(2):
-        done = from_archive(folder, "artifact", "--force", env=blocked)
-        assert done.returncode == 0, done.stdout
-        builds.append(path.read_bytes())
-    assert builds[0] == builds[1] and not faults(path)
+def test_two_builds_of_the_bundle_are_equal(bundled, blocked):
+    path = bundled / "paper_artifact" / "bundle" / "einorm-quick.zip"
+    first = path.read_bytes()
+    done = from_archive(bundled, "artifact", "--force", env=blocked)
+    assert done.returncode == 0, done.stdout
+    assert path.read_bytes() == first and not faults(path)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,13 @@ def verdict(runs, **changes):
 
 @pytest.mark.parametrize(
     ("difference", "expected"),
-    [(0.0, "reproduced"), (-0.75, "partly"), (-2, "not reproduced"), (-0.5, "partly"), (-1.0, "not reproduced or open")],
+    [
+        (0.0, "reproduced"),
+        (-0.75, "partly"),
+        (-2, "not reproduced"),
+        (-0.5, "partly"),
+        (-1.0, "not reproduced or open"),
+    ],
 )
 def test_the_verdict_follows_the_rule(difference, expected):
     row = verdict(runs_with(difference))
@@ -120,7 +126,9 @@ def test_the_shipped_rules_are_complete():
     assert {i.split(".")[0] for i in ids} == set(shipped.claims) == {f"C{i}" for i in range(1, 8)}
     without = [s.id for s in shipped.statements if not np.isfinite(claims.published_effect(s, VALUES))]
     assert not without, "every statement has its published value"
-    for s in shipped.statements:  # a value of the paper itself satisfies the rule, or the rule would test something else
+    for (
+        s
+    ) in shipped.statements:  # a value of the paper itself satisfies the rule, or the rule would test something else
         assert claims.within(*2 * [claims.published_effect(s, VALUES)], s.partly or s.holds), s.id
 
 
@@ -154,7 +162,9 @@ def test_every_oddity_has_its_numbers():
     assert hidden["published_undone"].tolist() == [9, 12, 13, 9], "43 hidden runs"
     assert hidden["here_undone"].tolist() == [1, 1, 1, 1] and (hidden["here_as_is"] == 0).all()
     p = table.loc["O5", "published_undone"].tolist()
-    assert p == pytest.approx([0.026, 0.17, 0.013, 0.0002], rel=0.1) and (table.loc["O5", "published_as_is"] > 0.7).all()
+    assert (
+        p == pytest.approx([0.026, 0.17, 0.013, 0.0002], rel=0.1) and (table.loc["O5", "published_as_is"] > 0.7).all()
+    )
 
 
 def test_comparisons_hold_every_pair_by_every_rule(tmp_path):

@@ -8,23 +8,10 @@ import sys
 
 import pytest
 import yaml
-from conftest import REPOSITORY
+from conftest import REPOSITORY, copy_project
 from einorm import tables
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
-
-TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff")
-PROJECT = ("workflow", "envs", "paper_artifact", *TOP)
-
-
-def copy_project(folder):
-    for name in PROJECT:
-        source, target = REPOSITORY / name, folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "bundle"))
-        else:
-            shutil.copy2(source, target)
-    return folder
 
 
 def snakemake(folder, *arguments, preset="smoke"):

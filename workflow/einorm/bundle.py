@@ -17,17 +17,15 @@ from .figures import FIGURES, TABLES
 from .runtime import UserError, atomic_path
 from .verify import CRATE, SUMS, canonical
 
-# Of the project: what computes, and what it is judged by.
+# Of the project: what computes, what tests it, and what it is judged by.
 PROJECT = (
     "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff",
     "envs/*", "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
-    "workflow/einorm/page/*", "paper_artifact/*.yaml", "paper_artifact/*.md", "paper_artifact/published/*",
+    "workflow/einorm/page/*", "paper_artifact/*.yaml", "paper_artifact/*.md", "paper_artifact/*.json",
+    "paper_artifact/published/*", "tests/*.py", "tests/golden/*", ".ci/run",
 )  # fmt: skip
-INPUTS = (
-    "config.yaml",
-    "workflow/einorm/hyperparameters.csv",
-    "paper_artifact/claims.yaml",
-)  # and the published values
+# Of these, with the published values, the inputs of the run.
+INPUTS = ("config.yaml", "workflow/einorm/hyperparameters.csv", "paper_artifact/claims.yaml")
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
@@ -56,11 +54,7 @@ def write(project, tables_folder, claims_folder, figures_folder, report, preset,
     UserError
         If a file is missing.
     """
-    project = Path(project)
-    sources = {
-        p.relative_to(project).as_posix(): p for pattern in PROJECT for p in project.glob(pattern) if p.is_file()
-    }
-    sources = {name: path for name, path in sources.items() if "__pycache__" not in name}
+    sources = project_files(Path(project))
     made = {f"results/tables/{name}.parquet": Path(tables_folder) / f"{name}.parquet" for name in TABLES}
     made |= {f"results/claims/{path.name}": path for path in sorted(Path(claims_folder).glob("claims.*"))}
     others = ("comparisons", "oddities", "published_check")
@@ -76,6 +70,12 @@ def write(project, tables_folder, claims_folder, figures_folder, report, preset,
     with atomic_path(out) as temporary:
         temporary.write_bytes(canonical(files))
     print(f"{out}: {len(files)} files, {sum(map(len, files.values())) / 2**20:.1f} MB")
+
+
+def project_files(project):
+    """Name in the bundle -> path, of the project's own files."""
+    found = [path for pattern in PROJECT for path in project.glob(pattern) if path.is_file()]
+    return {path.relative_to(project).as_posix(): path for path in found if "__pycache__" not in path.parts}
 
 
 def content(path):
@@ -118,7 +118,7 @@ def describe(files, made, settings, preset):
         "description": json.dumps(DATASETS[settings["dataset"]]["sha256"]),
     }
     inputs.append(crate.add(ContextEntity(crate, f"#{settings['dataset']}", properties=images)))
-    crate.add_action(
+    run = crate.add_action(
         workflow,
         identifier="#run",
         object=inputs,
@@ -137,7 +137,7 @@ def describe(files, made, settings, preset):
         )
         for url, name in PROFILES.items()
     ]
-    crate.root_dataset["conformsTo"] = profiles
+    crate.root_dataset["conformsTo"], crate.root_dataset["mentions"] = profiles, run
     metadata = crate.metadata.generate()
     metadata["@graph"].sort(key=lambda entity: entity["@id"])
     return (json.dumps(metadata, indent=1, sort_keys=True) + "\n").encode()
@@ -145,10 +145,7 @@ def describe(files, made, settings, preset):
 
 def facts(name, files):
     """Size, hash and media type of a file, for the crate."""
-    kind = TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "text/plain"
-    return {
-        "name": name,
-        "encodingFormat": kind,
-        "contentSize": str(len(files[name])),
-        "sha256": sha256(files[name]),
-    }
+    # Python's own table: the one of the operating system differs between machines, the bundle must not.
+    kind = TYPES.get(Path(name).suffix) or mimetypes.MimeTypes().guess_type(name)[0] or "text/plain"
+    size = str(len(files[name]))
+    return {"name": name, "encodingFormat": kind, "contentSize": size, "sha256": sha256(files[name])}

@@ -167,12 +167,12 @@ def judge(statement, result, rules, runs):
     interval = f"the 95 % interval {number(low)} to {number(high)} of the effect"
     holds, partly = statement.holds, statement.partly
     if within(low, high, holds):
-        return "reproduced", f"{interval} lies within {region(holds)}"
+        return "reproduced", f"{interval} lies {region(holds)}"
     if partly is not None and within(low, high, partly):
-        return "partly", f"{interval} lies within {region(partly)}, but not within {region(holds)}"
+        return "partly", f"{interval} lies {region(partly)}, but not {region(holds)}"
     if outside(low, high, holds):
-        return "not reproduced", f"{interval} lies outside {region(holds)}"
-    return "undecided", f"{interval} reaches across the limit of {region(holds)}: more runs are needed"
+        return "not reproduced", f"{interval} lies wholly outside of '{region(holds)}'"
+    return "undecided", f"{interval} reaches across the limit of '{region(holds)}': more runs are needed"
 
 
 def too_little(statement, result, rules, runs):
@@ -191,11 +191,8 @@ def too_little(statement, result, rules, runs):
         if epochs < needed:
             return f"trained for {epochs} epochs, {needed} are needed"
     if not np.isfinite([result["low"], result["high"]]).all():
-        counts = (
-            [result["n_pairs"]]
-            if result["method"] == "paired"
-            else [result["n_x"], *([result["n_y"]] if statement.y else [])]
-        )
+        unpaired = ["n_x", "n_y"] if statement.y else ["n_x"]
+        counts = [result[name] for name in (["n_pairs"] if result["method"] == "paired" else unpaired)]
         return f"too few runs ({' v '.join(map(str, counts))}) for a 95 % interval"
     return ""
 
@@ -213,7 +210,7 @@ def region(limits):
     low, high = limits
     if low is None or high is None:
         return f"above {number(low)}" if high is None else f"below {number(high)}"
-    return f"{number(low)} to {number(high)}"
+    return f"between {number(low)} and {number(high)}"
 
 
 def number(value):

@@ -21,10 +21,8 @@ def canonical(files):
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            info.create_system, info.external_attr = (
-                3,
-                0o100644 << 16,
-            )  # a plain file, as on Unix, wherever it is written
+            info.create_system = 3  # Unix, wherever it is written
+            info.external_attr = 0o100644 << 16  # a plain file
             archive.writestr(info, files[name])
     return buffer.getvalue()
 

@@ -1,0 +1,176 @@
+"""Archives: what is written is checked, parts are merged, and nothing that does not fit is let in."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from conftest import REPOSITORY
+from einorm import archive, config, tables
+from einorm.runs import cell_runs, cells, run_digest, training_code
+from einorm.runtime import UserError
+
+SHIPPED = REPOSITORY / "paper_artifact" / "archive" / "quick"
+
+
+def settings(**changes):
+    overrides = {"preset": "smoke", "conditions": "[ei_ln, gradnorm_full]", "epsilons": "[0, 0.75]"} | changes
+    return config.load(REPOSITORY / "config.yaml", None, [f"{key}={value}" for key, value in overrides.items()])
+
+
+def write_shards(folder, chosen, configs=(0, 1), code=None):
+    """Shards of some configurations with invented numbers, in the places and with the digests of real ones."""
+    for task, condition, epsilon in cells(chosen):
+        runs = [run for run in cell_runs(chosen, task, condition, epsilon) if run["config"] in configs]
+        if not runs:
+            continue
+        rows = []
+        for run in runs:
+            data = synthetic.frames([condition], [float(epsilon)], configs=1, epochs=chosen.epochs, collapsed=None)
+            wide = data["epochs"].merge(data["runs"].drop(columns=[*tables.METRICS, "epochs"]), on=list(tables.KEYS))
+            facts = {"code": code or training_code(condition, task), "digest": run_digest(run), "config": run["config"]}
+            rows.append(wide.assign(**facts))
+        path = folder / task / condition / f"eps{float(epsilon):g}" / f"{min(configs)}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tables.write(pd.concat(rows), "shard", path, {"runs": []})
+    return folder
+
+
+@pytest.fixture
+def samples(tmp_path):
+    path = tmp_path / "samples.parquet"
+    tables.write(synthetic.samples((0.0, 0.75)), "samples", path, settings().science())
+    return path
+
+
+def test_what_was_finished_is_archived(tmp_path, samples):
+    out, chosen = tmp_path / "archive", settings()
+    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
+    assert manifest == archive.check(out, chosen) == json.loads((out / "manifest.json").read_text())
+    assert manifest["complete"] and sum(cell["finished"] for cell in manifest["cells"]) == 8
+    assert manifest["core_hours"] == round(8 / 3600, 3) and manifest["machine"]["cores"] >= 1
+    runs = tables.read(out / "runs.parquet", "runs")
+    assert len(runs) == 8 and runs.attrs["settings"] == chosen.science()
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "archive", "samples.parquet"}, "nothing left behind"
+
+
+def test_the_rows_of_an_archive_are_those_of_its_shards(tmp_path, samples):
+    chosen = settings(epsilons="[0.75]", conditions="[ei_ln]")
+    folder = write_shards(tmp_path / "runs", chosen)
+    archive.write(chosen, "smoke", folder, samples, tmp_path / "archive")
+    (shard,) = folder.rglob("*.parquet")
+    keys = ["digest", "epoch"]
+    expected = tables.read(shard, "shard").sort_values(keys).reset_index(drop=True)
+    found = archive.shard_rows(tmp_path / "archive").sort_values(keys).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found[expected.columns], expected, check_dtype=False)
+
+
+def test_a_part_says_which_cells_are_complete_and_the_rest_is_added_later(tmp_path, samples):
+    out, chosen = tmp_path / "archive", settings()
+    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "a", chosen, configs=[0]), samples, out)
+    assert not manifest["complete"] and all((c["finished"], c["planned"]) == (1, 2) for c in manifest["cells"])
+    samples.unlink()  # the second machine has drawn no samples: the archive's own stay
+    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "b", chosen, configs=[1]), samples, out)
+    assert manifest["complete"] and len(tables.read(out / "runs.parquet", "runs")) == 8
+    again = archive.write(chosen, "smoke", tmp_path / "none", samples, out)
+    assert again == manifest, "nothing new, nothing lost, equal bytes"
+
+
+def test_a_run_that_is_in_two_places_counts_once(tmp_path, samples):
+    chosen = settings()
+    write_shards(tmp_path / "runs", chosen, configs=[0, 1])
+    write_shards(tmp_path / "runs", chosen, configs=[1])
+    manifest = archive.write(chosen, "smoke", tmp_path / "runs", samples, tmp_path / "archive")
+    assert [cell["finished"] for cell in manifest["cells"]] == [2] * 4
+
+
+def test_runs_of_other_training_code_are_left_out_and_never_overwritten(tmp_path, samples):
+    chosen, out = settings(), tmp_path / "archive"
+    old = write_shards(tmp_path / "old", chosen, code="old code")
+    with pytest.raises(UserError, match="no finished run of these settings"):
+        archive.write(chosen, "smoke", old, samples, out)
+    assert not out.exists()
+    archive.write(chosen, "smoke", write_shards(tmp_path / "new", chosen), samples, out)
+    rows = archive.shard_rows(out).assign(code="old code")
+    archive._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", [])
+    before = (out / "runs.parquet").read_bytes()
+    with pytest.raises(UserError, match="runs of other training code, which would be lost"):
+        archive.write(chosen, "smoke", write_shards(tmp_path / "part", chosen, configs=[0]), samples, out)
+    assert (out / "runs.parquet").read_bytes() == before
+
+
+def test_an_archive_of_other_settings_is_not_overwritten(tmp_path, samples):
+    out = tmp_path / "archive"
+    archive.write(settings(), "smoke", write_shards(tmp_path / "a", settings()), samples, out)
+    other = settings(epochs=3)
+    with pytest.raises(UserError, match=r"\(epochs 2 there, 3 here\)"):
+        archive.write(other, "smoke", write_shards(tmp_path / "b", other), samples, out)
+    assert archive.check(out, settings())
+
+
+def test_without_samples_nothing_is_written(tmp_path):
+    with pytest.raises(UserError, match="the images of figure 1"):
+        archive.write(
+            settings(), "smoke", write_shards(tmp_path / "a", settings()), tmp_path / "absent", tmp_path / "archive"
+        )
+    assert not (tmp_path / "archive").exists()
+
+
+def damage(folder, kind):
+    """Damage an archive; the words that the refusal must hold."""
+    path, manifest = folder / "epochs.parquet", folder / "manifest.json"
+    if kind == "a byte":
+        content = bytearray(path.read_bytes())
+        content[np.random.default_rng(0).integers(len(content))] ^= 4
+        path.write_bytes(content)
+        return "epochs.parquet was changed since it was archived"
+    if kind == "a missing table":
+        path.unlink()
+        return "epochs.parquet is missing"
+    if kind == "a half manifest":
+        manifest.write_text(manifest.read_text()[:500])
+    elif kind == "an empty manifest":
+        manifest.write_text("{}")
+    elif kind == "a list":
+        manifest.write_text("[]")
+    elif kind == "bytes":
+        manifest.write_bytes(b"\xff\xfe")
+    elif kind == "another digest":
+        manifest.write_text(manifest.read_text().replace('"digest": "', '"digest": "0', 1))
+        return "made with other settings than its manifest says"
+    elif kind == "no manifest":
+        manifest.unlink()
+        return "there is no archive in"
+    return "manifest.json is damaged"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a byte",
+        "a missing table",
+        "a half manifest",
+        "an empty manifest",
+        "a list",
+        "bytes",
+        "another digest",
+        "no manifest",
+    ],
+)
+def test_a_damaged_archive_is_refused_with_one_line(tmp_path, kind):
+    for path in SHIPPED.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    archive.check(tmp_path)
+    says = damage(tmp_path, kind)
+    with pytest.raises(UserError) as caught:
+        archive.check(tmp_path)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_shipped_archive_is_the_finished_quick_preset():
+    """Its runs were trained by this code: an edit of what is trained asks for a new archive."""
+    quick = config.load(REPOSITORY / "config.yaml", None, ["preset=quick"])
+    manifest = archive.check(SHIPPED, quick)
+    assert manifest["complete"] and sum(cell["finished"] for cell in manifest["cells"]) == 80
+    assert all(cell["code"] == training_code(cell["condition"], cell["task"]) for cell in manifest["cells"])

@@ -1,0 +1,220 @@
+"""The bundle: equal each time, described by its crate, and no fault or trick passes `verify`."""
+
+import hashlib
+import io
+import json
+import random
+import re
+import stat
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import REPOSITORY
+from einorm import bundle, verify
+from einorm.figures import FIGURES, TABLES
+
+
+@pytest.fixture(scope="module")
+def path(bundled):
+    return bundled / "paper_artifact" / "bundle" / "einorm-quick.zip"
+
+
+@pytest.fixture(scope="module")
+def files(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def graph(files):
+    return {entity["@id"]: entity for entity in json.loads(files[verify.CRATE])["@graph"]}
+
+
+def test_it_holds_what_it_should(files):
+    expected = {f"figures/{n}.{kind}" for n in FIGURES for kind in ("pdf", "png", "csv")}
+    expected |= {f"results/tables/{name}.parquet" for name in TABLES}
+    expected |= {"report.html", "config.yaml", "envs/requirements.lock", "LICENSE", "CITATION.cff", "Snakefile"}
+    expected |= {"results/claims/claims.csv", "results/claims/claims.parquet", "results/claims/oddities.csv"}
+    expected |= {verify.SUMS, verify.CRATE, "paper_artifact/claims.yaml", "paper_artifact/published/README.md"}
+    assert expected <= set(files) and not any("__pycache__" in name or name.startswith("/") for name in files)
+
+
+def test_the_checklist_names_files_of_the_bundle():
+    text = (REPOSITORY / "paper_artifact" / "checklist.md").read_text()
+    names = set(re.findall(r"`([\w./-]+\.\w+|[\w./-]+/[\w.-]+|LICENSE|Makefile|Snakefile)`", text))
+    assert len(names) > 20 and names <= set(bundle.project_files(REPOSITORY))
+
+
+def test_sha256sums_is_read_by_sha256sum(files, tmp_path):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", verify.SUMS], cwd=tmp_path, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(files[verify.SUMS].splitlines()) == len(files) - 1
+
+
+def test_the_crate_is_a_workflow_run_crate(graph, files):
+    root, descriptor = graph["./"], graph["ro-crate-metadata.json"]
+    assert {"@id": "https://w3id.org/ro/crate/1.1"} in as_list(descriptor["conformsTo"])
+    assert descriptor["about"]["@id"] == "./"
+    profiles = {entry["@id"] for entry in root["conformsTo"]}
+    assert {f"https://w3id.org/ro/wfrun/{kind}/0.5" for kind in ("process", "workflow")} <= profiles
+    assert (
+        root["@type"] == "Dataset"
+        and root["name"]
+        and root["description"]
+        and root["datePublished"]
+        and root["license"]
+    )
+    main = graph[root["mainEntity"]["@id"]]
+    assert {"File", "SoftwareSourceCode", "ComputationalWorkflow"} <= set(main["@type"])
+    assert graph[main["programmingLanguage"]["@id"]]["@type"] == "ComputerLanguage"
+    (run,) = [entity for entity in graph.values() if entity["@type"] == "CreateAction"]
+    assert run["instrument"]["@id"] == main["@id"] and {"@id": "#run"} in as_list(root["mentions"])
+    inputs, outputs = ({entry["@id"] for entry in run[key]} for key in ("object", "result"))
+    assert "config.yaml" in inputs and "#fashion_mnist" in inputs and "report.html" in outputs
+    assert {f"figures/{name}.png" for name in FIGURES} <= outputs and inputs | outputs <= set(graph)
+    assert all(name in files and graph[name]["sha256"] for name in outputs)
+    described = {name for name, entity in graph.items() if "sha256" in entity}
+    assert described == set(files) - {verify.SUMS, verify.CRATE}
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_a_whole_bundle_has_no_fault(path):
+    assert verify.faults(path) == []
+    done = subprocess.run([sys.executable, "-m", "einorm", "verify", path], capture_output=True, text=True)
+    assert done.returncode == 0 and "unchanged" in done.stdout
+
+
+def test_any_changed_byte_is_found(path, tmp_path):
+    """At 60 seeded places, and at all places of the last 200 bytes: contents, headers, directory."""
+    content, copy = path.read_bytes(), tmp_path / "changed.zip"
+    places = random.Random(0).sample(range(len(content)), 60) + list(range(len(content) - 200, len(content), 10))
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        copy.write_bytes(changed)
+        assert verify.faults(copy), f"byte {place}"
+
+
+def stored(name, content=b"x", **attributes):
+    info = zipfile.ZipInfo(name)
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    return info, content
+
+
+LINK = {"create_system": 3, "external_attr": (stat.S_IFLNK | 0o777) << 16}
+HOSTILE = {
+    "path traversal": ([stored("../../etc/passwd")], "no plain path"),
+    "path traversal inside": ([stored("a/../../b")], "no plain path"),
+    "absolute path": ([stored("/etc/passwd")], "no plain path"),
+    "Windows path": ([stored("C:\\x")], "no plain path"),
+    "backslashes": ([stored("..\\x")], "no plain path"),
+    "symbolic link": ([stored("link", b"/etc/passwd", **LINK)], "symbolic link"),
+    "twice": ([stored("a"), stored("a")], "is there twice"),
+    "twice but for case": ([stored("a"), stored("A")], "is there twice"),
+    "bomb": ([stored("zeros", bytes(10**7), compress_type=zipfile.ZIP_DEFLATED)], "is compressed"),
+    "another file": ([stored("virus.exe")], "SHA256SUMS is missing"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_zips_are_refused_and_nothing_is_unpacked(kind, tmp_path, monkeypatch):
+    entries, says = HOSTILE[kind]
+    with zipfile.ZipFile(tmp_path / "hostile.zip", "w") as archive:
+        for info, content in entries:
+            archive.writestr(info, content)
+    monkeypatch.chdir(tmp_path)
+    found = verify.faults(tmp_path / "hostile.zip")
+    assert found and any(says in fault for fault in found) and not any("\n" in fault for fault in found)
+    assert [p.name for p in tmp_path.iterdir()] == ["hostile.zip"]
+
+
+def changed(files, how):
+    """A bundle's files with one thing wrong that its own SHA256SUMS agrees with."""
+    files = dict(files)
+    if how == "crate tells other hashes":
+        files[verify.CRATE] = re.sub(rb'"sha256": "\w', b'"sha256": "z', files[verify.CRATE], count=1)
+    elif how == "no run":
+        files[verify.CRATE] = files[verify.CRATE].replace(b'"CreateAction"', b'"Action"')
+    elif how == "no crate":
+        del files[verify.CRATE]
+    elif how == "crate is no JSON":
+        files[verify.CRATE] = b"{"
+    elif how == "crate is a list":
+        files[verify.CRATE] = b"[1]"
+    elif how == "workflow gone":
+        del files["Snakefile"]
+    sums = "".join(f"{hashlib.sha256(files[n]).hexdigest()}  {n}\n" for n in sorted(files) if n != verify.SUMS)
+    return files | {verify.SUMS: sums.encode()}
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("crate tells other hashes", "is not the file it describes"),
+        ("no run", "not one run"),
+        ("no crate", "ro-crate-metadata.json is missing or damaged"),
+        ("crate is no JSON", "ro-crate-metadata.json is missing or damaged"),
+        ("crate is a list", "ro-crate-metadata.json is missing or damaged"),
+        ("workflow gone", "the workflow Snakefile is not in the bundle"),
+    ],
+)
+def test_a_crate_that_does_not_fit_is_found(files, how, says, tmp_path):
+    (tmp_path / "b.zip").write_bytes(verify.canonical(changed(files, how)))
+    assert any(says in fault for fault in verify.faults(tmp_path / "b.zip"))
+
+
+def test_missing_changed_and_unlisted_files_are_named(files, tmp_path):
+    wrong = {name: content for name, content in files.items() if name != "LICENSE"}
+    wrong |= {"config.yaml": b"preset: mine\n", "extra.txt": b""}
+    (tmp_path / "b.zip").write_bytes(verify.canonical(wrong))
+    text = "\n".join(verify.faults(tmp_path / "b.zip"))
+    assert "LICENSE is missing" in text and "config.yaml was changed" in text and "extra.txt is not listed" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(18), b"PK\x03\x04" + bytes(100)])
+def test_what_is_no_bundle_is_refused(content, tmp_path):
+    (tmp_path / "b.zip").write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "einorm", "verify", tmp_path / "b.zip"], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and done.stdout.startswith(f"{tmp_path}/b.zip: ") and not done.stderr
+
+
+def test_truncated_prefixed_and_absent_bundles_are_refused(path, tmp_path):
+    content, copy = path.read_bytes(), tmp_path / "b.zip"
+    for wrong in (content[:-1], content[: len(content) // 2], b"#!/bin/sh\n" + content, content + b"x"):
+        copy.write_bytes(wrong)
+        assert verify.faults(copy)
+    assert "cannot be read" in verify.faults(tmp_path / "absent.zip")[0]
+    assert "cannot be read" in verify.faults(tmp_path)[0]
+
+
+def test_an_encrypted_zip_is_refused(path, tmp_path):
+    buffer = io.BytesIO(verify.canonical({"a": b"x"}))
+    content = bytearray(buffer.getvalue())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1
+    (tmp_path / "b.zip").write_bytes(content)
+    assert any("encrypted" in fault for fault in verify.faults(tmp_path / "b.zip"))
+
+
+def test_a_missing_file_is_named(bundled, tmp_path):
+    arguments = {"--project": REPOSITORY, "--tables": bundled / "paper_artifact/archive/quick", "--preset": "quick"}
+    arguments |= {"--figures": tmp_path, "--claims": bundled / "results/claims", "--report": tmp_path}
+    arguments |= {"--out": tmp_path / "b.zip"}
+    command = [sys.executable, "-m", "einorm", "bundle", *(part for pair in arguments.items() for part in pair)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "is missing: make it with snakemake artifact" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "b.zip").exists()

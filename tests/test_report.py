@@ -1,0 +1,201 @@
+"""The report in a real browser, from the disk: it loads alone, reads on a phone, sorts, describes its pictures."""
+
+import itertools
+import re
+import shutil
+
+import pandas as pd
+import pytest
+from einorm import report
+from einorm.claims import VERDICTS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
+
+
+@pytest.fixture(scope="module")
+def path(redrawn):
+    return redrawn[0] / "paper_artifact" / "bundle" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, path):
+    """Open the report; what the browser complained of and asked for is in page.complaints and page.requests."""
+    contexts = []
+
+    def open_page(width=1280, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **options))
+        page = contexts[-1].new_page()
+        page.complaints, page.requests = [], []
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_load_state("networkidle")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_it_loads_alone_from_the_disk(open_page, path):
+    page = open_page()
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_load_state("networkidle")
+    assert page.complaints == []
+    assert [url for url in page.requests if not url.startswith("data:")] == [path.as_uri()]
+    assert path.stat().st_size < 6 * 2**20
+    assert not re.search(r'(src|href)="(?!data:|#)', path.read_text()), "no external resource"
+
+
+def test_every_image_is_there_with_its_alternative_text(open_page):
+    page = open_page()
+    images = page.evaluate(
+        "Promise.all([...document.images].map(async i => { i.loading = 'eager'; await i.decode();"
+        " return [i.alt, i.naturalWidth, i.closest('figure').id]; }))"
+    )
+    assert len(images) >= 15 and all(width > 300 for _, width, _ in images)
+    for alt, _, name in images:
+        assert len(alt) > 60 and ("plotted values" in alt or "not computed" in alt), name
+    assert len({alt for alt, *_ in images}) == len(images)
+
+
+def test_alternative_texts_come_from_the_plotted_points(open_page, redrawn):
+    alt = open_page().locator("#fig4 img").get_attribute("alt")
+    points = pd.read_csv(redrawn[0] / "figures" / "fig4.csv")
+    assert f"{len(points)} plotted values" in alt
+    first = points[points["panel"] == points["panel"].iloc[0]].groupby("epsilon")[["x", "y"]].median()
+    for epsilon, medians in first.iterrows():
+        assert f"epsilon {epsilon:g}, medians {report.number(medians['x'])} (x)" in alt
+
+
+def column(page, name):
+    return page.locator(f"#statements tbody tr > :nth-child({name})").all_inner_texts()
+
+
+def test_the_table_of_statements_sorts(open_page):
+    page = open_page()
+    ids = column(page, 1)
+    ranks = [next(i for i, v in enumerate(VERDICTS) if text.endswith(f" {v}")) for text in column(page, 2)]
+    assert len(ids) >= 25 and ranks == sorted(ranks), "what did not reproduce, and what is open, comes first"
+    effect = page.locator("#statements thead th:nth-child(4)")
+    effect.get_by_role("button").click()
+    assert effect.get_attribute("aria-sort") == "ascending"
+    values = [float(text.replace("−", "-")) for text in column(page, 4) if text != "–"]
+    assert values == sorted(values) and len(set(values)) > 5 and sorted(column(page, 1)) == sorted(ids)
+    page.keyboard.press("Enter")  # the button has the focus: a keyboard sorts, too
+    values = [float(text.replace("−", "-")) for text in column(page, 4) if text != "–"]
+    assert values == sorted(values, reverse=True) and effect.get_attribute("aria-sort") == "descending"
+    page.locator("#statements thead th:nth-child(1) button").click()
+    assert column(page, 1) == sorted(ids) and effect.get_attribute("aria-sort") is None
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_it_fits_a_phone_and_a_desk(open_page, width, tmp_path):
+    page = open_page(width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    smallest = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('p, li, td, figcaption')]"
+        ".map(e => parseFloat(getComputedStyle(e).fontSize)))"
+    )
+    assert smallest >= 12
+    page.screenshot(path=tmp_path / "page.png", full_page=True)
+
+
+def contrast(colour, ground):
+    """WCAG contrast of two colours "rgb(r, g, b)"."""
+
+    def luminance(text):
+        parts = [int(v) / 255 for v in re.findall(r"\d+", text)[:3]]
+        r, g, b = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    light, dark = sorted((luminance(colour), luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+GROUND = """e => { const colour = getComputedStyle(e).color;
+    while (e && /, 0\\)$/.test(getComputedStyle(e).backgroundColor)) e = e.parentElement;
+    return [colour, e ? getComputedStyle(e).backgroundColor : 'rgb(255, 255, 255)']; }"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_are_readable(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    text, ground = page.locator("body").evaluate(GROUND)
+    assert (contrast(ground, "rgb(0, 0, 0)") < 4) == (scheme == "dark"), "the ground follows the reader's choice"
+    for selector in (
+        "main p",
+        "nav a",
+        "td.text",
+        "th button",
+        "figcaption",
+        "footer",
+        ".note",
+        *(f".verdict.{v}" for v in shown(page)),
+    ):
+        text, ground = page.locator(selector).first.evaluate(GROUND)
+        assert contrast(text, ground) >= 4.5, (selector, text, ground)
+
+
+def shown(page):
+    return sorted({name.split()[1] for name in page.locator(".verdict").evaluate_all("es => es.map(e => e.className)")})
+
+
+def test_it_can_be_read_with_a_keyboard_and_a_screen_reader(open_page):
+    page = open_page()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#verdicts", "skip link first"
+    levels = page.locator("h1, h2, h3").evaluate_all("es => es.map(e => +e.tagName[1])")
+    assert levels.count(1) == 1 and all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    assert page.locator("html").get_attribute("lang") == "en" and page.title()
+    for role in ("banner", "navigation", "main", "contentinfo"):
+        assert page.get_by_role(role).count() == 1
+    broken = page.evaluate(
+        "[...document.querySelectorAll('a[href^=\"#\"]')].filter(a => !document.getElementById(a.hash.slice(1))).length"
+    )
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert broken == 0 and len(ids) == len(set(ids))
+    assert page.locator("th:not([scope])").count() == 0
+    regions = page.locator(".scroll").evaluate_all(
+        "es => es.every(e => e.tabIndex === 0 && e.getAttribute('aria-label'))"
+    )
+    assert regions, "what scrolls can be reached and is named"
+
+
+def test_it_prints(open_page, tmp_path):
+    page = open_page()
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    page.pdf(path=tmp_path / "report.pdf", format="A4")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_verdicts_stand_with_their_numbers(open_page, redrawn):
+    page, claims = open_page(), pd.read_csv(redrawn[0] / "results" / "claims" / "claims.csv")
+    plain = claims[claims["selection"] == "all"]
+    counts = plain["verdict"].value_counts()
+    for item in page.locator(".counts li").all():
+        number, verdict = int(item.locator("b").inner_text()), item.locator(".verdict").inner_text().split(" ", 1)[1]
+        assert number == counts.get(verdict, 0)
+    assert column(page, 11) == plain["reason"].tolist()
+    assert "Not the paper's full training" in page.locator("header").inner_text()
