@@ -35,7 +35,13 @@ def frames(conditions=QUICK, epsilons=(0.0, 0.75), configs=4, epochs=3, collapse
                         rows.append(dict(zip(tables.KEYS, key, strict=True)) | facts | {"epoch": epoch} | metrics)
     shard = pd.DataFrame(rows, columns=tables.SHARD.names)
     runs = shard[shard["epoch"] == epochs].rename(columns={"epoch": "epochs"})
-    return {"runs": runs[tables.RUNS.names], "epochs": shard[tables.EPOCHS.names], "samples": samples(epsilons)}
+    costs = runs[tables.COSTS.names]
+    return {
+        "runs": runs[tables.RUNS.names],
+        "costs": costs,
+        "epochs": shard[tables.EPOCHS.names],
+        "samples": samples(epsilons),
+    }
 
 
 def samples(epsilons):

@@ -29,6 +29,7 @@ def write_shards(folder, chosen, configs=(0, 1), code=None):
         for run in runs:
             data = synthetic.frames([condition], [float(epsilon)], configs=1, epochs=chosen.epochs, collapsed=None)
             wide = data["epochs"].merge(data["runs"].drop(columns=[*tables.METRICS, "epochs"]), on=list(tables.KEYS))
+            wide = wide.merge(data["costs"], on=list(tables.KEYS))
             facts = {"code": code or training_code(condition, task), "digest": run_digest(run), "config": run["config"]}
             rows.append(wide.assign(**facts))
         path = folder / task / condition / f"eps{float(epsilon):g}" / f"{min(configs)}.parquet"

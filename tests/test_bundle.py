@@ -13,7 +13,8 @@ import zipfile
 import pytest
 from conftest import REPOSITORY
 from einorm import bundle, verify
-from einorm.figures import FIGURES, TABLES
+from einorm.figures import FIGURES
+from einorm.plan import TABLES
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from einorm.runtime import UserError
 SETTINGS = {"conditions": ["inorm", "ei_ln"], "epochs": 3}
 
 
-@pytest.mark.parametrize("table", ["runs", "epochs", "samples"])
+@pytest.mark.parametrize("table", ["runs", "epochs", "costs", "samples"])
 def test_what_is_written_is_read(tmp_path, table):
     frame = synthetic.frames()[table]
     path = tmp_path / f"{table}.parquet"
@@ -71,6 +71,7 @@ def shards(folder):
     """Shards of two jobs, and the digests of their runs."""
     data = synthetic.frames()
     wide = data["epochs"].merge(data["runs"][[*tables.KEYS, *dict(tables._RUN_FIELDS)]], on=[*tables.KEYS])
+    wide = wide.merge(data["costs"], on=[*tables.KEYS])
     for name, part in wide.groupby("epsilon"):
         tables.write(part, "shard", folder / f"{name}.parquet", {"runs": []})
     return sorted(folder.glob("*.parquet")), sorted(wide["digest"].unique()), data

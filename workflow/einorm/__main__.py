@@ -156,7 +156,7 @@ def parser():
     sub.add_argument("--archive", type=Path, help="take over the finished runs of this archive")
     sub.add_argument("--out", required=True, type=Path)
 
-    sub = command(collect, "put all shards together into epochs.parquet and runs.parquet")
+    sub = command(collect, "put all shards together into epochs.parquet, runs.parquet and costs.parquet")
     sub.add_argument("--settings", required=True, type=settings_json)
     sub.add_argument("--shards", required=True, type=Path, help="folder of the shards")
     sub.add_argument("--out", required=True, type=Path)

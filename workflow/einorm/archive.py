@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from . import __version__, tables
 from .config import describe_difference
-from .figures import TABLES
+from .plan import TABLES
 from .runs import cell_runs, cells, run_digest, training_code
 from .runtime import UserError
 
@@ -80,7 +80,7 @@ def _replace(out, shard, samples, settings, preset, counts):
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
     science = settings.science()
-    tables.write_runs_and_epochs(shard, fresh, science)
+    tables.write_all(shard, fresh, science)
     tables.write(samples, "samples", fresh / "samples.parquet", science)
     last = shard[shard["epoch"] == settings.epochs]
     manifest = {
@@ -145,9 +145,10 @@ def check(folder, settings=None):
 
 def shard_rows(folder):
     """All rows of an archive, as the shards of its jobs had them: a row per run and epoch."""
-    runs, epochs = (tables.read(Path(folder) / f"{name}.parquet", name) for name in ("runs", "epochs"))
+    runs, epochs, costs = (tables.read(Path(folder) / f"{name}.parquet", name) for name in ("runs", "epochs", "costs"))
     facts = [name for name in tables.SHARD.names if name in runs and name not in epochs]
-    return epochs.merge(runs[[*tables.KEYS, *facts]], on=[*tables.KEYS], validate="m:1")[tables.SHARD.names]
+    runs = runs[[*tables.KEYS, *facts]].merge(costs, on=[*tables.KEYS], validate="1:1")
+    return epochs.merge(runs, on=[*tables.KEYS], validate="m:1")[tables.SHARD.names]
 
 
 def machine():

@@ -13,7 +13,8 @@ from rocrate.rocrate import ROCrate
 
 from . import tables
 from .data import DATASETS
-from .figures import FIGURES, TABLES
+from .figures import FIGURES
+from .plan import TABLES
 from .runtime import UserError, atomic_path
 from .verify import CRATE, SUMS, canonical
 

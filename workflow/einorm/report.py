@@ -59,7 +59,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "runs": len(runs),
         "budget": budget(settings),
         "cells": completeness(settings, runs),
-        "cost": cost(runs),
+        "cost": cost(runs, tables.read(Path(tables_folder) / "costs.parquet", "costs")),
         "environment": environment(Path(tables_folder), runs),
         "dataset": {"name": settings.dataset, **DATASETS[settings.dataset]},
         "settings": runs.attrs["settings"],
@@ -201,8 +201,9 @@ def completeness(settings, runs):
     return rows
 
 
-def cost(runs):
+def cost(runs, costs):
     """Core-hours per condition, and in all."""
+    runs = runs.merge(costs, on=[*tables.KEYS], validate="1:1")
     hours = (runs["seconds"] * runs["threads"] / 3600).groupby(runs["condition"], sort=False).sum()
     return {"conditions": hours.to_dict(), "all": float(hours.sum())}
 

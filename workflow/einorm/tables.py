@@ -34,7 +34,6 @@ _RUN_FIELDS = [
     ("hidden_width", pa.int64()),
     ("status", pa.string()),  # finished | collapsed
     ("collapsed_step", pa.int64()),  # first step whose loss was not finite; -1: none
-    ("seconds", pa.float64()),  # wall time of the run's batch divided by its number of runs
     ("device", pa.string()),
     ("threads", pa.int64()),
     ("versions", pa.string()),  # JSON: python, torch, numpy, einorm
@@ -44,7 +43,11 @@ _RUN_FIELDS = [
 
 EPOCHS = pa.schema([*_KEY_FIELDS, ("epoch", pa.int64()), *_METRIC_FIELDS])
 RUNS = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, ("epochs", pa.int64()), *_METRIC_FIELDS])
-SHARD = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, ("epoch", pa.int64()), *_METRIC_FIELDS])
+# Times stand apart: they are all that differs between two computations of the same runs on one machine.
+COSTS = pa.schema(
+    [*_KEY_FIELDS, ("seconds", pa.float64())]
+)  # wall time of the run's batch divided by its number of runs
+SHARD = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, ("seconds", pa.float64()), ("epoch", pa.int64()), *_METRIC_FIELDS])
 SAMPLES = pa.schema(
     [
         ("task", pa.string()),
@@ -56,10 +59,11 @@ SAMPLES = pa.schema(
         ("pixels", pa.list_(pa.float32())),  # shifted image, row by row, in [0, 1]
     ]
 )
-SCHEMAS = {"epochs": EPOCHS, "runs": RUNS, "samples": SAMPLES, "shard": SHARD}
+SCHEMAS = {"epochs": EPOCHS, "runs": RUNS, "costs": COSTS, "samples": SAMPLES, "shard": SHARD}
 SORT = {
     "epochs": [*KEYS, "epoch"],
     "runs": [*KEYS],
+    "costs": [*KEYS],
     "samples": ["task", "dataset", "epsilon", "image"],
     "shard": [*KEYS, "epoch"],
 }
@@ -143,7 +147,7 @@ def settings_digest(settings):
 
 
 def collect(shards, specifications, out, settings):
-    """Put the shards of all jobs together into epochs.parquet and runs.parquet.
+    """Put the shards of all jobs together into epochs.parquet, runs.parquet and costs.parquet.
 
     Parameters
     ----------
@@ -162,11 +166,12 @@ def collect(shards, specifications, out, settings):
     missing = set(specifications) - set(rows["digest"])
     if missing:
         raise UserError(f"{len(missing)} runs are in no shard below {out}: run snakemake again to train them")
-    write_runs_and_epochs(rows, out, settings)
+    write_all(rows, out, settings)
 
 
-def write_runs_and_epochs(rows, out, settings):
-    """Write shard rows as the two tables epochs.parquet and runs.parquet to a folder."""
+def write_all(rows, out, settings):
+    """Write shard rows as the tables epochs.parquet, runs.parquet and costs.parquet to a folder."""
     last = rows.loc[rows.groupby("digest")["epoch"].idxmax()].rename(columns={"epoch": "epochs"})
     write(rows, "epochs", out / "epochs.parquet", settings)
     write(last, "runs", out / "runs.parquet", settings)
+    write(last, "costs", out / "costs.parquet", settings)

@@ -4,6 +4,7 @@ rule collect:
     output:
         "results/tables/epochs.parquet",
         "results/tables/runs.parquet",
+        "results/tables/costs.parquet",
     log:
         "results/logs/collect.log",
     conda:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ..runtime import UserError, digest, fingerprint
 
-TABLES = ("runs", "epochs", "samples")  # what figures are drawn from
 SHARED = ("style", "panels")  # modules that are no figures; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
 FIGURES = sorted(
@@ -51,7 +50,9 @@ def make(name, tables_folder, published_folder, out):
 
     if name not in FIGURES:
         raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
-    frames = {table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in TABLES}
+    frames = {
+        table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")
+    }
     frames["published"] = published.load(published_folder)
     figure, points = import_module(f".{name}", __package__).draw(frames)
     save(figure, points, Path(out) / name)
