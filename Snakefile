@@ -9,12 +9,23 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: str(Path(workflow.basedir) / "config.yaml")
-
-
+CONFIGURATION = Path(workflow.basedir) / "config.yaml"
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from einorm import plan
+from einorm import MISSING_PACKAGE
+
+try:
+    from einorm import plan
+except ModuleNotFoundError as error:
+    sys.exit(f"einorm: error: {MISSING_PACKAGE.format(error.name)}")
+try:
+    plan.check_start(CONFIGURATION)
+except plan.UserError as error:
+    sys.exit(f"einorm: error: {error}")
+
+
+configfile: str(CONFIGURATION)
+
 
 plan.use_this_clone()
 try:

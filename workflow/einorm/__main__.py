@@ -2,11 +2,18 @@
 
 import argparse
 import json
+import os
+import stat
 import sys
 from pathlib import Path
 
-from . import config
-from .runtime import UserError
+from . import MISSING_PACKAGE
+
+try:
+    from . import config
+    from .runtime import UserError
+except ModuleNotFoundError as error:
+    sys.exit(f"einorm: error: {MISSING_PACKAGE.format(error.name)}")
 
 # Heavy modules (torch, matplotlib) are imported by the subcommand that needs them.
 
@@ -217,8 +224,17 @@ def main(arguments=None):
     try:
         return args.function(args) or 0
     except UserError as error:
-        print(f"einorm: error: {error}", file=sys.stderr)
-        return 1
+        return complain(error)
+    except ModuleNotFoundError as error:
+        return complain(MISSING_PACKAGE.format(error.name))
+
+
+def complain(error):
+    """One line to the terminal and, where the output is a file, a job's log, to that; the exit code."""
+    print(f"einorm: error: {error}", file=sys.stderr)
+    if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+        print(f"einorm: error: {error}")
+    return 1
 
 
 if __name__ == "__main__":

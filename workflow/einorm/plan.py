@@ -1,5 +1,6 @@
 """What the Snakefile needs to know of an experiment: plain strings, numbers and paths; no torch, no pandas."""
 
+import argparse
 import json
 import os
 import shutil
@@ -26,6 +27,45 @@ def use_this_clone():
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), before]))
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def check_start(configuration, arguments=sys.argv[1:], environ=os.environ):
+    """What can be known to be wrong before Snakemake reads its configuration.
+
+    Parameters
+    ----------
+    configuration : path of config.yaml
+    arguments, environ : Snakemake's command line and environment, which name its profiles
+
+    Raises
+    ------
+    UserError
+        If config.yaml cannot be read, or a profile decides results: it says how to run, never what to compute.
+    """
+    config.read(configuration)
+    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    named.add_argument("--profile", default=environ.get("SNAKEMAKE_PROFILE"))
+    named.add_argument("--workflow-profile")
+    names = vars(named.parse_known_args(arguments)[0]).values()
+    folders = [Path(name) for name in names if name] + [ROOT / "workflow/profiles/default", Path("profiles/default")]
+    folders += [Path.home() / ".config/snakemake" / name for name in names if name]
+    for file in [path for folder in folders for path in sorted(folder.glob("config*.yaml"))]:
+        check_profile(file)
+
+
+def check_profile(path):
+    """Raise UserError where a profile's `config` or `configfile` holds anything but keys that decide no result."""
+    profile = config.read(path)
+    given, files = ([] if (v := profile.get(k)) is None else v for k in ("config", "configfile"))
+    given = [given] if isinstance(given, str) else given
+    keys = [str(entry).partition("=")[0].strip() for entry in given]
+    for file in [files] if isinstance(files, str) else files:
+        keys += list(config.read(file))
+    for key in keys:
+        if key not in config.HOW:
+            raise UserError(
+                f"{path}: a profile says how to run, never what to compute: move {key!r} to config.yaml or to --config"
+            )
 
 
 def experiment(raw):

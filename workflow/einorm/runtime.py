@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -67,6 +68,8 @@ def _reachable(tree, names):
 def atomic_path(path):
     """Yield a temporary path beside `path`; on success rename it to `path`, on failure remove it.
 
+    Temporary files that killed writers of the same `path` left behind are removed, too.
+
     Raises
     ------
     UserError
@@ -76,6 +79,8 @@ def atomic_path(path):
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            stale.unlink(missing_ok=True)
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

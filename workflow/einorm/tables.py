@@ -13,6 +13,11 @@ import pyarrow.parquet as pq
 
 from .runtime import UserError, atomic_path, digest
 
+
+class DamagedError(UserError):
+    """A file that cannot be read as a table."""
+
+
 KEYS = ("task", "dataset", "condition", "epsilon", "lambda", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
 METRICS = ("train_loss", "test_loss", "test_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
@@ -85,7 +90,8 @@ def write(frame, table, path, settings):
     metadata[b"einorm.digest"] = settings_digest(settings)
     data = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
     with atomic_path(path) as temporary:
-        pq.write_table(data.replace_schema_metadata(metadata), temporary, compression="zstd")
+        data = data.replace_schema_metadata(metadata)
+        pq.write_table(data, temporary, compression="zstd", write_page_checksum=True)
 
 
 def read(path, table):
@@ -101,11 +107,11 @@ def read(path, table):
         If the file is missing, damaged, of another schema, has a key twice or values out of range.
     """
     try:
-        data = pq.read_table(path)
+        data = pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run snakemake to make it") from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it and run again") from None
+        raise DamagedError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it and run again") from None
     schema = SCHEMAS[table]
     if not data.schema.equals(schema):
         wrong = [f.name for f in schema if f.name not in data.schema.names or data.schema.field(f.name) != f]
@@ -159,14 +165,29 @@ def collect(shards, specifications, out, settings):
     Raises
     ------
     UserError
-        If a shard is damaged or runs are missing.
+        If runs are missing, or a shard is damaged: it is put aside, so that the next start trains its runs again.
     """
-    rows = pd.concat([read(path, "shard") for path in shards], ignore_index=True)
+    rows = pd.concat(read_shards(shards), ignore_index=True)
     rows = rows[rows["digest"].isin(specifications)]
     missing = set(specifications) - set(rows["digest"])
     if missing:
         raise UserError(f"{len(missing)} runs are in no shard below {out}: run snakemake again to train them")
     write_all(rows, out, settings)
+
+
+def read_shards(paths):
+    """Rows of shards, a DataFrame each; damaged ones are put aside and named in the UserError."""
+    found, damaged = [], []
+    for path in paths:
+        try:
+            found.append(read(path, "shard"))
+        except DamagedError:
+            path.replace(path.with_suffix(".damaged"))
+            damaged.append(path)
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if damaged[1:] else ""
+        raise UserError(f"{damaged[0]}{more}: damaged, put aside as .damaged; run again to train its runs again")
+    return found
 
 
 def write_all(rows, out, settings):

@@ -65,15 +65,25 @@ def versions():
 def finished_rows(folder, runs, code, archived=None):
     """Rows of the given runs found in the shards of a folder or in an archive, made by the same training code."""
     wanted = [run_digest(run) for run in runs]
-    found = [tables.read(path, "shard") for path in sorted(Path(folder).glob("*.parquet"))]
+    found = [shard_rows(path) for path in sorted(Path(folder).glob("*.parquet"))]
     if archived:
         archive.check(archived)
         found.append(archive.shard_rows(archived))
+    found = [part for part in found if len(part)]
     if not found:
         return pd.DataFrame(columns=tables.SHARD.names)
     rows = pd.concat(found, ignore_index=True)
     rows = rows[rows["digest"].isin(wanted) & (rows["code"] == code)]
     return rows.drop_duplicates(["digest", "epoch"])
+
+
+def shard_rows(path):
+    """Rows of a shard; none if it is damaged, for then its runs are not finished."""
+    try:
+        return tables.read(path, "shard")
+    except tables.DamagedError as error:
+        print(f"not taken over: {error}", flush=True)
+        return pd.DataFrame(columns=tables.SHARD.names)
 
 
 def network_of(runs, pixels, dtype=torch.float32, device="cpu"):

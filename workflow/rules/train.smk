@@ -9,7 +9,8 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
             images=ancient(f"results/data/{EXPERIMENT['dataset']}.npz"),
             shifts=ancient(lambda wildcards: f"results/shifts/{EXPERIMENT['jobs'][wildcards.job]['shifts']}.npz"),
         output:
-            "results/runs/{job}.parquet",
+            # update: not deleted before the job, which takes over what an earlier, interrupted start of it finished
+            update("results/runs/{job}.parquet"),
         log:
             "results/logs/train/{job}.log",
         benchmark:
