@@ -41,12 +41,6 @@ include: "workflow/rules/outputs.smk"
 include: "workflow/rules/benchmark.smk"
 
 
-localrules:
-    all,
-    tables,
-    figures,
-
-
 # Everything: tables, figures, claims and the report of the chosen preset.
 rule all:
     default_target: True
@@ -55,6 +49,7 @@ rule all:
         rules.figures.input,
         rules.claims.output,
         rules.page.output,
+    localrule: True
 
 
 onerror:

@@ -90,3 +90,20 @@ def bundled(redrawn, blocked):
     done = from_archive(redrawn[0], "artifact", env=blocked)
     assert done.returncode == 0, done.stdout
     return redrawn[0]
+
+
+def snakemake(folder, *arguments, preset="smoke"):
+    """Run snakemake in a project folder; its output and exit code."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    if not {"--config"} & set(arguments):
+        command += ["--config", f"preset={preset}"]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """A project folder in which the smoke preset has been run."""
+    folder = copy_project(tmp_path_factory.mktemp("smoke"))
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout
+    return folder

@@ -3,23 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 import yaml
-from conftest import REPOSITORY, copy_project
+from conftest import REPOSITORY, copy_project, snakemake
 from einorm import tables
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
-
-
-def snakemake(folder, *arguments, preset="smoke"):
-    """Run snakemake in a project folder; its output and exit code."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    if not {"--config"} & set(arguments):
-        command += ["--config", f"preset={preset}"]
-    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def planned(folder, *arguments, **options):
@@ -34,15 +24,6 @@ def planned(folder, *arguments, **options):
         name = "train" if rule.startswith("train_") else rule
         jobs[name] = jobs.get(name, 0) + int(count)
     return jobs
-
-
-@pytest.fixture(scope="session")
-def smoke(tmp_path_factory):
-    """A project folder in which the smoke preset has been run."""
-    folder = copy_project(tmp_path_factory.mktemp("smoke"))
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout
-    return folder
 
 
 def edited(smoke, tmp_path, file, old, new):

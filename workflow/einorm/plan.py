@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import config
 from .figures import FIGURES, category, drawing_code
-from .runs import jobs, shift_table, training_code
+from .runs import cost, jobs, shift_table, training_code
 from .runtime import PACKAGE, UserError, digest, fingerprint
 
 ROOT = PACKAGE.parents[1]
@@ -19,6 +19,8 @@ TABLES = ("runs", "epochs", "costs", "samples")
 ARTIFACT = ROOT / "paper_artifact"
 JUDGING = ("claims", "stats", "selection", "oddities", "published")
 PAGE = ("report.html", "report.css", "report.js")
+# What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
+START_UP, SLOW_CORE = 10, 5e9
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
 
 
@@ -151,6 +153,7 @@ def describe(settings, runs, codes):
     return {
         "runs": json.dumps(runs, sort_keys=True),
         "shifts": shift_table(settings, first["task"], first["epsilon"]),
+        "minutes": START_UP + round(sum(map(cost, runs)) / SLOW_CORE / 60),
         "code": codes[first["task"], first["condition"]],
         "title": f"{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }

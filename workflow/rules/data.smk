@@ -1,8 +1,11 @@
+# Images and shift tables are what their name says, whenever they are made: they get a fixed date, so that making one again
+# makes nothing else run again. (ancient() would do, too, but after a kill Snakemake may forget the jobs behind it.)
 rule prepare:
     output:
         "results/data/{dataset}.npz",
     log:
         "results/logs/prepare-{dataset}.log",
+    localrule: True
     conda:
         "../../envs/einorm.yaml"
     params:

@@ -15,6 +15,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             f"figures/{figure}.csv",
         log:
             f"results/logs/figures/{figure}.log",
+        localrule: True
         conda:
             "../../envs/einorm.yaml"
         params:
@@ -31,6 +32,7 @@ for figure, facts in EXPERIMENT["figures"].items():
 rule figures:
     input:
         expand("figures/{figure}.{kind}", figure=EXPERIMENT["figures"], kind=["pdf", "png", "csv"]),
+    localrule: True
 
 
 # Which claims of the paper hold on these tables.
@@ -47,6 +49,7 @@ rule claims:
         "results/claims/published_check.csv",
     log:
         "results/logs/claims.log",
+    localrule: True
     conda:
         "../../envs/einorm.yaml"
     params:
@@ -69,6 +72,7 @@ rule page:
         "paper_artifact/bundle/report.html",
     log:
         "results/logs/report.log",
+    localrule: True
     conda:
         "../../envs/einorm.yaml"
     params:
@@ -91,6 +95,7 @@ rule artifact:
         f"paper_artifact/bundle/einorm-{EXPERIMENT['preset']}.zip",
     log:
         "results/logs/bundle.log",
+    localrule: True
     conda:
         "../../envs/einorm.yaml"
     params:

@@ -7,6 +7,7 @@ rule collect:
         "results/tables/costs.parquet",
     log:
         "results/logs/collect.log",
+    localrule: True
     conda:
         "../../envs/einorm.yaml"
     params:
@@ -18,12 +19,13 @@ rule collect:
 
 rule samples:
     input:
-        images=ancient(f"results/data/{EXPERIMENT['dataset']}.npz"),
-        shifts=ancient(expand("results/shifts/{table}.npz", table=EXPERIMENT["shift_tables"])),
+        images=f"results/data/{EXPERIMENT['dataset']}.npz",
+        shifts=expand("results/shifts/{table}.npz", table=EXPERIMENT["shift_tables"]),
     output:
         "results/tables/samples.parquet",
     log:
         "results/logs/samples.log",
+    localrule: True
     conda:
         "../../envs/einorm.yaml"
     params:
@@ -38,3 +40,4 @@ rule samples:
 rule tables:
     input:
         EXPERIMENT["tables"],
+    localrule: True

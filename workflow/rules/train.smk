@@ -1,13 +1,13 @@
 # Long jobs go first, so that cores do not idle at the end: Snakemake knows priorities of rules, so there is one rule per class
-# of length. Images and shift tables are checked by content and by name, so their dates never make a finished job run again.
+# of length.
 for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
 
     rule:
         name:
             f"train_{length}"
         input:
-            images=ancient(f"results/data/{EXPERIMENT['dataset']}.npz"),
-            shifts=ancient(lambda wildcards: f"results/shifts/{EXPERIMENT['jobs'][wildcards.job]['shifts']}.npz"),
+            images=f"results/data/{EXPERIMENT['dataset']}.npz",
+            shifts=lambda wildcards: f"results/shifts/{EXPERIMENT['jobs'][wildcards.job]['shifts']}.npz",
         output:
             # update: not deleted before the job, which takes over what an earlier, interrupted start of it finished
             update("results/runs/{job}.parquet"),
@@ -26,6 +26,7 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
             device=EXPERIMENT["machine"]["device"],
             maths_threads=EXPERIMENT["machine"]["threads"],
             mem_mb=1500,
+            runtime=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["minutes"],
             archive=EXPERIMENT["reuse"],
         params:
             runs=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["runs"],
