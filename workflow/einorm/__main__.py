@@ -102,6 +102,12 @@ def verify(args):
     return 1 if found else 0
 
 
+def status(args):
+    from .status import print_status
+
+    print_status(config.load(args.config, overrides=args.overrides), args.results)
+
+
 def budget(args):
     from .budget import print_budget
 
@@ -203,6 +209,11 @@ def parser():
 
     sub = command(verify, "check a bundle: one line per fault, exit code 1 if there is one")
     sub.add_argument("zip", type=Path)
+
+    sub = command(status, "how many runs are done, running, failed and left, and the time left; also while they run")
+    sub.add_argument("--config", default="config.yaml", type=Path)
+    sub.add_argument("--results", default="results", type=Path, help="folder of the workflow's results")
+    sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
 
     sub = command(budget, "runs, jobs and estimated core-hours of every preset on this machine")
     sub.add_argument("--config", default="config.yaml", type=Path)

@@ -11,6 +11,7 @@ from . import config
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
 from .conditions import CONDITIONS
 from .runs import cost, jobs
+from .runtime import duration
 
 STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
 FAMILY = {"e": "E", "ei": "E-I", "inorm_sub": "E-I", "inorm": "I-Norm"}  # layer -> family of the benchmark
@@ -33,7 +34,7 @@ def print_budget(path, overrides):
         planned = jobs(settings).values()
         hours = sum(started + estimate(runs, speeds) for runs in planned) / 3600
         padding = 1 - sum(sum(map(cost, runs)) for runs in planned) / sum(map(padded_cost, planned))
-        times = f"{hours:12.2f}{duration(hours / 2):>13}{duration(hours / 8):>13}"
+        times = f"{hours:12.2f}{duration(hours * 1800):>13}{duration(hours * 450):>13}"
         print(f"{name:12}{sum(map(len, planned)):7}{len(planned):7}{padding:9.1%}{times}")
 
 
@@ -62,8 +63,3 @@ def estimate(runs, speeds):
     family = FAMILY[CONDITIONS[runs[0]["condition"]].layer]
     widest = max(run["hidden_width"] for run in runs)
     return np.interp(widest, WIDTHS, speeds[family]) * padded_cost(runs)
-
-
-def duration(hours):
-    """Hours as text: 12 min, 3.4 h."""
-    return f"{hours * 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h"

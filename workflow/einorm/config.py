@@ -180,7 +180,10 @@ def read(path, overrides=()):
         key, equals, value = override.partition("=")
         if not equals:
             raise UserError(f"{override!r} is no override: write key=value")
-        raw[key] = yaml.safe_load(value)
+        try:
+            raw[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"{override!r} is no override: what follows the = is not YAML") from None
     return raw
 
 
@@ -196,7 +199,7 @@ def _read_yaml(path):
             raw = yaml.safe_load(file)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; run in the project's folder or name a file") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} must be a mapping of keys, as the config.yaml that is shipped")
