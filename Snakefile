@@ -12,12 +12,8 @@ min_version("9.0")
 CONFIGURATION = Path(workflow.basedir) / "config.yaml"
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from einorm import MISSING_PACKAGE
+from einorm import plan
 
-try:
-    from einorm import plan
-except ModuleNotFoundError as error:
-    sys.exit(f"einorm: error: {MISSING_PACKAGE.format(error.name)}")
 try:
     plan.check_start(CONFIGURATION)
 except plan.UserError as error:

@@ -61,13 +61,20 @@ def no_shifts():
 
 
 @pytest.fixture(scope="session")
-def blocked(tmp_path_factory):
-    """Environment of processes that find no torch and no network."""
+def blocked_network(tmp_path_factory):
+    """Environment of processes that find no network."""
     folder = tmp_path_factory.mktemp("blocked")
-    for package in ("torch", "torchvision"):
-        (folder / f"{package}.py").write_text("raise ModuleNotFoundError(__name__)")
     (folder / "sitecustomize.py").write_text(BLOCK)
     return os.environ | {"PYTHONPATH": str(folder)}
+
+
+@pytest.fixture(scope="session")
+def blocked(tmp_path_factory, blocked_network):
+    """Environment of processes that find no torch and no network."""
+    folder = tmp_path_factory.mktemp("no_torch")
+    for package in ("torch", "torchvision"):
+        (folder / f"{package}.py").write_text("raise ModuleNotFoundError(__name__)")
+    return blocked_network | {"PYTHONPATH": f"{folder}{os.pathsep}{blocked_network['PYTHONPATH']}"}
 
 
 def from_archive(folder, *arguments, env=None, config=()):

@@ -40,10 +40,8 @@ def collect(args):
     from .runs import jobs, run_digest
     from .tables import collect
 
-    plan = jobs(args.settings)
-    digests = [run_digest(run) for batch in plan.values() for run in batch]
-    shards = [args.shards / f"{name}.parquet" for name in plan]
-    collect(shards, digests, args.out, args.settings.science())
+    digests = [run_digest(run) for batch in jobs(args.settings).values() for run in batch]
+    collect(args.shards, digests, args.out, args.settings.science())
 
 
 def samples(args):
@@ -133,13 +131,31 @@ def golden(args):
     return print_replay(args.folder)
 
 
+def json_value(text):
+    """The value of a JSON text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no JSON") from None
+
+
 def settings_json(text):
     """Checked settings from the JSON of `Settings.science`."""
-    return config.Settings(**json.loads(text))
+    try:
+        return config.Settings(**json_value(text))
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} are no settings: see workflow/rules/tables.smk") from None
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that complains in one line, too."""
+
+    def error(self, message):
+        self.exit(2, f"einorm: error: {message} (see {self.prog} --help)\n")
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="python -m einorm", description=__doc__.splitlines()[0])
+    top = Parser(prog="python -m einorm", description=__doc__.splitlines()[0])
     commands = top.add_subparsers(required=True, metavar="subcommand")
 
     def command(function, text):
@@ -148,20 +164,20 @@ def parser():
         return sub
 
     sub = command(prepare, "find or fetch a data set, check it, write it as one file")
-    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--dataset", required=True, choices=config.DATASETS)
     sub.add_argument("--downloads", required=True, type=Path, help="folder that keeps what was fetched")
     sub.add_argument("--path", help="folder with the four IDX files")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(shifts, "write the shift of every image in every epoch")
-    sub.add_argument("--task", required=True)
+    sub.add_argument("--task", required=True, choices=config.TASKS)
     sub.add_argument("--epsilon", required=True, type=float)
     for name in ("--seed", "--epochs", "--train-images", "--test-images"):
         sub.add_argument(name, required=True, type=int)
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(train, "train one job: a batch of runs side by side")
-    sub.add_argument("--runs", required=True, type=json.loads, help="run specifications, a JSON list")
+    sub.add_argument("--runs", required=True, type=json_value, help="run specifications, a JSON list")
     sub.add_argument("--images", required=True, type=Path)
     sub.add_argument("--shifts", required=True, type=Path)
     sub.add_argument("--device", default="auto")
@@ -171,7 +187,7 @@ def parser():
 
     sub = command(collect, "put all shards together into epochs.parquet, runs.parquet and costs.parquet")
     sub.add_argument("--settings", required=True, type=settings_json)
-    sub.add_argument("--shards", required=True, type=Path, help="folder of the shards")
+    sub.add_argument("--shards", required=True, type=Path, nargs="+")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(samples, "write the sample images of figure 1")

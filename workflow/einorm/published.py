@@ -13,6 +13,7 @@ COLUMNS = {
     "summary": "figure,panel,condition,epsilon,metric,statistic,value,bin_left,bin_right,basis",
     "tests": "figure,panel,epsilon,group_x,group_y,n_x,n_y,U,p,kind",
 }
+NUMBERS = ("value", "paired_value", "n_x", "n_y", "U", "p")
 POOLED = "pooled(0,0.25,0.5,0.75)"
 
 
@@ -22,7 +23,7 @@ def load(folder):
     Raises
     ------
     UserError
-        If a file is missing, is no CSV or lacks a column.
+        If a file is missing, is no CSV, lacks a column or holds a text where numbers belong.
     """
     tables = {}
     for name, columns in COLUMNS.items():
@@ -36,6 +37,9 @@ def load(folder):
         lacking = [column for column in columns.split(",") if column not in table]
         if lacking:
             raise UserError(f"{path} lacks the column {lacking[0]}: restore it from the project's release")
+        texts = [column for column in NUMBERS if column in table and not pd.api.types.is_numeric_dtype(table[column])]
+        if texts:
+            raise UserError(f"{path}: the column {texts[0]} holds a text: restore the file from the project's release")
         tables[name] = table
     return tables
 

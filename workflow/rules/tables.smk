@@ -14,7 +14,7 @@ rule collect:
         settings=EXPERIMENT["settings"],
         code=EXPERIMENT["collect_code"],
     shell:
-        "python -m einorm collect --settings {params.settings:q} --shards results/runs --out results/tables > {log}"
+        "python -m einorm collect --settings {params.settings:q} --shards {input} --out results/tables > {log}"
 
 
 rule samples:

@@ -1,0 +1,72 @@
+"""status: what the files of a campaign show, while it runs and after."""
+
+import os
+import time
+
+import pytest
+from einorm.runs import jobs
+from einorm.status import SILENCE, job_state, print_status, status
+from test_archive import settings, write_shards
+
+
+def log_of(results, name, text, age=0):
+    path = results / "logs" / "train" / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    then = time.time() - age
+    os.utime(path, (then, then))
+
+
+def numbers(results, chosen, condition, epsilon):
+    table, *_ = status(chosen, results)
+    row = table[(table["condition"] == condition) & (table["epsilon"] == epsilon)].iloc[0]
+    return {name: int(row[name]) for name in ("planned", "finished", "running", "failed", "left")}
+
+
+def test_runs_are_counted_by_condition_and_epsilon(tmp_path):
+    chosen = settings()
+    write_shards(tmp_path / "runs", chosen, configs=[0])
+    first = numbers(tmp_path, chosen, "ei_ln", 0.75)
+    assert first == {"planned": 2, "finished": 1, "running": 0, "failed": 0, "left": 1}
+    table, left, at_work = status(chosen, tmp_path)
+    assert table["planned"].sum() == 8 and table["finished"].sum() == 4 and left > 0 and at_work == 0
+
+
+def test_logs_tell_running_failed_and_stopped_jobs_apart(tmp_path):
+    chosen = settings()
+    names = {(runs[0]["condition"], runs[0]["epsilon"]): name for name, runs in jobs(chosen).items()}
+    log_of(tmp_path, names["ei_ln", 0], "2 runs\nepoch 1/2  loss 1\n")
+    log_of(tmp_path, names["ei_ln", 0.75], "2 runs\neinorm: error: no space left\n")
+    log_of(tmp_path, names["gradnorm_full", 0], "2 runs\nepoch 1/2  loss 1\n", age=10 * SILENCE)
+    assert numbers(tmp_path, chosen, "ei_ln", 0)["running"] == 2
+    failed = numbers(tmp_path, chosen, "ei_ln", 0.75)
+    assert (failed["failed"], failed["left"], failed["running"]) == (2, 2, 0)
+    assert numbers(tmp_path, chosen, "gradnorm_full", 0)["left"] == 2, "killed: its log grows no more"
+    _, left, at_work = status(chosen, tmp_path)
+    log_of(tmp_path, names["ei_ln", 0], "2 runs\n")
+    assert at_work == 1 and left < status(chosen, tmp_path)[1], "half of a running job is done"
+
+
+def test_other_training_code_and_damaged_shards_are_not_finished(tmp_path):
+    chosen = settings(epsilons="[0.75]")
+    write_shards(tmp_path / "runs", chosen, code="old")
+    assert status(chosen, tmp_path)[0]["finished"].sum() == 0
+    write_shards(tmp_path / "runs", chosen)
+    path = sorted((tmp_path / "runs").rglob("*.parquet"))[0]
+    path.write_bytes(path.read_bytes()[:200])
+    assert status(chosen, tmp_path)[0]["finished"].sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("configs", "says"), [([0], "4 of 8 runs finished, 0 of them collapsed\nabout"), ([0, 1], "8 of 8 runs finished")]
+)
+def test_it_is_printed(tmp_path, capsys, configs, says):
+    write_shards(tmp_path / "runs", settings(), configs=configs)
+    print_status(settings(), tmp_path)
+    printed = capsys.readouterr().out
+    assert says in printed and "gradnorm_full" in printed
+    assert ("left: " not in printed) and ("no job is running" in printed) == (configs == [0])
+
+
+def test_it_knows_nothing_of_a_job_that_never_started(tmp_path):
+    assert job_state(tmp_path / "absent.log", SILENCE) == ("waiting", 0)
