@@ -24,6 +24,18 @@ budget: $(READY)  ## what every preset costs on this machine
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --cov --cov-report=term
 
+faults: $(READY)  ## strike a running workflow 25 times: nothing may be lost (a quarter of an hour)
+	cd tests && ../$(BIN)/python faults.py --rounds 25 --seed 0
+
+test-slurm: $(READY)  ## run the SLURM profile on a real SLURM, started for the test (as root on Debian)
+	command -v slurmctld munged > /dev/null || apt-get install -y slurm-wlm munge
+	EINORM_REQUIRE_SLURM=1 $(BIN)/python -m pytest tests/test_slurm.py
+
+audit: $(READY)  ## look the locked packages up among the known vulnerabilities (needs PyPI's own index)
+	$(BIN)/python -m venv --clear $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)-audit/bin/pip-audit --require-hashes --disable-pip -r envs/requirements.lock
+
 lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,19 +44,19 @@ lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
 
 lock: $(READY)  ## refresh envs/requirements.lock from pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install '.[dev]'
+	$(VENV)-lock/bin/python -m pip install '.[dev,slurm,cluster]'
 	$(BIN)/python envs/lock.py $(VENV)-lock/bin/python > envs/requirements.lock.new
 	mv envs/requirements.lock.new envs/requirements.lock
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "einorm: error: Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: run smoke archive artifact budget test lint lock help
+.PHONY: run smoke archive artifact budget test faults test-slurm audit lint lock help

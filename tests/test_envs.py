@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 
 import pytest
 import yaml
@@ -14,9 +15,10 @@ PIP_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-b
 
 
 def lock():
-    """Name -> version of every line of the lock; every line must be an exact pin."""
-    lines = [line for line in (ENVS / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
-    pins = [re.fullmatch(r"([\w.-]+)==([\w.]+)( ; .+)?", line) for line in lines]
+    """Name -> version of every entry of the lock; every one must be an exact pin with hashes."""
+    text = re.sub(r"^#.*\n", "", (ENVS / "requirements.lock").read_text(), flags=re.M)
+    lines = re.sub(r" \\\n +", " ", text).splitlines()
+    pins = [re.fullmatch(r"([\w.-]+)==([\w.]+)( ; .+?)?( --hash=sha256:[0-9a-f]{64})+", line) for line in lines]
     assert lines and all(pins), [line for line, pin in zip(lines, pins, strict=True) if not pin]
     return {pin[1].lower().replace("_", "-"): pin[2] for pin in pins}
 
@@ -52,7 +54,7 @@ def project():
 
 def test_every_direct_dependency_is_locked_in_its_range():
     pins = lock()
-    for text in [*project()["dependencies"], *project()["optional-dependencies"]["dev"]]:
+    for text in [*project()["dependencies"], *chain(*project()["optional-dependencies"].values())]:
         requirement = Requirement(text)
         assert Version(pins[requirement.name]) in requirement.specifier, text
 
