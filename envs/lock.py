@@ -9,7 +9,7 @@ import urllib.request
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
-HEADER = """# Exact pins of the whole environment, with the hashes of every file that fits Python 3.11 to 3.13; pip checks them.
+HEADER = """# Exact pins of the whole environment, with the hashes of every file for Python 3.11 to 3.13; pip checks them.
 # Install with pip install --no-deps -r envs/requirements.lock. Refreshed by `make lock` from pyproject.toml."""
 ONLY_CUDA = ' ; sys_platform == "linux" and platform_machine == "x86_64"'
 PYTHONS = {"py3", "py2", *(f"cp3{minor}" for minor in (11, 12, 13))}
@@ -17,8 +17,8 @@ INDEX = "https://pypi.org/simple/{}/"
 
 
 def pins(python):
-    """(name, version) of everything installed but this project, without a build's local label."""
-    command = [python, "-m", "pip", "freeze", "--exclude", "einorm"]
+    """(name, version) of everything installed but this project and pip, without a build's local label."""
+    command = [python, "-m", "pip", "freeze", "--all", "--exclude", "einorm", "--exclude", "pip"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     return [re.sub(r"\+\w+$", "", line).split("==") for line in lines]
 
