@@ -9,7 +9,7 @@ import urllib.request
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
-HEADER = """# Exact pins of the whole environment, with the hashes of every file for Python 3.11 to 3.13; pip checks them.
+HEADER = """# Exact pins of the whole environment, with the hashes of every file for Python 3.11-3.13; pip checks them.
 # Install with pip install --no-deps -r envs/requirements.lock. Refreshed by `make lock` from pyproject.toml."""
 ONLY_CUDA = ' ; sys_platform == "linux" and platform_machine == "x86_64"'
 PYTHONS = {"py3", "py2", *(f"cp3{minor}" for minor in (11, 12, 13))}

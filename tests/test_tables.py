@@ -5,7 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import synthetic
-from einorm import tables
+from conftest import REPOSITORY
+from einorm import config, tables
+from einorm.runs import jobs
 from einorm.runtime import UserError
 
 SETTINGS = {"conditions": ["inorm", "ei_ln"], "epochs": 3}
@@ -98,3 +100,17 @@ def test_collect_refuses_to_do_without_a_run(tmp_path):
     with pytest.raises(UserError, match="1 runs are in no shard"):
         tables.collect(paths, [*digests, "another"], tmp_path / "tables", SETTINGS)
     assert not (tmp_path / "tables").exists()
+
+
+def test_the_paper_preset_takes_less_than_200_mb(tmp_path, images_path):
+    """Images with the fetched .gz files, shift tables, and shards and tables of incompressible numbers."""
+    paper = config.load(REPOSITORY / "config.yaml", None, ["preset=paper"])
+    data = synthetic.frames(["inorm"], [0.75], configs=4, epochs=paper.epochs)
+    wide = data["epochs"].merge(data["runs"].drop(columns=[*tables.METRICS, "epochs"]), on=[*tables.KEYS])
+    tables.write(wide.merge(data["costs"], on=[*tables.KEYS]), "shard", tmp_path / "shard.parquet", {"runs": []})
+    shard = (tmp_path / "shard.parquet").stat().st_size + 5000  # its log and benchmark
+    rows = 2 * sum(map(len, jobs(paper).values())) * paper.epochs * len(tables.METRICS) * 8
+    shifts = len(paper.epsilons) * (paper.epochs * paper.train_images + paper.test_images) * 4
+    images = images_path.stat().st_size + 31 * 2**20
+    total = images + shifts + len(jobs(paper)) * shard + rows
+    assert 100 < total / 2**20 < 200

@@ -144,6 +144,8 @@ def _fetch_mirrors(dataset, downloads):
     try:
         with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
             getattr(torchvision.datasets, DATASETS[dataset]["torchvision"])(downloads, download=True)
+        for packed in (Path(downloads) / DATASETS[dataset]["torchvision"] / "raw").glob("*.gz"):
+            packed.with_suffix("").unlink(missing_ok=True)  # the unpacked copy: one of the two is enough
     except (OSError, RuntimeError) as error:
         raise UserError(" ".join(str(error).split()) or "not reached") from None
     finally:
