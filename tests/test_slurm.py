@@ -203,6 +203,19 @@ def test_profiles_say_how_and_never_what(name):
     assert not {"config"} & set(profile)
 
 
+def test_the_gpu_variant_of_the_profile_plans(tmp_path):
+    """With its comments taken off: a job per condition and epsilon, each asking for a GPU."""
+    path = copy_project(tmp_path) / "workflow" / "profiles" / "slurm" / "config.yaml"
+    text, variant = path.read_text().split("# GPU variant")
+    lines = [line.removeprefix("# ") for line in variant.splitlines()[1:]]
+    path.write_text(text + "\n".join(lines))
+    assert yaml.safe_load("\n".join(lines))["set-resources"]
+    command = [sys.executable, "-m", "snakemake", "-n", "tables", "--workflow-profile", str(path.parent)]
+    done = subprocess.run([*command, "--config", *SMALL], cwd=tmp_path, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0 and output.count(": Training (") == 2, output
+
+
 SUBMIT = """#!/bin/sh
 # a scheduler of one's own: starts the script, prints a number
 echo "$@" >> {folder}/submitted
