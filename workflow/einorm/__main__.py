@@ -259,7 +259,7 @@ def main(arguments=None):
 def complain(error):
     """One line to the terminal and, where the output is a file, a job's log, to that; the exit code."""
     print(f"einorm: error: {error}", file=sys.stderr)
-    if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+    if stat.S_ISREG(os.fstat(1).st_mode):
         print(f"einorm: error: {error}")
     return 1
 
