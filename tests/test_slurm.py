@@ -10,7 +10,7 @@ import time
 
 import pytest
 import yaml
-from conftest import REPOSITORY, copy_project
+from conftest import copy_project
 from faults import finished_runs, tables
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -194,13 +194,6 @@ def test_a_killed_snakemake_loses_nothing(slurm, local, tmp_path):
     finish(start(slurm, folder, *SMALL), folder)
     assert tables(folder) == local
     assert finished.items() <= finished_runs(folder).items(), "what the orphans finished was taken over"
-
-
-@pytest.mark.parametrize("name", ["slurm", "cluster-generic", "gpu"])
-def test_profiles_say_how_and_never_what(name):
-    """Shipped profiles hold no science; one that does is refused (test_bad_input)."""
-    profile = yaml.safe_load((REPOSITORY / "workflow" / "profiles" / name / "config.yaml").read_text())
-    assert not {"config"} & set(profile)
 
 
 def test_the_gpu_variant_of_the_profile_plans(tmp_path):
