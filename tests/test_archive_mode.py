@@ -24,7 +24,7 @@ def test_everything_is_made_without_training_torch_or_network(redrawn):
     assert all((folder / "figures" / f"{name}.png").exists() for name in FIGURES)
     assert (folder / "results" / "claims" / "claims.parquet").exists()
     assert (folder / "paper_artifact" / "bundle" / "report.html").exists()
-    assert seconds < 60
+    assert seconds < 2 * 60, "a minute on two cores"
 
 
 def test_two_builds_of_the_bundle_are_equal(bundled, blocked):

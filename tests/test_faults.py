@@ -10,7 +10,7 @@ import faults
 from conftest import copy_project
 from einorm import runtime
 
-SMALL = ("preset=smoke", "conditions=[ei_ln, inorm]")
+SMALL = ("preset=smoke", "conditions=[ei_ln]")
 
 
 def test_every_kind_of_fault_is_survived_once(tmp_path):
