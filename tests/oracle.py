@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 KIND = {"ei_none": "ei", "ei_ln": "ei", "ei_ln_detached": "ei", "e_only_none": "e", "e_only_ln": "e"}
-KIND |= {"e_only_ln_detached": "e", "inorm_sub": "sub"}
+KIND |= {"e_only_ln_detached": "e", "inorm_sub": "sub", "gradnorm_sub": "sub", "inorm_div": "div", "e_error_only": "e"}
 
 
 class Transform(torch.autograd.Function):
@@ -17,6 +17,8 @@ class Transform(torch.autograd.Function):
     def forward(ctx, z, rule, w):
         ctx.save_for_backward(z)
         ctx.rule, ctx.w = rule, w
+        if rule == "lateral_plastic":
+            w.pooled = []
         return z.clone()
 
     @staticmethod
@@ -24,6 +26,8 @@ class Transform(torch.autograd.Function):
         (z,) = ctx.saved_tensors
         sigma = (z.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
         mean_g, mean_gz = g.mean(1, keepdim=True), (g * z).mean(1, keepdim=True)
+        if ctx.rule == "lateral_plastic":
+            ctx.w.pooled.append(g * len(g))  # the error signal of each image
         pooled = (ctx.w * g).sum(1, keepdim=True) if ctx.w is not None else None
         new = {
             "gradnorm_full": lambda: (g - mean_g - z * mean_gz) / sigma,
@@ -31,6 +35,8 @@ class Transform(torch.autograd.Function):
             "gradnorm_scale": lambda: g / sigma,
             "gradnorm_decorrelate": lambda: g - z * mean_gz,
             "lateral_inhibition": lambda: g - pooled,
+            "lateral_plastic": lambda: g - pooled,
+            "gradnorm_sub": lambda: g - mean_g,
         }.get(ctx.rule, lambda: g)
         return new(), None, None
 
@@ -43,6 +49,9 @@ def layer(W, x, kind):
     if kind == "ei":
         return h - (x @ W["Wix"].T) @ W["Wei"].T, None
     fixed = x.detach()
+    if kind == "div":
+        q = ((fixed @ W["Bix"].T).square().mean(1, keepdim=True) + 1e-5).sqrt()
+        return h / q.detach(), h.detach() / q
     Wei = W["Wei"] if kind == "sub" else W["Wei"].detach()
     p = (fixed @ W["Wix"].T) @ Wei.T
     if kind == "sub":
@@ -56,6 +65,9 @@ def normalize(z, condition, w=None):
         return F.layer_norm(z, z.shape[1:], eps=1e-5)
     if condition in ("ei_ln_detached", "e_only_ln_detached"):
         return z + (F.layer_norm(z, z.shape[1:], eps=1e-5) - z).detach()
+    if condition == "e_error_only":
+        normalized = F.layer_norm(z, z.shape[1:], eps=1e-5)
+        return normalized + (z - normalized).detach()
     return Transform.apply(z, condition, w)
 
 
@@ -84,6 +96,8 @@ def step(weights, condition, x, y, run):
             value.grad = None
     task, local = losses(weights, condition, x, y, run["lambda"])
     (task + local).backward()
+    if condition == "lateral_plastic":
+        learn_pooling(weights[:2], run)
     rates = {"Wex": "lr", "b": "lr", "Wix": "lr_wix", "Bix": "lr_wix", "Wei": "lr_wei"}
     with torch.no_grad():
         for W in parameters:
@@ -93,6 +107,16 @@ def step(weights, condition, x, y, run):
                 if name in ("Wex", "Wix", "Wei"):
                     value.clamp_(min=0)
     return task.detach()
+
+
+def learn_pooling(weights, run):
+    """The pooling weights descend the batch's mean squared mean of the transformed error signal."""
+    for W in weights:
+        (delta,), w = W["w"].pooled, W["w"].clone().requires_grad_(True)
+        (delta - (w * delta).sum(1, keepdim=True)).mean(1).square().mean().backward()
+        with torch.no_grad():
+            W["w"] -= run["lr_wix"] * w.grad
+            W["w"].clamp_(min=0)
 
 
 def gradient_alignment(W, x, condition):
@@ -112,5 +136,5 @@ def gradient_alignment(W, x, condition):
         return Transform.apply(z, "gradnorm_center", None)
 
     own = gradient(lambda z: Transform.apply(z, condition, W.get("w")))
-    reference = gradient(center if condition == "lateral_inhibition" else ln)
+    reference = gradient(center if condition.startswith("lateral") else ln)
     return F.cosine_similarity(own, reference, dim=0, eps=0)

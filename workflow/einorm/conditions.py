@@ -1,4 +1,4 @@
-"""The conditions of the paper: which layer, which normalization, which error signal.
+"""The conditions of the paper, and some of ours: which layer, which normalization, which error signal.
 
 A condition is one entry of `CONDITIONS`. To add one, add an entry here; if it sends back an error
 signal of a new kind, add a function to `error_signals.py`. Nothing else has to change.
@@ -16,7 +16,7 @@ class Condition:
 
     Parameters
     ----------
-    layer : {"e", "ei", "inorm_sub", "inorm"}
+    layer : {"e", "ei", "inorm_sub", "inorm_div", "inorm"}
         Kind of the hidden layers (`network.KINDS`). The readout is an E-I layer in every condition.
     normalization : {"none", "ln", "learned"}
         What normalizes the activity on the way forward.
@@ -54,4 +54,12 @@ CONDITIONS = {
     "gradnorm_decorrelate": _inorm("decorrelate", "GradNorm: decorrelate"),
     "lateral_inhibition": _inorm("lateral", "Lateral inhibition"),
     "inorm_lambda": _inorm("unchanged", "I-Norm, lambda sweep", lambdas=LAMBDA_SWEEP),
+    # Ours, not the paper's. Divisive inhibition alone, Bix from the SVD of Wex:
+    "inorm_div": _inorm("unchanged", "I-Norm (div)", layer="inorm_div"),
+    # GradNorm where inhibition only subtracts: the error signal is centered.
+    "gradnorm_sub": _inorm("center", "GradNorm (sub)", layer="inorm_sub"),
+    # Lateral inhibition whose random synapses learn locally to center the error signal.
+    "lateral_plastic": _inorm("lateral_plastic", "Plastic lateral inhibition"),
+    # Errors normalized as by LN, activity not at all: the fourth of {activity, errors} x {normalized, not}.
+    "e_error_only": Condition("e", "none", "full", "Errors only (E only)"),
 }

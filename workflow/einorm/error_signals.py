@@ -55,4 +55,5 @@ ERROR_SIGNALS = {
     "scale": scale,
     "decorrelate": decorrelate,
     "lateral": lateral,
+    "lateral_plastic": lateral,  # its synapses w learn, too (`learning.learn_pooling`)
 }

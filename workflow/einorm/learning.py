@@ -10,9 +10,9 @@ import torch
 
 from .conditions import CONDITIONS, Condition
 from .error_signals import ERROR_SIGNALS, center, full, unchanged
-from .network import EPS, Layer, forward, moments, obey_dale, select_runs, stack_layers
+from .network import EPS, Layer, forward, mean_units, moments, obey_dale, rounded, select_runs, stack_layers
 
-HIDDEN = (0, 1)  # layers with normalization, local loss and moments; layer 2 is the readout
+MEASURED = 2  # the first hidden layers, of which metrics are taken
 LABEL_SMOOTHING = 0.1
 
 
@@ -23,9 +23,9 @@ class Network:
     Attributes
     ----------
     condition : `Condition`
-    layers : three `Layer`
+    layers : list of `Layer`, the hidden ones and the readout
     lambdas : (R, 1, 1) weight of the local loss
-    rates : per layer, a dict of the learning rates of W (R, rows, 1), Wei and b (R, n_e, 1); 0 in padding
+    rates : per layer, a dict of the learning rates of W (R, rows, 1), Wei, b and w (R, n_e, 1); 0 in padding
     """
 
     condition: Condition
@@ -34,18 +34,19 @@ class Network:
     rates: list[dict]
 
 
-def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"):
+def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu", precision=None):
     """Put R runs of one condition side by side.
 
     Parameters
     ----------
     condition : str, key of `CONDITIONS`
-    weights : list of R networks, each a list of three dicts (`network.initial_network`)
+    weights : list of R networks, each a list of dicts, one per layer (`network.initial_network`)
     hyperparameters : list of R dicts with lr, lr_wix, lr_wei, lambda
+    precision : of matrix products, see `network.Layer`
     """
     condition = CONDITIONS[condition]
-    kinds = (condition.layer, condition.layer, "ei")
-    layers = [stack_layers(kind, [run[i] for run in weights], dtype, device) for i, kind in enumerate(kinds)]
+    kinds = [condition.layer] * (len(weights[0]) - 1) + ["ei"]
+    layers = [stack_layers(kind, [run[i] for run in weights], dtype, device, precision) for i, kind in enumerate(kinds)]
 
     def per_run(name):
         values = [run[name] for run in hyperparameters]
@@ -60,6 +61,7 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
             "W": torch.cat([block_rates[name] for name in layer.blocks], 1),
             "Wei": lr_wei * layer.mask,
             "b": lr * layer.mask,
+            "w": lr_wix * layer.mask,
         }
 
     return Network(condition, layers, per_run("lambda"), [rates(layer) for layer in layers])
@@ -88,14 +90,14 @@ def forward_network(network, x):
 
     Returns
     -------
-    list of three dicts: what `network.forward` returns, with the layer's input x, and for hidden layers
+    list of dicts, one per layer: what `network.forward` returns, with the layer's input x, and for hidden layers
     the normalized activity, sigma where LN computed it, and the rate ReLU(normalized), (R, n_e, B);
     the readout's z are the logits (R, classes, B)
     """
     states = []
-    for i, layer in enumerate(network.layers):
+    for layer in network.layers:
         state = forward(layer, x) | {"x": x}
-        if i in HIDDEN:
+        if layer is not network.layers[-1]:
             state["normalized"] = state["z"]
             if network.condition.normalization == "ln":
                 state["normalized"], state["sigma"] = layer_norm(state["z"], layer)
@@ -131,13 +133,15 @@ def train_step(network, x, targets):
     states = forward_network(network, x.t())
     loss, log_p = cross_entropy(states[-1]["z"], targets)
     g = log_p.exp_().sub_(targets).div_(len(x))
-    for i in (2, 1, 0):
+    for i in reversed(range(len(network.layers))):
         layer, state = network.layers[i], states[i]
-        if i in HIDDEN:
+        if layer is network.layers[-1]:
+            signals = {"h": g, "p": -g}
+        else:
             g.mul_(state["rate"].sign())  # where ReLU was active: rates are not negative
             signals = hidden_signals(network, layer, state, g)
-        else:
-            signals = {"h": g, "p": -g}
+            if network.condition.error_signal == "lateral_plastic":
+                learn_pooling(layer, network.rates[i]["w"], g)
         g = update(layer, network.rates[i], state, signals, needs_input_error=i > 0)
     return loss
 
@@ -151,7 +155,10 @@ def hidden_signals(network, layer, state, g):
     condition, z = network.condition, state["z"]
     rule = ERROR_SIGNALS[condition.error_signal]
     if condition.normalization != "learned":
-        g = rule(g, state["normalized"], state.get("sigma"), layer)
+        normalized, sigma = state["normalized"], state.get("sigma")
+        if condition.normalization == "none" and rule is not unchanged:  # as if LN had been there
+            normalized, sigma = layer_norm(z, layer)
+        g = rule(g, normalized, sigma, layer)
         return {"h": g, "p": -g}
     mean, deviation, variance = moments(z, layer)
     g = rule(g, z, (variance + EPS).sqrt_(), layer)
@@ -163,7 +170,19 @@ def hidden_signals(network, layer, state, g):
     e = (excess * deviation).add_(mean).mul_(per_unit)
     # sum_j e_j z_j in closed form, since sum z = n mean and sum z deviation = n var
     dq = (mean * mean).addcmul_(excess, variance).mul_(-per_unit * layer.widths).div_(q)
-    return {"h": g.div(q), "p": e.div_(-q), "u": state["u"] * dq.div_(q * layer.widths)}
+    signals = {"h": g.div(q), "u": state["u"] * dq.div_(q * layer.widths)}
+    return signals | ({"p": e.div_(-q)} if "a" in state else {})
+
+
+def learn_pooling(layer, rate, g):
+    """One local step of the pooling weights w towards centering, in place; ours, not the paper's.
+
+    The loss is the batch's mean of (mean_j T_j)^2, T = delta - sum_i w_i delta_i the transformed error signal of each
+    image (delta = B g, since g holds the batch's mean); w stays non-negative. rate : (R, n, 1)
+    """
+    delta = g * g.shape[2]
+    left = mean_units(delta, layer) - (layer.w * delta).sum(1, keepdim=True)
+    layer.w.add_(rate * (2 * left * delta).mean(2, keepdim=True)).clamp_(min=0)
 
 
 def update(layer, rates, state, signals, needs_input_error):
@@ -172,9 +191,10 @@ def update(layer, rates, state, signals, needs_input_error):
     I-Norm layers stop the task's gradient at the inhibitory pathways, so only Wex passes it on, and Wei
     stays fixed where inhibition is divisive, too.
     """
+    signals = {name: rounded(layer, signal) for name, signal in signals.items()}
     parts = [signals["h"]]
     if "a" in state:
-        parts.append(torch.bmm(layer.Wei.mT, signals["p"]))
+        parts.append(rounded(layer, torch.bmm(rounded(layer, layer.Wei).mT, signals["p"])))
     task_rows = layer.n_e if layer.kind.startswith("inorm") else layer.n_e + layer.n_i
     if "u" in signals:
         parts.append(signals["u"])
@@ -182,14 +202,25 @@ def update(layer, rates, state, signals, needs_input_error):
 
     dx = None
     if needs_input_error:
-        dx = torch.bmm(layer.W[:, :task_rows].mT, G[:, :task_rows])
+        dx = rounded(layer, torch.bmm(rounded(layer, layer.W)[:, :task_rows].mT, G[:, :task_rows]))
 
-    layer.b.sub_(rates["b"] * signals["h"].sum(2, keepdim=True))
-    if "a" in state and layer.kind != "inorm":
-        layer.Wei.baddbmm_(signals["p"] * rates["Wei"], state["a"].mT, alpha=-1)
-    _subtract_outer(layer.W, G.mul_(rates["W"]) if G is not signals["h"] else G * rates["W"], state["x"])
+    layer.b.sub_(rates["b"] * rounded(layer, signals["h"].sum(2, keepdim=True)))
+    if layer.precision is not None:
+        _update_rounded(layer, rates, G, signals.get("p"), state)
+    else:
+        if "a" in state and layer.kind != "inorm":
+            layer.Wei.baddbmm_(signals["p"] * rates["Wei"], state["a"].mT, alpha=-1)
+        _subtract_outer(layer.W, G.mul_(rates["W"]) if G is not signals["h"] else G * rates["W"], state["x"])
     obey_dale(layer)
     return dx
+
+
+def _update_rounded(layer, rates, G, p, state):
+    """The update in a lower precision: gradients are rounded before the learning rate, small ones vanish."""
+    x = rounded(layer, state["x"]).expand(len(G), *state["x"].shape[-2:])
+    layer.W.sub_(rates["W"] * rounded(layer, torch.bmm(G, x.mT)))
+    if "a" in state and layer.kind != "inorm":
+        layer.Wei.sub_(rates["Wei"] * rounded(layer, torch.bmm(p, state["a"].mT)))
 
 
 def _subtract_outer(W, G, x):
@@ -209,11 +240,14 @@ def measure(network, x):
 
     Returns
     -------
-    dict name -> (R, 2) for layers 0 and 1: mu, var, output_alignment, gradient_alignment, local_loss;
-    NaN where not defined: alignments of inorm_sub, the local loss of layers without one
+    dict name -> (R, 2) for hidden layers 0 and 1: mu, var, output_alignment, gradient_alignment, local_loss;
+    NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the local loss of layers without one, layer 1 of a network
+    with one hidden layer
     """
     states = forward_network(network, x.t())
-    rows = [measure_layer(network, network.layers[i], states[i]) for i in HIDDEN]
+    hidden = list(zip(network.layers, states, strict=True))[:-1]
+    rows = [measure_layer(network, *pair) for pair in hidden[:MEASURED]]
+    rows += [{name: torch.full_like(v, torch.nan) for name, v in rows[0].items()}] * (MEASURED - len(rows))
     return {name: torch.stack([row[name] for row in rows], 1) for name in rows[0]}
 
 
@@ -225,7 +259,7 @@ def measure_layer(network, layer, state):
     row = {"mu": mean.mean((1, 2)), "var": variance.mean((1, 2))}
     row |= {"output_alignment": undefined, "gradient_alignment": undefined, "local_loss": undefined}
     local = mean.square()
-    if layer.kind == "inorm":
+    if "q" in state:
         local = local + (variance - 1).square()
     if condition.normalization == "learned":
         row["local_loss"] = (network.lambdas * local).mean((1, 2))
@@ -234,9 +268,11 @@ def measure_layer(network, layer, state):
 
     ln, sigma = layer_norm(z, layer)
     row["output_alignment"] = cosine(ln.relu(), z.relu())
+    if condition.normalization == "none" and condition.error_signal != "unchanged":
+        return row  # all its units are active, and of a constant signal its transform leaves nothing but rounding
     own_rule = ERROR_SIGNALS[condition.error_signal] if condition.normalization == "learned" else unchanged
     own = own_rule((z > 0).to(z.dtype), z, sigma, layer)
-    if condition.error_signal == "lateral":
+    if condition.error_signal.startswith("lateral"):
         reference = center((z > 0).to(z.dtype), z, sigma, layer)
     else:
         reference = full((ln > 0).to(z.dtype), ln, sigma, layer)

@@ -8,7 +8,7 @@ so that one matrix product computes the excitatory drive, the inhibitory rates a
 inhibition, and one product updates them. Padded rows and columns are zero and stay zero.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ KINDS = {
     "e": ("Wex",),
     "ei": ("Wex", "Wix"),
     "inorm_sub": ("Wex", "Wix"),
+    "inorm_div": ("Wex", "Bix"),
     "inorm": ("Wex", "Wix", "Bix"),
 }
 
@@ -48,6 +49,9 @@ class Layer:
     widths : (R, 1, 1) number of excitatory units of each run
     mask : (R, n_e, 1) 1 for units of the run, 0 for padding
     n_e, n_i : padded numbers of excitatory and inhibitory units
+    blocks : name -> slice of the rows of W
+    precision : torch.float16 or bfloat16, to which operands and results of products are rounded as autocast would;
+        None: no rounding
     """
 
     kind: str
@@ -59,7 +63,8 @@ class Layer:
     mask: torch.Tensor
     n_e: int
     n_i: int
-    blocks: dict = field(default_factory=dict)  # name -> slice of the rows of W
+    blocks: dict = field(default_factory=dict)
+    precision: torch.dtype | None = None
 
     def weights(self):
         """Views of the parameters by their names in the method, padding included."""
@@ -74,7 +79,7 @@ def initial_layer(kind, n_in, n_e, *names):
     Parameters
     ----------
     kind : key of `KINDS`
-    n_in, n_e : int, inputs and excitatory units; inorm needs n_in >= n_e
+    n_in, n_e : int, inputs and excitatory units; divisive inhibition needs n_in >= n_e
     names : what names the random stream (seed, configuration, layer); conditions share the streams, so that
         they start from the same weights
 
@@ -97,27 +102,29 @@ def initial_layer(kind, n_in, n_e, *names):
         weights["Wix"] = np.repeat(weights["Wex"].mean(0, keepdims=True), n_i, axis=0)
     if "Bix" in KINDS[kind]:
         # torch's SVD, since its threads are the ones that the job pins
-        difference = torch.from_numpy(weights["Wex"] - weights["Wei"] @ weights["Wix"])
-        _, S, Vt = torch.linalg.svd(difference, full_matrices=False)
+        subtracted = weights["Wei"] @ weights["Wix"] if "Wix" in KINDS[kind] else 0
+        _, S, Vt = torch.linalg.svd(torch.from_numpy(weights["Wex"] - subtracted), full_matrices=False)
         weights["Bix"] = (S[:, None] * Vt).numpy()
     w = stream(*names, "w").uniform(0, 1, n_e)
     weights["w"] = w / w.sum()
     return weights
 
 
-def initial_network(kind, n_in, hidden_width, *names):
-    """Initial weights of the three layers of one run: two hidden layers of `kind`, an E-I readout."""
-    shapes = [(kind, n_in, hidden_width), (kind, hidden_width, hidden_width), ("ei", hidden_width, CLASSES)]
+def initial_network(kind, n_in, hidden_width, *names, hidden_layers=2):
+    """Initial weights of the layers of one run: hidden layers of `kind`, an E-I readout."""
+    deeper = [(kind, hidden_width, hidden_width)] * (hidden_layers - 1)
+    shapes = [(kind, n_in, hidden_width), *deeper, ("ei", hidden_width, CLASSES)]
     return [initial_layer(*shape, *names, f"layer{i}") for i, shape in enumerate(shapes)]
 
 
-def stack_layers(kind, runs, dtype=torch.float32, device="cpu"):
+def stack_layers(kind, runs, dtype=torch.float32, device="cpu", precision=None):
     """Pad and stack the weights of R runs of one layer.
 
     Parameters
     ----------
     kind : key of `KINDS`
     runs : list of R dicts of arrays, as `initial_layer` returns them
+    precision : see `Layer`
     """
     n_e = max(len(run["b"]) for run in runs)
     n_in = max(run["Wex"].shape[1] for run in runs)
@@ -147,6 +154,7 @@ def stack_layers(kind, runs, dtype=torch.float32, device="cpu"):
         n_e=n_e,
         n_i=n_i,
         blocks=blocks,
+        precision=precision,
     )
 
 
@@ -155,14 +163,20 @@ def select_runs(layer, keep):
     per_run = ("W", "Wei", "b", "w", "widths", "mask")
     parts = {name: getattr(layer, name) for name in per_run}
     chosen = {name: part if part is None else part[keep] for name, part in parts.items()}
-    return Layer(layer.kind, **chosen, n_e=layer.n_e, n_i=layer.n_i, blocks=layer.blocks)
+    return replace(layer, **chosen)
+
+
+def rounded(layer, values):
+    """Values as a product of a layer of lower precision takes or gives them; as they are in full precision."""
+    return values if layer.precision is None else values.to(layer.precision).to(values.dtype)
 
 
 def drive(layer, x):
     """All products of a layer's input with its weights: (pixels, B) or (R, inputs, B) -> (R, rows, B)."""
+    W, x = rounded(layer, layer.W), rounded(layer, x)
     if x.dim() == 3:
-        return torch.bmm(layer.W, x)
-    return torch.mm(layer.W.flatten(0, 1), x).view(*layer.W.shape[:2], -1)
+        return rounded(layer, torch.bmm(W, x))
+    return rounded(layer, torch.mm(W.flatten(0, 1), x)).view(*W.shape[:2], -1)
 
 
 def moments(z, layer):
@@ -181,16 +195,15 @@ def forward(layer, x):
     divisive inputs x Bix^T, q (R, 1, B) divisive inhibition
     """
     y = drive(layer, x)
-    h = y[:, : layer.n_e] + layer.b
-    if layer.kind == "e":
-        return {"z": h}
-    a = y[:, layer.blocks["Wix"]]
-    z = torch.baddbmm(h, layer.Wei, a, alpha=-1)
-    if layer.kind != "inorm":
-        return {"z": z, "a": a}
-    u = y[:, layer.blocks["Bix"]]
-    q = mean_units(u * u, layer).add_(EPS).sqrt_()
-    return {"z": z.div_(q), "a": a, "u": u, "q": q}
+    state = {"z": y[:, : layer.n_e] + layer.b}
+    if "Wix" in layer.blocks:
+        state["a"] = y[:, layer.blocks["Wix"]]
+        state["z"] = torch.baddbmm(state["z"], rounded(layer, layer.Wei), state["a"], alpha=-1)
+    if "Bix" in layer.blocks:
+        state["u"] = u = y[:, layer.blocks["Bix"]]
+        state["q"] = mean_units(u * u, layer).add_(EPS).sqrt_()
+        state["z"].div_(state["q"])
+    return state | {"z": rounded(layer, state["z"])}
 
 
 def obey_dale(layer):

@@ -1,0 +1,33 @@
+"""Variants of the training: one thing done otherwise than in the paper, to see whether its findings depend on it.
+
+To add one, add an entry to `VARIANTS`; a new kind of entry needs its place in `train.py`.
+"""
+
+PAPER = {
+    "precision": "float32",  # or float16, bfloat16: operands and results of matrix products rounded to it
+    "order": "file",  # of the training images, or shuffled anew in every epoch
+    "label_smoothing": 0.1,
+    "hidden_layers": 2,
+    "validation_images": 0,  # the last training images, held out: their accuracy is measured beside the test set's
+}
+VARIANTS = {
+    "paper": {},
+    "float16": {"precision": "float16"},
+    "bfloat16": {"precision": "bfloat16"},
+    "shuffled": {"order": "shuffled"},
+    "no_smoothing": {"label_smoothing": 0.0},
+    "depth1": {"hidden_layers": 1},
+    "depth3": {"hidden_layers": 3},
+    "depth4": {"hidden_layers": 4},
+    "validation": {"validation_images": 10000},
+}
+
+
+def how(run):
+    """How a run trains: the paper's way, but for what its specification names."""
+    return {key: run.get(key, value) for key, value in PAPER.items()}
+
+
+def specification(variant):
+    """What a variant adds to a run's specification; nothing in the paper's, whose runs keep their identity."""
+    return {"variant": variant} | VARIANTS[variant] if variant != "paper" else {}
