@@ -75,14 +75,14 @@ def losses(weights, condition, x, y, lam):
     """Task loss plus local losses; gradients of the two never meet in one parameter."""
     total = 0
     kind = KIND.get(condition, "inorm")
-    for W in weights[:2]:
+    for W in weights[:-1]:
         z, z_loc = layer(W, x, kind)
         if z_loc is not None:
             mean, var = z_loc.mean(1), z_loc.var(1, correction=0)
             local = mean.square() + (0 if kind == "sub" else (var - 1).square())
             total = total + lam * local.mean()
         x = F.relu(normalize(z, condition, W.get("w")))
-    logits, _ = layer(weights[2], x, "ei")
+    logits, _ = layer(weights[-1], x, "ei")
     task = F.cross_entropy(logits, y, label_smoothing=0.1)
     return task, total
 
@@ -97,7 +97,7 @@ def step(weights, condition, x, y, run):
     task, local = losses(weights, condition, x, y, run["lambda"])
     (task + local).backward()
     if condition == "lateral_plastic":
-        learn_pooling(weights[:2], run)
+        learn_pooling(weights[:-1], run)
     rates = {"Wex": "lr", "b": "lr", "Wix": "lr_wix", "Bix": "lr_wix", "Wei": "lr_wei"}
     with torch.no_grad():
         for W in parameters:

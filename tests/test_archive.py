@@ -21,8 +21,9 @@ def settings(**changes):
 
 def write_shards(folder, chosen, configs=(0, 1), code=None):
     """Shards of some configurations with invented numbers, in the places and with the digests of real ones."""
-    for task, condition, epsilon in cells(chosen):
-        runs = [run for run in cell_runs(chosen, task, condition, epsilon) if run["config"] in configs]
+    for cell in cells(chosen):
+        task, _, condition, epsilon = cell
+        runs = [run for run in cell_runs(chosen, *cell) if run["config"] in configs]
         if not runs:
             continue
         rows = []

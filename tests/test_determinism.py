@@ -53,7 +53,7 @@ def test_another_machine_agrees_within_a_tolerance(images):
     archived = tables.read(REPOSITORY / "paper_artifact" / "archive" / "quick" / "epochs.parquet", "epochs")
     quick = config.load(REPOSITORY / "config.yaml", None, ["preset=quick"])
     for condition in ("ei_ln", "gradnorm_full"):
-        run = cell_runs(quick, "luminosity", condition, 0)[0] | {"epochs": 1}
+        run = cell_runs(quick, "luminosity", "paper", condition, 0)[0] | {"epochs": 1}
         draw, _ = TASKS["luminosity"]
         shifts = draw_shifts(draw, 0.0, (0, "shift", "luminosity", 0.0), 1, 60000, 10000)
         here = train.train([run], images, shifts).iloc[0]

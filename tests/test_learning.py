@@ -44,7 +44,7 @@ def as_tensors(weights, kind):
     names["inorm_sub"] = (*names["ei"], "w")
     names["inorm"] = (*names["inorm_sub"], "Bix")
     names["inorm_div"] = ("Wex", "b", "Bix", "w")
-    kinds = (kind, kind, "ei")
+    kinds = [kind] * (len(weights) - 1) + ["ei"]
     return [{name: torch.tensor(W[name]) for name in names[k]} for W, k in zip(weights, kinds, strict=True)]
 
 
@@ -157,6 +157,49 @@ def test_dales_principle_holds_after_any_number_of_steps(condition, seed, steps)
                 assert (value >= 0).all(), name
         padding = layer.mask[:, :, 0] == 0
         assert (layer.weights()["Wex"][padding] == 0).all(), "padding must stay empty"
+
+
+@pytest.mark.parametrize("depth", [1, 3, 4])
+@pytest.mark.parametrize("condition", ["ei_ln", "inorm", "gradnorm_full"])
+def test_other_depths_equal_autograd(condition, depth):
+    kind = CONDITIONS[condition].layer
+    weights = [initial_network(kind, 60, 20, 0, hidden_layers=depth)]
+    run = {"lr": 0.05, "lr_wix": 0.2, "lr_wei": 0.03, "lambda": 0.1}
+    network = build(condition, weights, [run], torch.float64)
+    reference = as_tensors(weights[0], kind)
+    for x, y in batches(4):
+        loss = train_step(network, x, smooth_targets(y, 10, dtype=torch.float64))
+        torch.testing.assert_close(loss[0], oracle.step(reference, condition, x, y, run), rtol=1e-10, atol=0)
+    metrics = measure(network, x)
+    assert torch.isnan(metrics["mu"][:, 1]).all() == (depth == 1) and torch.isfinite(metrics["mu"][:, 0]).all()
+
+
+@pytest.mark.parametrize("condition", ["ei_ln", "inorm_sub", "inorm"])
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_lower_precision_rounds_products_and_gradients(condition, precision):
+    """One step: near the full one, not equal to it; the update is a rounded gradient times the rate."""
+    weights, rates = random_runs(condition, [20])
+    low, full = (build(condition, weights, rates, torch.float32, precision=p) for p in (precision, None))
+    (x, y), *_ = batches(1)
+    x, before = x.float(), low.layers[1].W.clone()
+    for network in (low, full):
+        train_step(network, x, smooth_targets(y, 10))
+    rate = low.rates[1]["W"]
+    gradient = ((before - low.layers[1].W) / rate)[:, :20]
+    torch.testing.assert_close(low.layers[1].W, full.layers[1].W, rtol=0.05, atol=0.01)
+    assert not torch.equal(low.layers[1].W, full.layers[1].W)
+    coarse = gradient[gradient.abs() > 1e-3]
+    torch.testing.assert_close(coarse, coarse.to(precision).float(), rtol=1e-3, atol=1e-5)
+
+
+def test_small_gradients_vanish_in_float16():
+    weights, rates = random_runs("e_only_none", [20])
+    rates[0]["lr"] = 1.0
+    network = build("e_only_none", weights, rates, torch.float32, precision=torch.float16)
+    before = network.layers[0].W.clone()
+    x = torch.full((8, 60), 1e-7)
+    train_step(network, x, smooth_targets(torch.zeros(8, dtype=torch.long), 10))
+    assert torch.equal(network.layers[0].W, before), "1e-7 times an error signal is below float16's smallest number"
 
 
 def plain_layer(n, runs=1):

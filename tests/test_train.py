@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -15,13 +16,14 @@ from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.runtime import UserError
+from einorm.variants import VARIANTS
 
 
-def some_runs(condition="gradnorm_full", configs=(0, 1), epsilon=0.75, **changes):
+def some_runs(condition="gradnorm_full", configs=(0, 1), epsilon=0.75, variant="paper", **changes):
     listed = "[" + ",".join(map(str, configs)) + "]"
     overrides = ("epochs=2", "train_images=640", "test_images=200", f"configs={listed}")
     settings = config.load(REPOSITORY / "config.yaml", "smoke", overrides)
-    return [run | changes for run in runs.cell_runs(settings, "luminosity", condition, epsilon)]
+    return [run | changes for run in runs.cell_runs(settings, "luminosity", variant, condition, epsilon)]
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def shifts_path(tmp_path):
 def test_every_epoch_of_every_run_has_its_metrics(images, no_shifts, condition):
     rows = train.train(some_runs(condition), images, no_shifts)
     assert rows.groupby("config")["epoch"].apply(list).tolist() == [[1, 2]] * 2
-    defined = [m for m in tables.METRICS if "align" not in m and "local" not in m]
+    defined = [m for m in tables.METRICS if not re.search("alignment|local|validation", m)]
     assert np.isfinite(rows[defined]).all().all()
     assert rows["output_alignment0"].isna().all() == (condition == "inorm_sub")
     assert rows["local_loss1"].isna().all() == (condition == "ei_ln")
@@ -85,9 +87,9 @@ def test_collapse_in_the_last_update_is_seen_in_the_test_loss():
 
 def test_accuracy_and_loss_are_those_of_the_shifted_test_set(images):
     network = train.network_of(some_runs("e_only_ln"), 784)
-    part = train._part(images, "test", 1200, "cpu")
     shifts = torch.linspace(-0.5, 0.5, 1200)
-    loss, accuracy = train.evaluate(network, part, shifts, train.TASKS["luminosity"][1])
+    part = train._part(images, "test", slice(1200), shifts, "cpu")
+    loss, accuracy = train.evaluate(network, part, train.TASKS["luminosity"][1])
     x = (torch.from_numpy(images["test_images"][:1200]) / 255 + shifts[:, None]).clamp(0, 1)
     logits = train.forward_network(network, x.t())[-1]["z"]
     y = torch.from_numpy(images["test_labels"][:1200]).long()
@@ -148,8 +150,8 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
     """On a GPU every such call would stop the queue; losses and counts stay on the device until the epoch ends."""
     run = some_runs("lateral_inhibition")
     network = train.network_of(run, 784)
-    parts = [train._part(images, part, n, "cpu") for part, n in (("train", 320), ("test", 600))]
-    shifts = [torch.from_numpy(no_shifts[part].reshape(-1)[:n]) for part, n in (("train", 320), ("test", 600))]
+    sizes = (("train", 320), ("test", 600))
+    parts = [train._part(images, part, slice(n), no_shifts[part].reshape(-1), "cpu") for part, n in sizes]
 
     def forbidden(*_):
         raise AssertionError("a call that waits for the device")
@@ -157,8 +159,8 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
     with monkeypatch.context() as patch:
         for name in ("item", "tolist", "cpu", "numpy", "nonzero", "__bool__", "__int__", "__float__", "__index__"):
             patch.setattr(torch.Tensor, name, forbidden)
-        losses, metrics = train.train_epoch(network, parts[0], shifts[0], train.TASKS["luminosity"][1], 32)
-        test_loss, test_acc = train.evaluate(network, parts[1], shifts[1], train.TASKS["luminosity"][1])
+        losses, metrics = train.train_epoch(network, parts[0], train.TASKS["luminosity"][1], 32)
+        test_loss, test_acc = train.evaluate(network, parts[1], train.TASKS["luminosity"][1])
     assert losses.shape == (10, 2) and test_acc.shape == (2,)
     assert torch.isfinite(losses).all() and torch.isfinite(test_loss).all() and set(metrics) == set(tables.LAYERED)
 
@@ -171,13 +173,12 @@ def test_a_captured_step_trains_as_the_ordinary_one(images, no_shifts):
             function()
         return function
 
-    part = train._part(images, "train", 330, "cpu")  # the last batch is a short one
+    part = train._part(images, "train", slice(330), no_shifts["train"][0], "cpu")  # the last batch is a short one
     results = []
     for captured in (False, True):
         network = train.network_of(some_runs(), 784)
         step = device.step_on(network, 32, capture) if captured else device.step_on(network, 32)
-        shifts = torch.from_numpy(no_shifts["train"][0][:330])
-        results.append(train.train_epoch(network, part, shifts, train.TASKS["luminosity"][1], 32, step)[0])
+        results.append(train.train_epoch(network, part, train.TASKS["luminosity"][1], 32, step)[0])
     assert device.step_on(network, 32) is train.train_step
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=0)
 
@@ -196,3 +197,40 @@ def test_budget_prints_every_preset(capsys):
     paper = lines[3].split()
     assert paper[1] == "1710" and float(paper[4]) > float(lines[2].split()[4]) > 0
     assert float(paper[3].rstrip("%")) < 10
+
+
+def test_shuffling_changes_the_order_and_nothing_else(images, no_shifts):
+    part = train._part(images, "train", slice(500), np.arange(500, dtype=np.float32), "cpu")
+    shuffled = train.in_order("shuffled", part, 0, 1)
+    order = shuffled[3].long()
+    assert sorted(order.tolist()) == list(range(500)) and not torch.equal(order, torch.arange(500))
+    assert torch.equal(shuffled[0], part[0][order]) and torch.equal(shuffled[1], part[1][order])
+    assert torch.equal(shuffled[2], part[2][:, order])
+    again, other = train.in_order("shuffled", part, 0, 1), train.in_order("shuffled", part, 0, 2)
+    assert torch.equal(again[3], shuffled[3]) and not torch.equal(other[3], shuffled[3])
+
+
+def test_a_validation_split_is_held_out(images, no_shifts):
+    """The last images are not trained on: the rest trains as it does alone, and their accuracy is measured."""
+    held_out = some_runs("e_only_ln", train_images=960, variant="validation", validation_images=320)
+    rows = train.train(held_out, images, no_shifts)
+    alone = train.train(some_runs("e_only_ln", train_images=640), images, no_shifts)
+    assert rows["train_loss"].equals(alone["train_loss"]) and rows["test_acc"].equals(alone["test_acc"])
+    assert rows["validation_acc"].between(0, 100).all() and alone["validation_acc"].isna().all()
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_every_variant_trains(images, no_shifts, variant):
+    changes = {"validation_images": 100} if variant == "validation" else {}
+    rows = train.train(some_runs("inorm", configs=(0,), variant=variant, **changes), images, no_shifts)
+    assert (rows["variant"] == variant).all() and np.isfinite(rows["train_loss"]).all()
+
+
+def test_a_variant_is_another_run_and_the_papers_keep_their_identity():
+    """Digests of the paper's runs are those of before there were variants: archived runs stay usable."""
+    digests = {variant: runs.run_digest(some_runs(variant=variant)[0]) for variant in VARIANTS}
+    assert len(set(digests.values())) == len(VARIANTS)
+    quick = config.load(REPOSITORY / "config.yaml", None, ["preset=quick"])
+    archived = tables.read(REPOSITORY / "paper_artifact" / "archive" / "quick" / "runs.parquet", "runs")
+    planned = {runs.run_digest(run) for batch in runs.jobs(quick).values() for run in batch}
+    assert planned == set(archived["digest"])

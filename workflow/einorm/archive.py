@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from . import __version__, tables
 from .config import describe_difference
 from .plan import TABLES
-from .runs import cell_runs, cells, run_digest, training_code
+from .runs import cell_folder, cell_runs, cells, run_digest, training_code
 from .runtime import UserError
 
 MANIFEST = "manifest.json"
@@ -42,23 +42,22 @@ def write(settings, preset, shards, samples, out):
     out, shards = Path(out), Path(shards)
     earlier = check(out, settings) and shard_rows(out) if (out / MANIFEST).exists() else None
     rows, counts = [], []
-    for task, condition, epsilon in cells(settings):
-        wanted = {run_digest(run) for run in cell_runs(settings, task, condition, epsilon)}
-        found = [
-            tables.read(path, "shard")
-            for path in sorted((shards / task / condition / f"eps{epsilon:g}").glob("*.parquet"))
-        ]
+    for cell in cells(settings):
+        task, variant, condition, epsilon = cell
+        runs = cell_runs(settings, *cell)
+        wanted = {run_digest(run) for run in runs}
+        found = [tables.read(path, "shard") for path in sorted((shards / cell_folder(runs[0])).glob("*.parquet"))]
         found += [] if earlier is None else [earlier]
         code = training_code(condition, task)
-        cell = pd.concat([part[part["digest"].isin(wanted)] for part in found], ignore_index=True) if found else None
-        cell = cell[cell["code"] == code].drop_duplicates(["digest", "epoch"]) if cell is not None else pd.DataFrame()
-        finished = cell[cell["epoch"] == settings.epochs] if len(cell) else cell
-        collapsed = int((finished["status"] == "collapsed").sum()) if len(cell) else 0
+        kept = pd.concat([part[part["digest"].isin(wanted)] for part in found], ignore_index=True) if found else None
+        kept = kept[kept["code"] == code].drop_duplicates(["digest", "epoch"]) if kept is not None else pd.DataFrame()
+        finished = kept[kept["epoch"] == settings.epochs] if len(kept) else kept
+        collapsed = int((finished["status"] == "collapsed").sum()) if len(kept) else 0
         counts.append(
-            {"task": task, "condition": condition, "epsilon": epsilon, "planned": len(wanted),
+            {"task": task, "variant": variant, "condition": condition, "epsilon": epsilon, "planned": len(wanted),
              "finished": len(finished), "collapsed": collapsed, "code": code}
         )  # fmt: skip
-        rows += [cell] if len(cell) else []
+        rows += [kept] if len(kept) else []
     if not rows:
         raise UserError(f"no finished run of these settings below {shards}: run snakemake first")
     shard = pd.concat(rows, ignore_index=True)

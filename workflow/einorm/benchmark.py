@@ -112,7 +112,7 @@ def measure_epoch(family, width=256, runs=4, images=TRAIN_IMAGES, test_images=TE
     for n in (images, test_images):
         pixels = torch.randint(0, 256, (n, PIXELS), dtype=torch.uint8)
         labels = torch.randint(0, CLASSES, (n,))
-        parts.append((pixels, labels, smooth_targets(labels, CLASSES)))
+        parts.append((pixels, labels, smooth_targets(labels, CLASSES), torch.zeros(n)))
     shift = TASKS["luminosity"][1]
     inside = 0.0
 
@@ -124,9 +124,9 @@ def measure_epoch(family, width=256, runs=4, images=TRAIN_IMAGES, test_images=TE
         return loss
 
     started = time.perf_counter()
-    train_epoch(network, parts[0], torch.zeros(images), shift, BATCH, step=timed_step)
+    train_epoch(network, parts[0], shift, BATCH, step=timed_step)
     trained = time.perf_counter()
-    evaluate(network, parts[1], torch.zeros(test_images), shift)
+    evaluate(network, parts[1], shift)
     seconds = time.perf_counter() - started
     shares = {"outside_steps": 1 - inside / seconds, "evaluation": 1 - (trained - started) / seconds}
     return {"family": family, "width": width, "runs": runs, "seconds": seconds, **shares}

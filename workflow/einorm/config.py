@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .conditions import CONDITIONS
 from .data import DATASETS, TASKS
 from .runtime import PACKAGE, UserError
+from .variants import VARIANTS
 
 HYPERPARAMETERS = PACKAGE / "hyperparameters.csv"
 TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
@@ -52,6 +53,7 @@ class Settings(Strict):
 
     tasks: list[str] = Field(["luminosity"], min_length=1, description="tasks to learn")
     dataset: str = Field("fashion_mnist", description="images")
+    variants: list[str] = Field(["paper"], min_length=1, description="ids of variants.py; paper: trained as published")
     conditions: list[str] = Field(min_length=1, description="ids of conditions.py")
     epsilons: list[Epsilon] = Field(min_length=1, description="half-ranges of the shift, in [0, 1]")
     lambda_epsilons: list[Epsilon] = Field([0.75], description="epsilons of the lambda sweep")
@@ -69,16 +71,16 @@ class Settings(Strict):
     data: Data = Data()
     machine: Machine = Machine()
 
-    @field_validator("tasks", "conditions", "dataset")
+    @field_validator("tasks", "variants", "conditions", "dataset")
     @classmethod
     def known_names(cls, value, info):
-        known = {"tasks": TASKS, "conditions": CONDITIONS, "dataset": DATASETS}[info.field_name]
+        known = {"tasks": TASKS, "variants": VARIANTS, "conditions": CONDITIONS, "dataset": DATASETS}[info.field_name]
         for name in [value] if isinstance(value, str) else value:
             if name not in known:
                 raise ValueError(f"{name!r} is not known{nearest(name, known)}")
         return value
 
-    @field_validator("tasks", "conditions", "epsilons", "lambda_epsilons", "configs")
+    @field_validator("tasks", "variants", "conditions", "epsilons", "lambda_epsilons", "configs")
     @classmethod
     def no_duplicates(cls, value):
         if isinstance(value, list) and len(set(value)) < len(value):

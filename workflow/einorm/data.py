@@ -52,8 +52,19 @@ def shift_luminosity(x, d):
     return (x + d[:, None]).clip(0, 1)
 
 
+def draw_contrast(rng, epsilon, n):
+    """One factor c ~ U(1 - eps, 1 + eps) per image, float32 (n)."""
+    return (1 + epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
+
+
+def shift_contrast(x, c):
+    """x' = clamp(m + c (x - m), 0, 1), m the image's own mean, for images x (batch, pixels) and factors c (batch)."""
+    m = x.mean(1)[:, None]
+    return (m + c[:, None] * (x - m)).clip(0, 1)
+
+
 # task -> how a shift is drawn, how it is applied
-TASKS = {"luminosity": (draw_luminosity, shift_luminosity)}
+TASKS = {"luminosity": (draw_luminosity, shift_luminosity), "contrast": (draw_contrast, shift_contrast)}
 
 
 def prepare(dataset, out, downloads, path=None):

@@ -241,8 +241,8 @@ def measure(network, x):
     Returns
     -------
     dict name -> (R, 2) for hidden layers 0 and 1: mu, var, output_alignment, gradient_alignment, local_loss;
-    NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the local loss of layers without one, layer 1 of a network
-    with one hidden layer
+    NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the local loss of
+    layers without one, layer 1 of a network with one hidden layer
     """
     states = forward_network(network, x.t())
     hidden = list(zip(network.layers, states, strict=True))[:-1]

@@ -149,13 +149,14 @@ def by_length(names):
 def describe(settings, runs, codes):
     """A training job as its rule sees it; `codes` maps (task, condition) to the training code's fingerprint."""
     first = runs[0]
+    variant = f"{first['variant']}, " if "variant" in first else ""
     configurations = ", ".join(str(config) for config in dict.fromkeys(run["config"] for run in runs))
     return {
         "runs": json.dumps(runs, sort_keys=True),
         "shifts": shift_table(settings, first["task"], first["epsilon"]),
         "minutes": START_UP + round(sum(map(cost, runs)) / SLOW_CORE / 60),
         "code": codes[first["task"], first["condition"]],
-        "title": f"{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
+        "title": f"{variant}{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }
 
 

@@ -185,9 +185,11 @@ def budget(settings):
 def completeness(settings, runs):
     """Rows per condition and epsilon: runs planned, finished, collapsed."""
     rows = []
-    for task, condition, epsilon in cells(settings):
-        chosen = runs[(runs["task"] == task) & (runs["condition"] == condition) & (runs["epsilon"] == epsilon)]
-        planned = len(cell_runs(settings, task, condition, epsilon))
+    for cell in cells(settings):
+        task, variant, condition, epsilon = cell
+        of_cell = (runs["task"] == task) & (runs["variant"] == variant) & (runs["condition"] == condition)
+        chosen = runs[of_cell & (runs["epsilon"] == epsilon)]
+        planned = len(cell_runs(settings, *cell))
         collapsed = int((chosen["status"] == "collapsed").sum())
         rows.append(
             {

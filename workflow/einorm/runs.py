@@ -9,6 +9,7 @@ from .config import hyperparameters
 from .data import DATASETS, TASKS
 from .error_signals import ERROR_SIGNALS
 from .runtime import digest, fingerprint
+from .variants import how, specification
 
 # By the benchmark (python -m einorm benchmark): four runs side by side use a core nearly as well as eight, which
 # no longer fit its cache at large widths; on a GPU every run of a cell fits.
@@ -17,16 +18,17 @@ CPU_PADDING = 0.1
 
 
 def cells(settings):
-    """(task, condition, epsilon) of every group of runs, in the order of the settings."""
+    """(task, variant, condition, epsilon) of every group of runs, in the order of the settings."""
     return [
-        (task, condition, epsilon)
+        (task, variant, condition, epsilon)
         for task in settings.tasks
+        for variant in settings.variants
         for condition in settings.conditions
         for epsilon in (settings.lambda_epsilons if condition == "inorm_lambda" else settings.epsilons)
     ]
 
 
-def cell_runs(settings, task, condition, epsilon):
+def cell_runs(settings, task, variant, condition, epsilon):
     """Specifications of the runs of one cell, a dict of plain values each."""
     shared = {
         "task": task,
@@ -38,7 +40,7 @@ def cell_runs(settings, task, condition, epsilon):
         "train_images": settings.train_images,
         "test_images": settings.test_images,
         "batch_size": settings.batch_size,
-    }
+    } | specification(variant)
     return [
         shared | {"lambda": lam, "config": config} | hyperparameters()[config]
         for config in settings.configs
@@ -54,8 +56,8 @@ def run_digest(run):
 def jobs(settings):
     """All jobs of the settings: name -> list of run specifications; the longest first."""
     batches = []
-    for task, condition, epsilon in cells(settings):
-        runs = cell_runs(settings, task, condition, epsilon)
+    for cell in cells(settings):
+        runs = cell_runs(settings, *cell)
         batches += batch_by_width(runs, *batch_limits(settings.machine))
     batches.sort(key=lambda batch: -sum(map(cost, batch)))
     return {job_name(batch): batch for batch in batches}
@@ -87,8 +89,13 @@ def batch_by_width(runs, largest, padding):
 
 def job_name(runs):
     """Path of a job's shard below results/runs, without its ending."""
-    first = runs[0]
-    return f"{first['task']}/{first['condition']}/eps{first['epsilon']:g}/{digest(runs)[:12]}"
+    return f"{cell_folder(runs[0])}/{digest(runs)[:12]}"
+
+
+def cell_folder(run):
+    """Folder of the shards of a run's cell, below results/runs."""
+    variant = f"-{run['variant']}" if "variant" in run else ""
+    return f"{run['task']}{variant}/{run['condition']}/eps{run['epsilon']:g}"
 
 
 def shift_table(settings, task, epsilon):
@@ -110,6 +117,7 @@ def training_code(condition, task):
             fingerprint("network.py"),
             fingerprint("learning.py"),
             fingerprint("train.py", "train"),
+            fingerprint("variants.py", "how"),
             fingerprint("device.py", "step_on"),
             fingerprint("error_signals.py", rule, "center", "full", "unchanged"),
             fingerprint("data.py", "draw_shifts", *(function.__name__ for function in TASKS[task])),
@@ -124,6 +132,7 @@ def cost(run):
     Two products per layer with all weights on its input (drive and update), one for the error passed down.
     """
     pixels, H = DATASETS[run["dataset"]]["pixels"], run["hidden_width"]
-    blocks = {"e": 1, "ei": 1.1, "inorm_sub": 1.1, "inorm": 2.1}[CONDITIONS[run["condition"]].layer]
-    per_image = blocks * H * (2 * pixels + 2 * H) + H * H
+    blocks = {"e": 1, "ei": 1.1, "inorm_sub": 1.1, "inorm_div": 2, "inorm": 2.1}[CONDITIONS[run["condition"]].layer]
+    deeper = how(run)["hidden_layers"] - 1
+    per_image = blocks * H * (2 * pixels + 2 * deeper * H) + deeper * H * H
     return run["epochs"] * run["train_images"] * per_image

@@ -18,13 +18,14 @@ class DamagedError(UserError):
     """A file that cannot be read as a table."""
 
 
-KEYS = ("task", "dataset", "condition", "epsilon", "lambda", "config", "seed")
+KEYS = ("task", "dataset", "variant", "condition", "epsilon", "lambda", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
-METRICS = ("train_loss", "test_loss", "test_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
+METRICS = ("train_loss", "test_loss", "test_acc", "validation_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
 
 _KEY_FIELDS = [
     ("task", pa.string()),
     ("dataset", pa.string()),
+    ("variant", pa.string()),  # key of `variants.VARIANTS`; "paper": as published
     ("condition", pa.string()),
     ("epsilon", pa.float64()),  # half-range of the shift, in units of the pixel range [0, 1]
     ("lambda", pa.float64()),  # weight of the local loss; 0 where there is none

@@ -16,9 +16,20 @@ from . import __version__, archive, tables
 from .conditions import CONDITIONS
 from .data import TASKS, load, load_shifts
 from .device import choose_device, step_on
-from .learning import build, cross_entropy, forward_network, measure, select, smooth_targets, train_step
+from .learning import (
+    LABEL_SMOOTHING,
+    build,
+    cross_entropy,
+    forward_network,
+    measure,
+    select,
+    smooth_targets,
+    train_step,
+)
 from .network import initial_network
 from .runs import run_digest, training_code
+from .runtime import stream
+from .variants import how
 
 TEST_BATCH = 500  # images per forward pass in evaluation
 CHANCE = 10.0  # accuracy (%) of a collapsed run
@@ -88,11 +99,20 @@ def shard_rows(path):
 
 def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
     """The network of a batch of runs, with initial weights from each run's own random streams."""
-    kind = CONDITIONS[runs[0]["condition"]].layer
+    kind, variant = CONDITIONS[runs[0]["condition"]].layer, how(runs[0])
+    depth, precision = variant["hidden_layers"], variant["precision"]
     weights = [
-        initial_network(kind, pixels, run["hidden_width"], run["seed"], "initial", run["config"]) for run in runs
+        initial_network(kind, pixels, run["hidden_width"], run["seed"], "initial", run["config"], hidden_layers=depth)
+        for run in runs
     ]
-    return build(runs[0]["condition"], weights, runs, dtype, device)
+    return build(
+        runs[0]["condition"],
+        weights,
+        runs,
+        dtype,
+        device,
+        None if precision == "float32" else getattr(torch, precision),
+    )
 
 
 def train(runs, images, shifts, device="cpu", report=lambda *_: None):
@@ -109,20 +129,23 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
     -------
     DataFrame, one row per run and epoch: columns of `tables.SHARD` but device, threads, versions, code
     """
-    first, started = runs[0], time.perf_counter()
+    first, variant, started = runs[0], how(runs[0]), time.perf_counter()
     apply_shift = TASKS[first["task"]][1]
-    test = _part(images, "test", first["test_images"], device)
-    test_shifts = torch.as_tensor(shifts["test"][: first["test_images"]], device=device)
-    training = _part(images, "train", first["train_images"], device)
+    n_train = first["train_images"] - variant["validation_images"]
+    test = _part(images, "test", slice(first["test_images"]), shifts["test"], device)
+    held_out = _part(images, "train", slice(n_train, first["train_images"]), shifts["test"], device)
+    training = _part(images, "train", slice(n_train), shifts["train"][0], device, variant["label_smoothing"])
     network = network_of(runs, images["train_images"].shape[1], device=device)
     step = step_on(network, first["batch_size"])
     alive, collapsed_step, records = list(range(len(runs))), {}, []
     for epoch in range(1, first["epochs"] + 1):
         rows = {}
         if alive:
-            d = torch.as_tensor(shifts["train"][epoch - 1][: first["train_images"]], device=device)
-            losses, metrics = train_epoch(network, training, d, apply_shift, first["batch_size"], step)
-            test_loss, test_acc = evaluate(network, test, test_shifts, apply_shift)
+            d = torch.as_tensor(shifts["train"][epoch - 1][:n_train], device=device)
+            of_epoch = in_order(variant["order"], (*training[:3], d), first["seed"], epoch)
+            losses, metrics = train_epoch(network, of_epoch, apply_shift, first["batch_size"], step)
+            test_loss, test_acc = evaluate(network, test, apply_shift)
+            metrics |= {"validation_acc": evaluate(network, held_out, apply_shift)[1]} if len(held_out[0]) else {}
             rows = epoch_rows(losses, metrics, test_loss, test_acc)
             steps = losses.shape[0]
             bad = first_bad_steps(losses.cpu().numpy(), test_loss.cpu().numpy())
@@ -145,21 +168,32 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
 
 def run_facts(run, collapsed_step):
     """Columns of a shard that are the same in every epoch of a run."""
-    facts = {name: run[name] for name in (*tables.KEYS, *FACTS)}
+    facts = {"variant": "paper"} | {name: run[name] for name in (*tables.KEYS, *FACTS) if name in run}
     status = "finished" if collapsed_step < 0 else "collapsed"
     return facts | {"status": status, "collapsed_step": collapsed_step, "digest": run_digest(run)}
 
 
-def _part(images, part, n, device):
-    """Images (n, pixels) uint8 and smoothed targets (classes, n) of the training or test set."""
-    x = torch.as_tensor(images[f"{part}_images"][:n], device=device)
-    labels = torch.as_tensor(images[f"{part}_labels"][:n].astype(np.int64), device=device)
+def _part(images, part, which, shifts, device, smoothing=LABEL_SMOOTHING):
+    """Images (n, pixels) uint8, labels (n), smoothed targets (classes, n) and shifts (n) of a slice of the training or
+    test set; the images of a slice take the first shifts."""
+    x = torch.as_tensor(images[f"{part}_images"][which], device=device)
+    labels = torch.as_tensor(images[f"{part}_labels"][which].astype(np.int64), device=device)
     classes = int(images["train_labels"].max()) + 1
-    return x, labels, smooth_targets(labels, classes)
+    shifts = torch.as_tensor(shifts[: len(x)], device=device)
+    return x, labels, smooth_targets(labels, classes, smoothing), shifts
 
 
-def train_epoch(network, training, shifts, apply_shift, batch_size, step=train_step):
-    """One pass over the training images, in file order as published.
+def in_order(order, training, seed, epoch):
+    """The training images (as `_part`) of an epoch: in file order as published, or shuffled."""
+    if order == "file":
+        return training
+    x, labels, targets, shifts = training
+    permutation = torch.from_numpy(stream(seed, "order", epoch).permutation(len(x))).to(x.device)
+    return x[permutation], labels[permutation], targets[:, permutation], shifts[permutation]
+
+
+def train_epoch(network, training, apply_shift, batch_size, step=train_step):
+    """One pass over the training images (as `_part`), in the order in which they are given.
 
     step : the training step for the network's device (`device.step_on`)
 
@@ -167,7 +201,7 @@ def train_epoch(network, training, shifts, apply_shift, batch_size, step=train_s
     -------
     losses (steps, R) before each update, and the metrics (`learning.measure`) of the last batch before its update
     """
-    images, _, targets = training
+    images, _, targets, shifts = training
     starts = range(0, len(images), batch_size)
     losses = torch.empty(len(starts), len(network.lambdas), device=images.device)
     for i, start in enumerate(starts):
@@ -179,9 +213,9 @@ def train_epoch(network, training, shifts, apply_shift, batch_size, step=train_s
     return losses, metrics
 
 
-def evaluate(network, test, shifts, apply_shift):
-    """Loss (R) and accuracy (R, %) on the shifted test set."""
-    images, labels, targets = test
+def evaluate(network, test, apply_shift):
+    """Loss (R) and accuracy (R, %) on shifted images that are not trained on."""
+    images, labels, targets, shifts = test
     runs = len(network.lambdas)
     loss, correct = (torch.zeros(runs, device=images.device) for _ in range(2))
     for start in range(0, len(images), TEST_BATCH):
@@ -206,6 +240,7 @@ def first_bad_steps(losses, test_loss):
 def epoch_rows(losses, metrics, test_loss, test_acc):
     """Metrics of an epoch, a dict of plain numbers per run."""
     columns = {"train_loss": losses.double().mean(0), "test_loss": test_loss, "test_acc": test_acc}
+    columns["validation_acc"] = metrics.pop("validation_acc", torch.full_like(columns["train_loss"], torch.nan))
     for name, values in metrics.items():
         columns |= {f"{name}{i}": values[:, i] for i in range(values.shape[1])}
     columns = {name: values.double().cpu().tolist() for name, values in columns.items()}
