@@ -193,13 +193,16 @@ def test_lower_precision_rounds_products_and_gradients(condition, precision):
 
 
 def test_small_gradients_vanish_in_float16():
-    weights, rates = random_runs("e_only_none", [20])
-    rates[0]["lr"] = 1.0
-    network = build("e_only_none", weights, rates, torch.float32, precision=torch.float16)
-    before = network.layers[0].W.clone()
-    x = torch.full((8, 60), 1e-7)
-    train_step(network, x, smooth_targets(torch.zeros(8, dtype=torch.long), 10))
-    assert torch.equal(network.layers[0].W, before), "1e-7 times an error signal is below float16's smallest number"
+    """The cause that float16 without loss scaling may have of collapse: what is below 6e-8 is no gradient."""
+    moved = []
+    for precision in (None, torch.float16):
+        weights, rates = random_runs("e_only_none", [20])
+        network = build("e_only_none", weights, [rates[0] | {"lr": 1e9}], torch.float32, precision=precision)
+        network.layers[-1].W.mul_(1e-3)
+        before = network.layers[0].W.clone()
+        train_step(network, torch.full((8, 60), 2.0**-24), smooth_targets(torch.zeros(8, dtype=torch.long), 10))
+        moved.append(not torch.equal(network.layers[0].W, before))
+    assert moved == [True, False]
 
 
 def plain_layer(n, runs=1):
