@@ -13,7 +13,7 @@ from rocrate.rocrate import ROCrate
 
 from . import tables
 from .data import DATASETS
-from .figures import FIGURES
+from .figures import names
 from .plan import TABLES
 from .runtime import UserError, atomic_path
 from .verify import CRATE, SUMS, canonical
@@ -58,14 +58,16 @@ def write(project, tables_folder, claims_folder, figures_folder, report, preset,
     sources = project_files(Path(project))
     made = {f"results/tables/{name}.parquet": Path(tables_folder) / f"{name}.parquet" for name in TABLES}
     made |= {f"results/claims/{path.name}": path for path in sorted(Path(claims_folder).glob("claims.*"))}
+    settings = tables.read(made["results/tables/runs.parquet"], "runs").attrs["settings"]
     others = ("comparisons", "oddities", "published_check")
     made |= {f"results/claims/{name}.csv": Path(claims_folder) / f"{name}.csv" for name in others}
     made |= {
-        f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}" for n in FIGURES for kind in ("pdf", "png", "csv")
+        f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}"
+        for n in names(settings["tasks"])
+        for kind in ("pdf", "png", "csv")
     }
     made["report.html"] = Path(report)
     files = {name: content(path) for name, path in (sources | made).items()}
-    settings = tables.read(made["results/tables/runs.parquet"], "runs").attrs["settings"]
     files[CRATE] = describe(files, list(made), settings, preset)
     files[SUMS] = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
     with atomic_path(out) as temporary:

@@ -12,7 +12,7 @@ from .conditions import CONDITIONS
 from .config import Strict
 from .oddities import oddities
 from .runtime import UserError, atomic_path
-from .selection import SELECTIONS, metric_values, select_runs
+from .selection import PAPER_TASK, SELECTIONS, as_published, metric_values, select_runs
 
 VERDICTS = ("not reproduced", "undecided", "partly", "reproduced")  # in the order of the tables
 UNITS = {"test_acc": "points"}
@@ -243,6 +243,17 @@ def evaluate(rules, runs, values):
     return table.drop(columns=["order", "plain"]).reset_index(drop=True)
 
 
+def extension(rules, runs, values, task):
+    """The statements on a task of ours, by the same rules: an extension, for which nothing was published."""
+    table = evaluate(rules, as_published(runs, task), values)
+    table = table[table["selection"] == "all"].assign(task=task, published_value=np.nan)
+    return table.assign(
+        id=table["id"] + f" {task}",
+        text=table["text"].str.replace(PAPER_TASK, task),
+        reason="extension, no published value; " + table["reason"],
+    )
+
+
 def compare_all(rules, runs, values):
     """Every pair of the figures per epsilon and pooled, by every selection: statistics, published test, equality."""
     rows = []
@@ -290,7 +301,9 @@ def write(runs, rules_path, published_folder, out):
         If the rules or the published values cannot be read.
     """
     rules, values = load_rules(rules_path), published.load(published_folder)
-    claims = evaluate(rules, runs, values)
+    extensions = [extension(rules, runs, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
+    runs = as_published(runs)
+    claims = pd.concat([evaluate(rules, runs, values).assign(task=PAPER_TASK), *extensions], ignore_index=True)
     tables = {"claims": claims, "comparisons": compare_all(rules, runs, values)}
     tables |= {"oddities": oddities(rules, runs, values), "published_check": published.check_tests(values)}
     for name, table in tables.items():
@@ -298,5 +311,5 @@ def write(runs, rules_path, published_folder, out):
             table.to_csv(temporary, index=False)
     with atomic_path(Path(out) / "claims.parquet") as temporary:
         claims.to_parquet(temporary, index=False, compression="zstd")
-    counts = claims[claims["selection"] == "all"]["verdict"].value_counts()
+    counts = claims[(claims["selection"] == "all") & (claims["task"] == PAPER_TASK)]["verdict"].value_counts()
     print("; ".join(f"{verdict}: {counts.get(verdict, 0)}" for verdict in VERDICTS))

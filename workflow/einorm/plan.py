@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from . import config
-from .figures import FIGURES, category, drawing_code
+from .figures import category, drawing_code, names, task_and_module
 from .runs import cost, jobs, shift_table, training_code
 from .runtime import PACKAGE, UserError, digest, fingerprint
 
@@ -105,7 +105,7 @@ def experiment(raw):
         "claims_code": digest([fingerprint(f"{module}.py") for module in JUDGING]),
         "report_code": digest([fingerprint("report.py"), *((PACKAGE / "page" / name).read_text() for name in PAGE)]),
         "bundle_code": fingerprint("bundle.py"),
-        "figures": {name: {"code": drawing_code(name), "category": category(name)} for name in FIGURES},
+        "figures": {name: describe_figure(name) for name in names(settings.tasks)},
     }
 
 
@@ -158,6 +158,11 @@ def describe(settings, runs, codes):
         "code": codes[first["task"], first["condition"]],
         "title": f"{variant}{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }
+
+
+def describe_figure(name):
+    """A figure as its rule sees it."""
+    return {"code": drawing_code(name), "category": category(name), "caption": task_and_module(name)[1]}
 
 
 def check_folders():

@@ -14,9 +14,10 @@ from .claims import VERDICTS, load_rules
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS, Settings
 from .data import DATASETS
-from .figures import FIGURES, category
+from .figures import category, names, task_and_module
 from .runs import cell_runs, cells
 from .runtime import PACKAGE, UserError, atomic_path
+from .selection import PAPER_TASK
 
 PAGE = PACKAGE / "page"
 CAPTIONS = PACKAGE.parent / "report"
@@ -44,12 +45,14 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     results = {
         name: read_csv(Path(claims_folder) / f"{name}.csv") for name in ("claims", "oddities", "published_check")
     }
-    figures = [figure(name, Path(figures_folder)) for name in FIGURES]
-    plain = results["claims"][results["claims"]["selection"] == "all"]
+    figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks)]
+    judged = results["claims"][results["claims"]["selection"] == "all"]
+    plain = judged[judged["task"] == PAPER_TASK]
     context = {
         "counts": {verdict: int((plain["verdict"] == verdict).sum()) for verdict in VERDICTS},
         "claims": rules.claims,
         "statements": plain.to_dict("records"),
+        "extensions": judged[judged["task"] != PAPER_TASK].to_dict("records"),
         "by_rule": by_published_rule(results["claims"]),
         "figures": figures,
         "of_claim": {claim: of_claim(claim, rules, figures) for claim in rules.claims},
@@ -91,7 +94,7 @@ def figure(name, folder):
     for path in (png, points):
         if not path.is_file():
             raise UserError(f"{path} is missing: make it with snakemake {name}")
-    caption = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").strip()
+    caption = (CAPTIONS / f"{task_and_module(name)[1]}.rst").read_text(encoding="utf-8").strip()
     return {
         "name": name,
         "category": category(name),

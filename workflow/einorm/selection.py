@@ -2,9 +2,16 @@
 
 import numpy as np
 
+PAPER_TASK = "luminosity"
 TOP = 10  # the published rule: the best runs per epsilon, by test accuracy
 SELECTIONS = ("all", "top10", "without_collapsed")
 CHANCE = 10.0  # test accuracy (%) up to which the paper calls a run at chance
+
+
+def as_published(rows, task=PAPER_TASK):
+    """Rows of a table of one task, trained as in the paper: the rows of its figures and claims."""
+    chosen = rows["task"] == task
+    return rows[chosen & (rows["variant"] == "paper")] if "variant" in rows else rows[chosen]
 
 
 def top_runs(runs):

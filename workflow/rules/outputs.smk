@@ -11,7 +11,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             published=PUBLISHED if figure.startswith("published_") else [],
         output:
             f"figures/{figure}.pdf",
-            report(f"figures/{figure}.png", caption=f"../report/{figure}.rst", category=facts["category"]),
+            report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}.rst", category=facts["category"]),
             f"figures/{figure}.csv",
         log:
             f"results/logs/figures/{figure}.log",

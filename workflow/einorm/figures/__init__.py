@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..runtime import UserError, digest, fingerprint
+from ..selection import PAPER_TASK, as_published
 
 SHARED = ("style", "panels")  # modules that are no figures; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
@@ -17,9 +18,24 @@ FIGURES = sorted(
 )
 
 
+def names(tasks):
+    """Figures of an experiment: all of `FIGURES`, and for every task of ours the same panels, "<task>_<figure>"."""
+    ours = [task for task in tasks if task != PAPER_TASK]
+    panels = [name for name in FIGURES if not name.startswith("published_")]
+    return [*FIGURES, *(f"{task}_{name}" for task in ours for name in panels)]
+
+
+def task_and_module(name):
+    """The task that a figure shows, and the module that draws it."""
+    if name in FIGURES:
+        return PAPER_TASK, name
+    task, _, module = name.partition("_")
+    return task, module
+
+
 def drawing_code(name):
     """Fingerprint of the code that draws a figure."""
-    modules = [f"figures/{module}.py" for module in (*SHARED, *imported(name))]
+    modules = [f"figures/{module}.py" for module in (*SHARED, *imported(task_and_module(name)[1]))]
     return digest([fingerprint(module) for module in [*modules, "conditions.py", "selection.py"]])[:16]
 
 
@@ -31,7 +47,10 @@ def imported(name):
 
 def category(name):
     """What a figure is listed under: its figure in the paper, or that it goes beyond it."""
-    number = name.removeprefix("published_").removeprefix("fig")
+    task, module = task_and_module(name)
+    number = module.removeprefix("published_").removeprefix("fig")
+    if task != PAPER_TASK:
+        return f"Extension: {task}"
     return f"Figure {number}" if number.isdigit() else "Beyond the paper"
 
 
@@ -48,11 +67,13 @@ def make(name, tables_folder, published_folder, out):
     from .. import published, tables
     from .style import save
 
-    if name not in FIGURES:
+    task, module = task_and_module(name)
+    if module not in FIGURES:
         raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
-    frames = {
+    read = {
         table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")
     }
+    frames = {table: as_published(frame, task) for table, frame in read.items()}
     frames["published"] = published.load(published_folder)
-    figure, points = import_module(f".{name}", __package__).draw(frames)
+    figure, points = import_module(f".{module}", __package__).draw(frames)
     save(figure, points, Path(out) / name)
