@@ -5,7 +5,9 @@ import pandas as pd
 from einorm import tables
 from einorm.conditions import CONDITIONS
 
-QUICK = [c for c in CONDITIONS if c not in ("ei_ln_detached", "e_only_none", "e_only_ln_detached", "inorm_lambda")]
+OTHERS = ("ei_ln_detached", "e_only_none", "e_only_ln_detached", "inorm_lambda")
+OURS = ("inorm_div", "gradnorm_sub", "lateral_plastic", "e_error_only")
+QUICK = [c for c in CONDITIONS if c not in (*OTHERS, *OURS)]
 
 
 def frames(conditions=QUICK, epsilons=(0.0, 0.75), configs=4, epochs=3, collapsed=("inorm", 0)):
