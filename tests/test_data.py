@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from einorm import data, tables
+from einorm import data, tables, tasks
 from einorm.config import Settings
 from einorm.runtime import UserError
 from hypothesis import given, settings
@@ -26,10 +26,9 @@ def tiny(monkeypatch):
     """A data set of 6 + 3 images of 2 x 2 pixels in place of Fashion-MNIST: file name -> content."""
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, s, np.uint8) for s in ((6, 2, 2), (6,), (3, 2, 2), (3,))]
-    names = list(data.DATASETS["fashion_mnist"]["sha256"])
-    files = dict(zip(names, map(idx, arrays), strict=True))
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setitem(data.DATASETS, "fashion_mnist", data.DATASETS["fashion_mnist"] | {"sha256": sums})
+    files = dict(zip(data.FILES, map(idx, arrays), strict=True))
+    sums = tuple(hashlib.sha256(content).hexdigest() for content in files.values())
+    monkeypatch.setitem(data.DATASETS, "fashion_mnist", data.DATASETS["fashion_mnist"] | {"unpacked sha256": sums})
     return files
 
 
@@ -237,7 +236,7 @@ def test_shift_tables_have_equal_bytes_each_time(tmp_path):
 @given(epsilon=st.floats(0, 1), seed=st.integers(0, 1000))
 def test_shifted_pixels_stay_in_range(epsilon, seed):
     rng = np.random.default_rng(seed)
-    draw, apply = data.TASKS["luminosity"]
+    draw, apply = tasks.TASKS["luminosity"]
     x, d = rng.integers(0, 256, (5, 9)).astype(np.float32) / 255, draw(rng, epsilon, 5)
     shifted = apply(torch.from_numpy(x), torch.from_numpy(d))
     assert shifted.min() >= 0 and shifted.max() <= 1
@@ -255,3 +254,50 @@ def test_samples_hold_one_shifted_image_per_class(tmp_path, images_path, images)
     row = samples.iloc[-1]
     expected = np.clip(images["test_images"][row["image"]] / np.float32(255) + np.float32(row["shift"]), 0, 1)
     np.testing.assert_allclose(row["pixels"], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "kmnist"])
+def test_other_data_sets_are_checked_by_their_packed_files(tmp_path, monkeypatch, dataset):
+    rng = np.random.default_rng(1)
+    arrays = [rng.integers(0, 256, s, np.uint8) for s in ((6, 2, 2), (6,), (3, 2, 2), (3,))]
+    folder = put(tmp_path / "mine", dict(zip(data.FILES, map(idx, arrays), strict=True)), packed=True)
+    with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is truncated or altered \\(its md5 differs"):
+        data.prepare(dataset, tmp_path / "out.npz", tmp_path / "downloads", folder)
+    sums = tuple(hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest() for name in data.FILES)
+    monkeypatch.setitem(data.DATASETS, dataset, data.DATASETS[dataset] | {"packed md5": sums})
+    data.prepare(dataset, tmp_path / "out.npz", tmp_path / "downloads", folder)
+    np.testing.assert_array_equal(data.load(tmp_path / "out.npz")["train_images"], arrays[0].reshape(6, -1))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "kmnist"])
+def test_without_a_host_the_choices_are_named(tmp_path, monkeypatch, dataset):
+    monkeypatch.setattr(data, "_fetch_mirrors", unreachable)
+    with pytest.raises(UserError) as caught:
+        data.prepare(dataset, tmp_path / "out.npz", tmp_path)
+    assert all(word in str(caught.value) for word in ("data.path", "mirrors", "fashion_mnist", "Tried"))
+    assert "\n" not in str(caught.value) and "apt-get" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dataset", list(data.DATASETS))
+def test_checksums_are_those_torchvision_knows(dataset):
+    from torchvision import datasets
+
+    known = dict(getattr(datasets, data.DATASETS[dataset]["torchvision"]).resources)
+    if "packed md5" in data.DATASETS[dataset]:
+        assert {name: ("md5", md5) for name, md5 in known.items()} == data.checksums(dataset)
+    else:
+        assert [f"{name}.gz" for name in data.checksums(dataset)] == list(known)
+
+
+def test_contrast_is_spread_about_the_images_own_mean():
+    draw, apply = tasks.TASKS["contrast"]
+    x = np.random.default_rng(0).uniform(0.3, 0.7, (4, 784)).astype(np.float32)
+    c = np.array([1, 0, 0.5, 10], np.float32)
+    shifted = apply(x, c)
+    np.testing.assert_allclose(shifted[0], x[0], atol=1e-6)
+    np.testing.assert_allclose(shifted[1], x[1].mean(), atol=1e-6)
+    np.testing.assert_allclose(shifted[2], (x[2] + x[2].mean()) / 2, atol=1e-6)
+    assert shifted[3].min() == 0 and shifted[3].max() == 1
+    np.testing.assert_allclose(apply(torch.from_numpy(x), torch.from_numpy(c)), shifted, atol=1e-6)
+    drawn = draw(np.random.default_rng(0), 0.75, 10000)
+    assert 0.25 <= drawn.min() < 0.26 and 1.74 < drawn.max() <= 1.75 and abs(drawn.mean() - 1) < 0.02

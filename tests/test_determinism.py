@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY, copy_project
 from einorm import config, tables, train
-from einorm.data import TASKS, draw_shifts
 from einorm.figures import FIGURES
 from einorm.runs import cell_runs, jobs
+from einorm.tasks import TASKS, draw_shifts
 
 SMALL = ("preset=smoke", "conditions=[ei_ln, inorm, gradnorm_full]", "machine={runs_per_batch: 1}")
 SAME = [f"results/tables/{name}.parquet" for name in ("runs", "epochs", "samples")]

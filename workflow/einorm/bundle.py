@@ -12,7 +12,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from . import tables
-from .data import DATASETS
+from .data import checksums
 from .figures import names
 from .plan import TABLES
 from .runtime import UserError, atomic_path
@@ -118,7 +118,7 @@ def describe(files, made, settings, preset):
     images = {
         "@type": "Dataset",
         "name": settings["dataset"],
-        "description": json.dumps(DATASETS[settings["dataset"]]["sha256"]),
+        "description": json.dumps(checksums(settings["dataset"])),
     }
     inputs.append(crate.add(ContextEntity(crate, f"#{settings['dataset']}", properties=images)))
     run = crate.add_action(

@@ -14,8 +14,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .conditions import CONDITIONS
-from .data import DATASETS, TASKS
+from .data import DATASETS
 from .runtime import PACKAGE, UserError
+from .tasks import TASKS
 from .variants import VARIANTS
 
 HYPERPARAMETERS = PACKAGE / "hyperparameters.csv"

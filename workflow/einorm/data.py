@@ -20,51 +20,54 @@ import numpy as np
 import pandas as pd
 
 from . import tables
-from .runtime import UserError, atomic_path, stream
+from .runtime import UserError, atomic_path
+from .tasks import TASKS, draw_shifts
 
 DATE = 1_000_000_000  # 2001, older than any result
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+# name -> torchvision's class, Debian's package, and the checksums of the four IDX files, in the order of `FILES`: of
+# the unpacked files or, where those are not published, of the .gz files as torchvision knows them.
 DATASETS = {
     "fashion_mnist": {
         "torchvision": "FashionMNIST",
         "debian": "dataset-fashion-mnist",
         "pixels": 784,
         "classes": 10,
-        "sha256": {  # of the unpacked IDX files
-            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        },
+        "unpacked sha256": (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+    },
+    "mnist": {
+        "torchvision": "MNIST",
+        "debian": None,
+        "pixels": 784,
+        "classes": 10,
+        "packed md5": (
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+    },
+    "kmnist": {
+        "torchvision": "KMNIST",
+        "debian": None,
+        "pixels": 784,
+        "classes": 10,
+        "packed md5": (
+            "bdb82020997e1d708af4cf47b453dcf7",
+            "e144d726b3acfaa3e44228e80efcd344",
+            "5c965bf0a639b31b8f53240b1b52f4d7",
+            "7320c461ea6c1c855c0b718fb2a4b134",
+        ),
     },
 }
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")  # in the order of the files
 NETWORK_TIMEOUT = 30  # seconds
 DEBIAN_FOLDER = Path("/usr/share/datasets")  # where Debian's packages of data sets install
-
-
-def draw_luminosity(rng, epsilon, n):
-    """One shift d ~ U(-eps, +eps) per image, float32 (n), in units of the pixel range."""
-    return (epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
-
-
-def shift_luminosity(x, d):
-    """x' = clamp(x + d, 0, 1) for images x (batch, pixels) in [0, 1] and shifts d (batch); arrays or tensors."""
-    return (x + d[:, None]).clip(0, 1)
-
-
-def draw_contrast(rng, epsilon, n):
-    """One factor c ~ U(1 - eps, 1 + eps) per image, float32 (n)."""
-    return (1 + epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
-
-
-def shift_contrast(x, c):
-    """x' = clamp(m + c (x - m), 0, 1), m the image's own mean, for images x (batch, pixels) and factors c (batch)."""
-    m = x.mean(1)[:, None]
-    return (m + c[:, None] * (x - m)).clip(0, 1)
-
-
-# task -> how a shift is drawn, how it is applied
-TASKS = {"luminosity": (draw_luminosity, shift_luminosity), "contrast": (draw_contrast, shift_contrast)}
 
 
 def prepare(dataset, out, downloads, path=None):
@@ -101,10 +104,12 @@ def prepare(dataset, out, downloads, path=None):
         else:
             return _write(out, arrays, source)
     package = DATASETS[dataset]["debian"]
+    debian = f"or install Debian's package (apt-get install {package}), " if package else ""
+    others = ", ".join(name for name in DATASETS if name != dataset)
     raise UserError(
         f"no source of {dataset} could be used. Set data.path to a folder with its four IDX files "
-        f"(snakemake --config 'data={{path: FOLDER}}'), or install Debian's package (apt-get install {package}), "
-        f"or run where its mirrors can be reached. Tried: {'; '.join(failures)}"
+        f"(snakemake --config 'data={{path: FOLDER}}'), {debian}or run where its mirrors can be reached, "
+        f"or take another dataset ({others}). Tried: {'; '.join(failures)}"
     )
 
 
@@ -113,30 +118,39 @@ def _write(out, arrays, source):
     print(f"{out}: from {source}, checksums agree")
 
 
+def checksums(dataset):
+    """File name -> (algorithm, checksum) of a data set; the names end with .gz where the packed files are checked."""
+    ((kind, values),) = [(key, value) for key, value in DATASETS[dataset].items() if key.split()[0].endswith("packed")]
+    form, algorithm = kind.split()
+    ending = ".gz" if form == "packed" else ""
+    return {f"{name}{ending}": (algorithm, value) for name, value in zip(FILES, values, strict=True)}
+
+
 def _read_folder(dataset, folder):
-    """The four arrays from a folder, each file checked against its sha256."""
+    """The four arrays from a folder, each file checked against its checksum."""
     folder = Path(folder).expanduser()
     raw = folder / DATASETS[dataset]["torchvision"] / "raw"
     folder = raw if raw.is_dir() else folder
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder")
-    contents = [_read_checked(folder, name, sha) for name, sha in DATASETS[dataset]["sha256"].items()]
+    contents = [_read_checked(folder, name, *checksum) for name, checksum in checksums(dataset).items()]
     return dict(zip(ARRAYS, map(parse_idx, contents), strict=True))
 
 
-def _read_checked(folder, name, sha256):
-    plain, packed = folder / name, folder / f"{name}.gz"
+def _read_checked(folder, name, algorithm, checksum):
+    """The unpacked content of a file that is there as named or, if it is named without .gz, packed."""
+    plain, packed = folder / name, folder / f"{name.removesuffix('.gz')}.gz"
     path = plain if plain.exists() else packed
     try:
         content = path.read_bytes()
-        content = gzip.decompress(content) if path == packed else content
+        unpacked = gzip.decompress(content) if path == packed else content
     except FileNotFoundError:
-        raise UserError(f"{folder} holds no {name} or {name}.gz") from None
+        raise UserError(f"{folder} holds no {' or '.join(dict.fromkeys([name, packed.name]))}") from None
     except (OSError, EOFError) as error:
         raise UserError(f"{path} cannot be read ({error}): replace or delete it") from None
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(f"{path} is truncated or altered (its sha256 differs): replace or delete it")
-    return content
+    if hashlib.new(algorithm, content if name == packed.name else unpacked).hexdigest() != checksum:
+        raise UserError(f"{path} is truncated or altered (its {algorithm} differs): replace or delete it")
+    return unpacked
 
 
 def parse_idx(content):
@@ -166,6 +180,8 @@ def _fetch_mirrors(dataset, downloads):
 
 def _fetch_debian(dataset):
     package = DATASETS[dataset]["debian"]
+    if package is None:
+        raise UserError("there is none")
     installed = DEBIAN_FOLDER / package.removeprefix("dataset-")
     if installed.is_dir():
         return _read_folder(dataset, installed)
@@ -220,13 +236,6 @@ def _write_arrays(out, arrays):
         with open(temporary, "wb") as file:
             np.savez(file, **arrays)
         os.utime(temporary, (DATE, DATE))
-
-
-def draw_shifts(draw, epsilon, names, epochs, train_images, test_images):
-    """Shifts train (epochs, n) and test (n). Every row has its own random stream, named by `names`, so that fewer
-    epochs or images are the beginning of more."""
-    train = [draw(stream(*names, "train", epoch), epsilon, train_images) for epoch in range(1, epochs + 1)]
-    return {"train": np.stack(train), "test": draw(stream(*names, "test"), epsilon, test_images)}
 
 
 def load_shifts(path):

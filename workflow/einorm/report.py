@@ -13,7 +13,7 @@ from . import __version__, archive, tables
 from .claims import VERDICTS, load_rules
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS, Settings
-from .data import DATASETS
+from .data import checksums
 from .figures import category, names, task_and_module
 from .runs import cell_runs, cells
 from .runtime import PACKAGE, UserError, atomic_path
@@ -64,7 +64,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "cells": completeness(settings, runs),
         "cost": cost(runs, tables.read(Path(tables_folder) / "costs.parquet", "costs")),
         "environment": environment(Path(tables_folder), runs),
-        "dataset": {"name": settings.dataset, **DATASETS[settings.dataset]},
+        "dataset": {"name": settings.dataset, "checksums": checksums(settings.dataset)},
         "settings": runs.attrs["settings"],
         "digest": runs.attrs["digest"],
         "version": __version__,

@@ -6,9 +6,10 @@ and epsilon, trained side by side. Both are identified by the digest of their sp
 
 from .conditions import CONDITIONS
 from .config import hyperparameters
-from .data import DATASETS, TASKS
+from .data import DATASETS
 from .error_signals import ERROR_SIGNALS
 from .runtime import digest, fingerprint
+from .tasks import TASKS
 from .variants import how, specification
 
 # By the benchmark (python -m einorm benchmark): four runs side by side use a core nearly as well as eight, which
@@ -120,7 +121,7 @@ def training_code(condition, task):
             fingerprint("variants.py", "how"),
             fingerprint("device.py", "step_on"),
             fingerprint("error_signals.py", rule, "center", "full", "unchanged"),
-            fingerprint("data.py", "draw_shifts", *(function.__name__ for function in TASKS[task])),
+            fingerprint("tasks.py", "draw_shifts", *(function.__name__ for function in TASKS[task])),
             fingerprint("runtime.py", "stream"),
         ]
     )[:16]

@@ -14,7 +14,7 @@ import torch
 
 from . import __version__, archive, tables
 from .conditions import CONDITIONS
-from .data import TASKS, load, load_shifts
+from .data import load, load_shifts
 from .device import choose_device, step_on
 from .learning import (
     LABEL_SMOOTHING,
@@ -29,6 +29,7 @@ from .learning import (
 from .network import initial_network
 from .runs import run_digest, training_code
 from .runtime import stream
+from .tasks import TASKS
 from .variants import how
 
 TEST_BATCH = 500  # images per forward pass in evaluation

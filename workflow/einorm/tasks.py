@@ -1,0 +1,40 @@
+"""Tasks: how the images vary. Every image gets one number per epoch, drawn by its task and applied to its pixels.
+
+To add one, add two functions and an entry to `TASKS`.
+"""
+
+import numpy as np
+
+from .runtime import stream
+
+
+def draw_luminosity(rng, epsilon, n):
+    """One shift d ~ U(-eps, +eps) per image, float32 (n), in units of the pixel range."""
+    return (epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
+
+
+def shift_luminosity(x, d):
+    """x' = clamp(x + d, 0, 1) for images x (batch, pixels) in [0, 1] and shifts d (batch); arrays or tensors."""
+    return (x + d[:, None]).clip(0, 1)
+
+
+def draw_contrast(rng, epsilon, n):
+    """One factor c ~ U(1 - eps, 1 + eps) per image, float32 (n)."""
+    return (1 + epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
+
+
+def shift_contrast(x, c):
+    """x' = clamp(m + c (x - m), 0, 1), m the image's own mean, for images x (batch, pixels) and factors c (batch)."""
+    m = x.mean(1)[:, None]
+    return (m + c[:, None] * (x - m)).clip(0, 1)
+
+
+# task -> how a shift is drawn, how it is applied
+TASKS = {"luminosity": (draw_luminosity, shift_luminosity), "contrast": (draw_contrast, shift_contrast)}
+
+
+def draw_shifts(draw, epsilon, names, epochs, train_images, test_images):
+    """Shifts train (epochs, n) and test (n). Every row has its own random stream, named by `names`, so that fewer
+    epochs or images are the beginning of more."""
+    train = [draw(stream(*names, "train", epoch), epsilon, train_images) for epoch in range(1, epochs + 1)]
+    return {"train": np.stack(train), "test": draw(stream(*names, "test"), epsilon, test_images)}
