@@ -45,7 +45,7 @@ def test_every_figure_and_table_is_made(smoke):
     assert len((smoke / "results" / "claims" / "claims.csv").read_text().splitlines()) > 25
     runs = tables.read(smoke / "results" / "tables" / "runs.parquet", "runs")
     assert set(runs["condition"]) == set(CONDITIONS)
-    assert len(runs) == 13 * 2 + 5 * 2 and not runs.duplicated("digest").any()
+    assert len(runs) == (len(CONDITIONS) - 1) * 2 + 5 * 2 and not runs.duplicated("digest").any()
     epochs = tables.read(smoke / "results" / "tables" / "epochs.parquet", "epochs")
     assert len(epochs) == 2 * len(runs)
     assert runs.attrs == epochs.attrs and runs.attrs["settings"]["epochs"] == 2
@@ -60,7 +60,7 @@ def test_every_job_left_a_log_with_a_line_per_epoch(smoke):
     logs = list((smoke / "results" / "logs" / "train").rglob("*.log"))
     assert len(logs) == planned(smoke, "--forceall")["train"]
     for log in logs:
-        assert re.search(r"epoch 2/2  loss [\d.]+  accuracy [\d.]+ %  time left 0:00", log.read_text())
+        assert re.search(r"epoch 2/2  loss ([\d.]+|nan)  accuracy [\d.]+ %  time left 0:00", log.read_text())
 
 
 def test_long_jobs_start_before_short_ones(smoke):
