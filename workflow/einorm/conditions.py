@@ -59,7 +59,7 @@ CONDITIONS = {
     # GradNorm where inhibition only subtracts: the error signal is centered.
     "gradnorm_sub": _inorm("center", "GradNorm (sub)", layer="inorm_sub"),
     # Lateral inhibition whose random synapses learn locally to center the error signal.
-    "lateral_plastic": _inorm("lateral_plastic", "Plastic lateral inhibition"),
+    "lateral_plastic": _inorm("lateral_plastic", "Lateral, plastic"),
     # Errors normalized as by LN, activity not at all: the fourth of {activity, errors} x {normalized, not}.
     "e_error_only": Condition("e", "none", "full", "Errors only (E only)"),
 }
