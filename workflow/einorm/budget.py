@@ -14,13 +14,8 @@ from .runs import cost, jobs
 from .runtime import duration
 
 STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
-FAMILY = {
-    "e": "E",
-    "ei": "E-I",
-    "inorm_sub": "E-I",
-    "inorm_div": "I-Norm",
-    "inorm": "I-Norm",
-}  # layer -> family of the benchmark
+# layer -> family of the benchmark
+FAMILY = {"e": "E", "ei": "E-I", "inorm_sub": "E-I", "inorm_div": "I-Norm", "inorm": "I-Norm"}
 
 
 def print_budget(path, overrides):

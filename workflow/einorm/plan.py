@@ -48,9 +48,9 @@ def check_start(configuration, arguments=sys.argv[1:], environ=os.environ):
     named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     named.add_argument("--profile", default=environ.get("SNAKEMAKE_PROFILE"))
     named.add_argument("--workflow-profile")
-    names = vars(named.parse_known_args(arguments)[0]).values()
-    folders = [Path(name) for name in names if name] + [ROOT / "workflow/profiles/default", Path("profiles/default")]
-    folders += [Path.home() / ".config/snakemake" / name for name in names if name]
+    profiles = [name for name in vars(named.parse_known_args(arguments)[0]).values() if name]
+    folders = [*map(Path, profiles), ROOT / "workflow/profiles/default", Path("profiles/default")]
+    folders += [Path.home() / ".config/snakemake" / name for name in profiles]
     for file in [path for folder in folders for path in sorted(folder.glob("config*.yaml"))]:
         check_profile(file)
 

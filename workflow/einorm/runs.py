@@ -1,7 +1,7 @@
 """Runs and jobs: what a settings' experiment consists of.
 
-A run is (task, condition, epsilon, lambda, configuration, seed); a job is a batch of runs of one condition
-and epsilon, trained side by side. Both are identified by the digest of their specification.
+A run is (task, dataset, variant, condition, epsilon, lambda, configuration, seed); a job is a batch of runs that differ
+in configuration and lambda only, trained side by side. Both are identified by the digest of their specification.
 """
 
 from .conditions import CONDITIONS
