@@ -32,9 +32,7 @@ def step_on(network, batch_size, capture=None):
     first, readout = network.layers[0], network.layers[-1]
     x = torch.zeros(batch_size, first.W.shape[2], device=device)
     targets = torch.zeros(readout.n_e, batch_size, device=device)
-    weights = [
-        value for layer in network.layers for value in (layer.W, layer.Wei, layer.b, layer.w) if value is not None
-    ]
+    weights = [value for layer in network.layers for value in (layer.W, layer.Wei, layer.b, layer.w)]
     weights = [value for value in weights if value is not None]
     before = [value.clone() for value in weights]
     replay = capture(lambda: train_step(network, x, targets))
