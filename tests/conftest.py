@@ -14,14 +14,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).parents[1]
 TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff")
-PROJECT = ("workflow", "envs", "paper_artifact", *TOP)
+TOP += ("CONTRIBUTING.md", ".snakemake-workflow-catalog.yml")
+PROJECT = ("workflow", "envs", "paper_artifact", "docs", "config", *TOP)
 
 
 def copy_project(folder):
     for name in PROJECT:
         source, target = REPOSITORY / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "bundle"))
+            made = shutil.ignore_patterns("__pycache__", "*.egg-info", "bundle", "_build")
+            shutil.copytree(source, target, ignore=made)
         else:
             shutil.copy2(source, target)
     return folder

@@ -19,24 +19,28 @@ except ModuleNotFoundError as error:
 
 
 def prepare(args):
+    """Find or fetch a data set, check it, write it as one file (`data.prepare`)."""
     from .data import prepare
 
     prepare(args.dataset, args.out, args.downloads, args.path)
 
 
 def shifts(args):
+    """Write the shift of every image in every epoch (`data.write_shifts`)."""
     from .data import write_shifts
 
     write_shifts(args.task, args.epsilon, args.seed, args.epochs, args.train_images, args.test_images, args.out)
 
 
 def train(args):
+    """Train one job: a batch of runs side by side (`train.job`)."""
     from .train import job
 
     job(args.runs, args.images, args.shifts, args.out, args.device, args.threads, args.archive)
 
 
 def collect(args):
+    """Put all shards together into the tables (`tables.collect`)."""
     from .runs import jobs, run_digest
     from .tables import collect
 
@@ -45,6 +49,7 @@ def collect(args):
 
 
 def samples(args):
+    """Write the sample images of figure 1 (`data.write_samples`)."""
     from .data import write_samples
     from .runs import shift_table
 
@@ -57,12 +62,14 @@ def samples(args):
 
 
 def figure(args):
+    """Draw one figure from the tables (`figures.make`)."""
     from .figures import make
 
     make(args.name, args.tables, args.published, args.out)
 
 
 def archive(args):
+    """Archive every finished run of the settings (`archive.write`)."""
     from .archive import write
 
     raw = config.read(args.config, args.overrides)
@@ -74,6 +81,7 @@ def archive(args):
 
 
 def claims(args):
+    """Judge every statement of claims.yaml on the runs (`claims.write`)."""
     from . import tables
     from .claims import write
 
@@ -81,18 +89,21 @@ def claims(args):
 
 
 def report(args):
+    """Write the report (`report.write`)."""
     from .report import write
 
     write(args.tables, args.claims, args.figures, args.artifact, args.out)
 
 
 def bundle(args):
+    """Write the bundle (`bundle.write`)."""
     from .bundle import write
 
     write(args.project, args.tables, args.claims, args.figures, args.report, args.preset, args.out)
 
 
 def verify(args):
+    """Check a bundle (`verify.faults`); 1 if there is a fault."""
     from .verify import faults
 
     found = faults(args.zip)
@@ -101,18 +112,21 @@ def verify(args):
 
 
 def status(args):
+    """Print how far a campaign has come (`status.print_status`)."""
     from .status import print_status
 
     print_status(config.load(args.config, overrides=args.overrides), args.results)
 
 
 def budget(args):
+    """Print what every preset costs on this machine (`budget.print_budget`)."""
     from .budget import print_budget
 
     print_budget(args.config, args.overrides)
 
 
 def benchmark(args):
+    """Measure the speed of training, or show a measurement (`benchmark.run`)."""
     from . import benchmark
 
     result = json.loads(args.show.read_text()) if args.show else benchmark.run(args.threads)
@@ -126,13 +140,14 @@ def benchmark(args):
 
 
 def golden(args):
+    """Replay golden vectors (`golden.print_replay`); 1 above the tolerance."""
     from .golden import print_replay
 
     return print_replay(args.folder)
 
 
 def json_value(text):
-    """The value of a JSON text."""
+    """The value of a JSON text; raises ArgumentTypeError if it is none."""
     try:
         return json.loads(text)
     except ValueError:
@@ -140,7 +155,7 @@ def json_value(text):
 
 
 def settings_json(text):
-    """Checked settings from the JSON of `Settings.science`."""
+    """Checked settings from the JSON of `config.Settings.science`; raises ArgumentTypeError if it is none."""
     try:
         return config.Settings(**json_value(text))
     except (TypeError, ValueError):
@@ -155,6 +170,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser():
+    """The parser of all subcommands."""
     top = Parser(prog="python -m einorm", description=__doc__.splitlines()[0])
     commands = top.add_subparsers(required=True, metavar="subcommand")
 
@@ -247,6 +263,7 @@ def parser():
 
 
 def main(arguments=None):
+    """Run a subcommand; its exit code, 1 after a mistake of the user."""
     args = parser().parse_args(arguments)
     try:
         return args.function(args) or 0

@@ -15,6 +15,7 @@ from .config import describe_difference
 from .plan import TABLES
 from .runs import cell_folder, cell_runs, cells, run_digest, training_code
 from .runtime import UserError
+from .selection import layer_mean
 
 MANIFEST = "manifest.json"
 
@@ -140,6 +141,17 @@ def check(folder, settings=None):
             "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
         )
     return manifest
+
+
+def load(folder):
+    """All tables of a folder, an archive (then checked) or results/tables: see `einorm.load`."""
+    folder = Path(folder)
+    if (folder / MANIFEST).exists():
+        check(folder)
+    frames = {name: tables.read(folder / f"{name}.parquet", name) for name in TABLES}
+    for name in ("runs", "epochs"):
+        frames[name] = frames[name].assign(**{m: layer_mean(frames[name], m) for m in tables.LAYERED})
+    return frames
 
 
 def shard_rows(folder):

@@ -133,7 +133,7 @@ def measure_epoch(family, width=256, runs=4, images=TRAIN_IMAGES, test_images=TE
 
 
 def measure_oracle(family, width):
-    """Milliseconds of a step of one run by autograd in float32."""
+    """Milliseconds of a step of one run by autograd (tests/oracle.py) in float32."""
     spec = importlib.util.spec_from_file_location("oracle", ORACLE)
     oracle = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(oracle)
@@ -149,7 +149,7 @@ def measure_oracle(family, width):
 
 
 def run(threads=1, families=FAMILIES, widths=WIDTHS, runs=RUNS, images=TRAIN_IMAGES):
-    """Measure everything; a JSON-like dict."""
+    """Measure everything, in some minutes: a JSON-like dict of what `peaks`, `bandwidth` and so on return."""
     torch.set_num_threads(threads)
     peak = peaks()
     return {
@@ -186,5 +186,6 @@ def print_table(result):
 
 
 def write_json(result, path):
+    """Write the measurements of `run` as JSON. Raises UserError if the file cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")

@@ -20,10 +20,12 @@ from .verify import CRATE, SUMS, canonical
 
 # Of the project: what computes, what tests it, and what it is judged by.
 PROJECT = (
-    "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff",
-    "envs/*", "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
+    "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md",
+    ".snakemake-workflow-catalog.yml", ".github/**/*.yml", ".ci/run", "config/README.md", "envs/*",
+    "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
     "workflow/einorm/page/*", "paper_artifact/*.yaml", "paper_artifact/*.md", "paper_artifact/*.json",
-    "paper_artifact/published/*", "tests/*.py", "tests/golden/*", ".ci/run",
+    "paper_artifact/published/*", "docs/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
+    "docs/reference/*.md", "docs/robustness/*", "tests/*.py", "tests/golden/*",
 )  # fmt: skip
 # Of these, with the published values, the inputs of the run.
 INPUTS = ("config.yaml", "workflow/einorm/hyperparameters.csv", "paper_artifact/claims.yaml")
@@ -59,11 +61,11 @@ def write(project, tables_folder, claims_folder, figures_folder, report, preset,
     made = {f"results/tables/{name}.parquet": Path(tables_folder) / f"{name}.parquet" for name in TABLES}
     made |= {f"results/claims/{path.name}": path for path in sorted(Path(claims_folder).glob("claims.*"))}
     settings = tables.read(made["results/tables/runs.parquet"], "runs").attrs["settings"]
-    others = ("comparisons", "oddities", "published_check")
+    others = ("comparisons", "oddities", "published_check", "robustness")
     made |= {f"results/claims/{name}.csv": Path(claims_folder) / f"{name}.csv" for name in others}
     made |= {
         f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}"
-        for n in names(settings["tasks"])
+        for n in names(settings["tasks"], settings["variants"])
         for kind in ("pdf", "png", "csv")
     }
     made["report.html"] = Path(report)
@@ -82,7 +84,7 @@ def project_files(project):
 
 
 def content(path):
-    """Bytes of a file that must be there."""
+    """Bytes of a file that must be there; raises UserError if it is not."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -90,14 +92,18 @@ def content(path):
 
 
 def sha256(data):
+    """Sha256 (hex) of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def describe(files, made, settings, preset):
     """The RO-Crate metadata of the bundle (Workflow Run Crate 0.5 on RO-Crate 1.1), as bytes.
 
+    Parameters
+    ----------
     files : mapping name -> bytes
     made : names that the workflow made; the other files are its own, or inputs
+    settings, preset : of the run
     """
     citation = yaml.safe_load(files["CITATION.cff"])
     crate = ROCrate(version="1.1")

@@ -10,14 +10,14 @@ from pydantic import Field, ValidationError
 from . import published, stats
 from .conditions import CONDITIONS
 from .config import Strict
+from .effects import defined_values, difference, effect
 from .oddities import oddities
+from .robustness import robustness
 from .runtime import UserError, atomic_path
-from .selection import PAPER_TASK, SELECTIONS, as_published, metric_values, select_runs
+from .selection import PAPER_TASK, SELECTIONS, as_published
 
 VERDICTS = ("not reproduced", "undecided", "partly", "reproduced")  # in the order of the tables
 UNITS = {"test_acc": "points"}
-NO_EFFECT = {"effect": np.nan, "low": -np.inf, "high": np.inf, "n_x": 0, "n_y": 0, "n_pairs": 0, "method": "none"}
-KEY = ["epsilon", "config", "seed"]  # what matched runs share
 
 Limits = tuple[float | None, float | None]
 Place = float | str
@@ -77,70 +77,6 @@ def load_rules(path):
     return rules
 
 
-def effect(statement, runs, selection):
-    """Effect of a statement with its 95 % interval.
-
-    Parameters
-    ----------
-    runs : DataFrame, table "runs"
-    selection : key of `SELECTIONS`
-
-    Returns
-    -------
-    dict: effect, low, high (unit of the metric), n_x, n_y, n_pairs, method; for differences also those of
-    `stats.compare` and, where runs match, `stats.paired`
-    """
-    groups = [
-        defined_values(runs, condition, statement.epsilon, statement.metric, selection)
-        for condition in (statement.x, statement.y)
-        if condition
-    ]
-    if any(not len(group) for group in groups):
-        return NO_EFFECT | {"n_x": len(groups[0]), "n_y": len(groups[-1]) if len(groups) > 1 else 0}
-    if statement.of == "level":
-        middle, low, high = stats.median_interval(groups[0]["value"])
-        return NO_EFFECT | {"effect": middle, "low": low, "high": high, "n_x": len(groups[0]), "method": "median"}
-    if statement.of == "trend":
-        return trend(statement, runs, selection, groups)
-    return difference(*groups)
-
-
-def difference(x, y):
-    """Difference of two groups of runs: paired where there are pairs enough, unpaired below that."""
-    result = stats.compare(x["value"], y["value"])
-    pairs = x.merge(y, on=KEY, suffixes=("_x", "_y"))
-    result |= stats.paired(pairs["value_x"], pairs["value_y"])
-    kind = "paired" if len(pairs) >= stats.MIN_PAIRS and len(pairs) == min(len(x), len(y)) else "unpaired"
-    prefix = "difference" if kind == "paired" else "shift"
-    limits = {
-        name: result[f"{prefix}{ending}"] for name, ending in (("effect", ""), ("low", "_low"), ("high", "_high"))
-    }
-    return NO_EFFECT | result | limits | {"method": kind}
-
-
-def trend(statement, runs, selection, groups):
-    """How much larger the difference is at `epsilon` than at `from_epsilon`, within configurations."""
-    per_epsilon = []
-    for epsilon in (statement.epsilon, statement.from_epsilon):
-        x, y = (defined_values(runs, c, epsilon, statement.metric, selection) for c in (statement.x, statement.y))
-        pairs = x.merge(y, on=["config", "seed"])
-        per_epsilon.append(pairs.assign(d=pairs["value_x"] - pairs["value_y"])[["config", "seed", "d"]])
-    both = per_epsilon[0].merge(per_epsilon[1], on=["config", "seed"], suffixes=("_here", "_from"))
-    result = stats.paired(both["d_here"], both["d_from"])
-    sizes = {"n_x": len(groups[0]), "n_y": len(groups[1]), "method": "paired"}
-    limits = {"effect": result["difference"], "low": result["difference_low"], "high": result["difference_high"]}
-    return NO_EFFECT | result | limits | sizes
-
-
-def defined_values(runs, condition, epsilon, metric, selection):
-    """Runs of one condition and epsilon (or pooled) with the metric as `value`; runs without a value are left out."""
-    chosen = runs[runs["condition"] == condition]
-    chosen = chosen if epsilon == "pooled" else chosen[chosen["epsilon"] == epsilon]
-    chosen = select_runs(chosen, selection)
-    values = chosen[KEY].assign(value=metric_values(chosen, metric))
-    return values[np.isfinite(values["value"])]
-
-
 def published_effect(statement, values):
     """The published counterpart of an effect: a difference of medians or a median; NaN where none was published."""
 
@@ -198,10 +134,12 @@ def too_little(statement, result, rules, runs):
 
 
 def within(low, high, limits):
+    """Whether an interval lies inside the limits (None: no limit)."""
     return (limits[0] is None or low > limits[0]) and (limits[1] is None or high < limits[1])
 
 
 def outside(low, high, limits):
+    """Whether an interval lies wholly beyond one of the limits (None: no limit)."""
     return (limits[0] is not None and high <= limits[0]) or (limits[1] is not None and low >= limits[1])
 
 
@@ -214,6 +152,7 @@ def region(limits):
 
 
 def number(value):
+    """A number with its sign for reading; 0 has none."""
     return f"{value:+.2f}" if value else "0"
 
 
@@ -293,7 +232,7 @@ def equivalence(result, margin):
 
 
 def write(runs, rules_path, published_folder, out):
-    """Write claims.parquet and .csv, comparisons.csv, oddities.csv and published_check.csv to a folder.
+    """Write claims.parquet and .csv, comparisons.csv, oddities.csv, published_check.csv and robustness.csv to a folder.
 
     Raises
     ------
@@ -301,11 +240,13 @@ def write(runs, rules_path, published_folder, out):
         If the rules or the published values cannot be read.
     """
     rules, values = load_rules(rules_path), published.load(published_folder)
+    variants = robustness(runs[runs["task"] == PAPER_TASK])
     extensions = [extension(rules, runs, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
     runs = as_published(runs)
     claims = pd.concat([evaluate(rules, runs, values).assign(task=PAPER_TASK), *extensions], ignore_index=True)
     tables = {"claims": claims, "comparisons": compare_all(rules, runs, values)}
     tables |= {"oddities": oddities(rules, runs, values), "published_check": published.check_tests(values)}
+    tables |= {"robustness": variants}
     for name, table in tables.items():
         with atomic_path(Path(out) / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)

@@ -6,13 +6,15 @@ signal of a new kind, add a function to `error_signals.py`. Nothing else has to 
 
 from dataclasses import dataclass
 
-LAMBDA = 0.01  # weight of the local loss (method.md, "I-Norm layer")
+#: Weight of the local loss of I-Norm layers.
+LAMBDA = 0.01
+#: Weights of the lambda sweep.
 LAMBDA_SWEEP = (1e-5, 1e-4, 1e-3, 0.1, 1.0)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One row of the condition table of the method.
+    """How the hidden layers normalize activity and error signals.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .conditions import CONDITIONS
 from .data import DATASETS
@@ -27,6 +27,8 @@ HOW = ("results", "archive", "reuse_archive", "data", "machine")  # keys that de
 
 
 class Strict(BaseModel):
+    """A block of keys: unknown ones and values of another type are refused, nothing changes once it is made."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -50,7 +52,10 @@ Epsilon = Annotated[float, Field(ge=0, le=1, strict=False)]
 
 
 class Settings(Strict):
-    """Everything that decides a result, and `HOW` it is obtained."""
+    """Everything that decides a result, and how it is obtained. The config reference lists the keys.
+
+    What is wrong raises pydantic's ValidationError, a ValueError; `settings` makes one line of it.
+    """
 
     tasks: list[str] = Field(["luminosity"], min_length=1, description="tasks to learn")
     dataset: str = Field("fashion_mnist", description="images")
@@ -97,14 +102,26 @@ class Settings(Strict):
             raise ValueError(f"configurations are 0 to {available - 1}: give a number from 1 to {available} or a list")
         return chosen
 
+    @model_validator(mode="after")
+    def enough_images(self):
+        """Held-out images are training images, and take the shifts of as many test images."""
+        for variant in self.variants:
+            held_out = VARIANTS[variant].get("validation_images", 0)
+            if held_out and (held_out >= self.train_images or held_out > self.test_images):
+                raise ValueError(
+                    f"the variant {variant} holds out {held_out} training images: "
+                    "train_images must be more, test_images as many"
+                )
+        return self
+
     def science(self):
-        """The part that decides results, as plain values."""
+        """The part that decides results, a dict of plain values."""
         return self.model_dump(exclude={*HOW})
 
 
 @cache
 def hyperparameters(path=HYPERPARAMETERS):
-    """The published random configurations, a dict each: lr, lr_wei, lr_wix, hidden_width.
+    """The published random configurations, a dict each: lr, lr_wei, lr_wix (per step), hidden_width (units).
 
     Raises
     ------
@@ -138,6 +155,10 @@ def settings(raw, preset=None):
     raw : mapping with `preset`, `presets` and any keys of `Settings`
     preset : str, takes the place of raw["preset"]
 
+    Returns
+    -------
+    `Settings`
+
     Raises
     ------
     UserError
@@ -166,7 +187,7 @@ def describe_difference(theirs, ours):
 
 
 def load(path, preset=None, overrides=()):
-    """Settings from a YAML file and ``key=value`` overrides, as Snakemake's --config takes them.
+    """Settings from a YAML file and ``key=value`` overrides, as Snakemake's ``--config`` takes them.
 
     Raises
     ------
@@ -177,7 +198,13 @@ def load(path, preset=None, overrides=()):
 
 
 def read(path, overrides=()):
-    """The raw mapping of a YAML file with ``key=value`` overrides."""
+    """The raw mapping of a YAML file with ``key=value`` overrides.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or no YAML mapping, or an override is none.
+    """
     raw = _read_yaml(path)
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -191,7 +218,7 @@ def read(path, overrides=()):
 
 
 def preset_names(path):
-    """Names of the presets of a YAML file, in its order."""
+    """Names of the presets of a YAML file, in its order. Raises UserError as `read`."""
     presets = _read_yaml(path).get("presets")
     return list(presets) if isinstance(presets, dict) else []
 
@@ -249,4 +276,6 @@ def _one_line(error):
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"config: {key} is missing: give it at the top level or in the preset"
+    if not key:
+        return f"config: {message}"
     return f"config: {key} = {first['input']!r}: {message[0].lower()}{message[1:]}"

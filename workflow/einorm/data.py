@@ -1,7 +1,6 @@
-"""Images and luminosity: data sets with their sources and checksums, tasks with their shift tables.
+"""Images: data sets with their sources and checksums, the tables of their shifts, samples for figure 1.
 
-Add a data set as one entry of `DATASETS`, a task as one entry of `TASKS`. Nothing here needs torch but the
-download from a data set's own mirrors.
+Add a data set as one entry of `DATASETS`. Nothing here needs torch but the download from a data set's own mirrors.
 """
 
 import contextlib
@@ -85,7 +84,7 @@ def prepare(dataset, out, downloads, path=None):
     Raises
     ------
     UserError
-        If `path` does not hold the data set, or no source can be reached.
+        If `path` does not hold the data set, no source can be reached, or `out` cannot be written.
     """
     if path is not None:
         return _write(out, _read_folder(dataset, path), path)
@@ -154,7 +153,7 @@ def _read_checked(folder, name, algorithm, checksum):
 
 
 def parse_idx(content):
-    """The uint8 array of an IDX file: labels (n) or images (n, pixels)."""
+    """The uint8 array of an IDX file's bytes: labels (n) or images (n, pixels)."""
     shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
     return values.reshape(shape[0], -1) if len(shape) > 1 else values
@@ -204,7 +203,7 @@ def _run(*command, cwd):
 
 
 def load(path):
-    """Prepared images: dict of `ARRAYS`, images (n, pixels) and labels (n), uint8.
+    """Prepared images: dict of train_images and test_images (n, pixels), train_labels and test_labels (n), uint8.
 
     Raises
     ------
@@ -222,7 +221,7 @@ def load(path):
 def write_shifts(task, epsilon, seed, epochs, train_images, test_images, out):
     """Write the shift of every training image in every epoch, train (epochs, n), and of the test set, test (n).
 
-    All conditions and configurations see the same shifts.
+    All conditions and configurations see the same shifts. Raises UserError if `out` cannot be written.
     """
     draw, _ = TASKS[task]
     names = (seed, "shift", task, float(epsilon))
@@ -254,7 +253,7 @@ def _load_npz(path, names):
 
 
 def sample_images(task, dataset, epsilon, images, shifts):
-    """Rows of the samples table for one epsilon: the first test image of every class, shifted (figure 1)."""
+    """Rows of the samples table for one epsilon: the first test image of every class, shifted (Fig. 1)."""
     x, labels = images["test_images"], images["test_labels"]
     d = shifts["test"]
     first = [np.flatnonzero(labels == label)[0] for label in np.unique(labels)]
@@ -274,7 +273,10 @@ def sample_images(task, dataset, epsilon, images, shifts):
 
 
 def write_samples(settings, images_path, shift_paths, out):
-    """Write the samples table of all tasks and epsilons; `shift_paths` maps (task, epsilon) to shift tables."""
+    """Write the samples table of all tasks and epsilons; `shift_paths` maps (task, epsilon) to shift tables.
+
+    Raises UserError as `load`, or if `out` cannot be written.
+    """
     images = load(images_path)
     parts = [
         sample_images(task, settings.dataset, epsilon, images, load_shifts(path))

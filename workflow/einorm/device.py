@@ -7,7 +7,7 @@ from .runtime import UserError
 
 
 def choose_device(device):
-    """The device to train on, "cpu" or "cuda"."""
+    """The device to train on, "cpu" or "cuda"; raises UserError where cuda is asked for and there is none."""
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise UserError("machine.device is cuda, but torch finds no CUDA device: set it to auto or cpu")
@@ -22,7 +22,13 @@ def step_on(network, batch_size, capture=None):
 
     Parameters
     ----------
+    network : `learning.Network`
+    batch_size : int, of the batches that the graph trains on
     capture : turns a function without arguments into one that repeats its work; by default `capture_graph` on CUDA
+
+    Returns
+    -------
+    function, called as `learning.train_step`
     """
     device = network.lambdas.device
     if capture is None:

@@ -1,11 +1,13 @@
-"""What each condition does to the error signal on its way back (method.md, "Conditions").
+"""What each condition does to the error signal on its way back: one rule each.
 
-Every rule maps g = dL/d(normalized z) to the signal that goes on to the weights. Arrays have shape
+A rule maps g = dL/d(normalized z) to the signal that goes on to the weights and to the layer below. Arrays have shape
 (runs R, units n, batch B): units of a run beyond its own width are padding. g and z are zero there; what a rule
-returns there does not matter, since padded units have no weights and learn at rate 0.
+returns there does not matter, since padded units have no weights and learn at rate 0. Means run over the units.
 
-A rule is called as ``rule(g, z, sigma, layer)``:
+A rule is called as ``rule(g, z, sigma, layer)`` and returns an array like g. It may not change what it is given.
 
+Parameters
+----------
 g : (R, n, B), error signal, zero in padded units
 z : (R, n, B), the normalized activity: LN(z) under layer normalization, the layer's output in I-Norm
 sigma : (R, 1, B), sqrt(var z + 1e-5) over units, of the activity before LN, or of the I-Norm output
@@ -19,31 +21,32 @@ def mean_units(a, layer):
 
 
 def unchanged(g, z, sigma, layer):
+    """g (R, n, B) as it comes: normalization on the way forward only, or none (Fig. 4)."""
     return g
 
 
 def center(g, z, sigma, layer):
-    """g - mean g."""
+    """g - mean g, (R, n, B): centering (Figs. 6 and 7)."""
     return g - mean_units(g, layer)
 
 
 def scale(g, z, sigma, layer):
-    """g / sigma(z)."""
+    """g / sigma(z), (R, n, B): scaling (Fig. 6)."""
     return g / sigma
 
 
 def decorrelate(g, z, sigma, layer):
-    """g - z mean(g z)."""
+    """g - z mean(g z), (R, n, B): what g shares with the activity is removed (Fig. 6)."""
     return g.addcmul(z, mean_units(g * z, layer), value=-1)
 
 
 def full(g, z, sigma, layer):
-    """(g - mean g - z mean(g z)) / sigma(z)."""
+    """(g - mean g - z mean(g z)) / sigma(z), (R, n, B): all three, the gradient of LN (Fig. 5)."""
     return decorrelate(g, z, sigma, layer).sub_(mean_units(g, layer)).div_(sigma)
 
 
 def lateral(g, z, sigma, layer):
-    """g - sum_i w_i g_i: inhibition from a pool with fixed random synapses w, as in Fig. 7."""
+    """g - sum_i w_i g_i, (R, n, B): inhibition from a pool with random synapses w, (R, n, 1) (Fig. 7)."""
     return g - (layer.w * g).sum(1, keepdim=True)
 
 

@@ -23,8 +23,9 @@ def replay(path):
 
     Returns
     -------
-    dict with "parameters", "loss", "logits" and the metrics; the error of an array is its largest absolute
-    deviation over the reference's largest absolute value
+    dict
+        "parameters", "loss", "logits" and the metrics; the error of an array is its largest absolute deviation over
+        the reference's largest absolute value.
 
     Raises
     ------
@@ -73,10 +74,10 @@ def _replay(condition, golden):
 
 
 def relative_error(computed, reference, cosine=False):
-    """max |computed - reference| / max |reference| where the reference is defined; inf if ours is not.
+    """Largest deviation of an array (...) from its reference, over the reference's largest absolute value.
 
-    Cosines are compared on their own scale, 1: between orthogonal directions (LN's gradient and a constant
-    one, say) both sides are nothing but rounding.
+    It counts where the reference is defined, and is infinite if ours is not there. Cosines are compared on their own
+    scale, 1: between orthogonal directions (LN's gradient and a constant one, say) both sides are nothing but rounding.
     """
     defined = np.isfinite(reference)
     if not defined.any():
@@ -89,7 +90,10 @@ def relative_error(computed, reference, cosine=False):
 
 
 def print_replay(folder):
-    """Replay every .npz of a folder and print the errors; 1 if any is above the tolerance, else 0."""
+    """Replay every .npz of a folder and print the errors; 1 if any is above the tolerance, else 0.
+
+    Raises UserError if there is none, or as `replay`.
+    """
     paths = sorted(Path(folder).glob("*.npz"))
     if not paths:
         raise UserError(f"{folder} holds no .npz file: name a folder of golden vectors, e.g. tests/golden")

@@ -1,7 +1,7 @@
 """One training step: forward, error signals on their way back, local losses, updates; and the metrics.
 
 Everything is written out by hand, since the error signal is what the paper is about; the oracle
-is autograd in tests/oracle.py. Symbols and equations as in method.md; shapes as in `network`.
+is autograd in tests/oracle.py. Symbols, equations and shapes as in `network`.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Network:
 
     Attributes
     ----------
-    condition : `Condition`
-    layers : list of `Layer`, the hidden ones and the readout
+    condition : `conditions.Condition`
+    layers : list of `network.Layer`, the hidden ones and the readout
     lambdas : (R, 1, 1) weight of the local loss
     rates : per layer, a dict of the learning rates of W (R, rows, 1), Wei, b and w (R, n_e, 1); 0 in padding
     """
@@ -39,9 +39,9 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
 
     Parameters
     ----------
-    condition : str, key of `CONDITIONS`
+    condition : str, key of `conditions.CONDITIONS`
     weights : list of R networks, each a list of dicts, one per layer (`network.initial_network`)
-    hyperparameters : list of R dicts with lr, lr_wix, lr_wei, lambda
+    hyperparameters : list of R dicts with lr (of Wex and b), lr_wix (of Wix and Bix), lr_wei, lambda
     precision : of matrix products, see `network.Layer`
     """
     condition = CONDITIONS[condition]
@@ -68,14 +68,14 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
 
 
 def select(network, keep):
-    """The same network with only some of its runs (index tensor `keep`)."""
+    """The same network with only some of its runs, those of the index tensor keep (runs)."""
     layers = [select_runs(layer, keep) for layer in network.layers]
     rates = [{name: rate[keep] for name, rate in layer.items()} for layer in network.rates]
     return Network(network.condition, layers, network.lambdas[keep], rates)
 
 
 def layer_norm(z, layer):
-    """LN(z) = (z - mean z) / sigma(z) over units, and sigma(z) = sqrt(var z + 1e-5)."""
+    """LN(z) = (z - mean z) / sigma(z), (R, n, B), over units, and sigma(z) = sqrt(var z + 1e-5), (R, 1, B)."""
     _, deviation, variance = moments(z, layer)
     sigma = variance.add_(EPS).sqrt_()
     return deviation.div_(sigma), sigma
@@ -90,9 +90,10 @@ def forward_network(network, x):
 
     Returns
     -------
-    list of dicts, one per layer: what `network.forward` returns, with the layer's input x, and for hidden layers
-    the normalized activity, sigma where LN computed it, and the rate ReLU(normalized), (R, n_e, B);
-    the readout's z are the logits (R, classes, B)
+    list of dicts, one per layer
+        What `network.forward` returns, with the layer's input x, and for hidden layers the normalized activity
+        (R, n_e, B), sigma (R, 1, B) where LN computed it, and the rate ReLU(normalized) (R, n_e, B); the readout's z
+        are the logits (R, classes, B).
     """
     states = []
     for layer in network.layers:
@@ -113,7 +114,7 @@ def smooth_targets(labels, classes, smoothing=LABEL_SMOOTHING, dtype=torch.float
 
 
 def cross_entropy(logits, targets):
-    """Loss per run (R), mean over the batch, and log-probabilities (R, classes, B)."""
+    """Loss per run (R), mean over the batch, and log-probabilities (R, classes, B); of targets (classes, B)."""
     log_p = torch.log_softmax(logits, 1)
     return (targets * log_p).sum((1, 2)).div_(-targets.shape[1]), log_p
 
@@ -149,8 +150,9 @@ def train_step(network, x, targets):
 def hidden_signals(network, layer, state, g):
     """Error signals at the inputs of a hidden layer: its excitation h, inhibition p and divisive inputs u.
 
-    The task's error goes through the condition's rule; in I-Norm layers inhibition hears the local loss
-    only, and the task only reaches h.
+    The task's error g (R, n, B) = dL/d(normalized z) goes through the condition's rule; in I-Norm layers inhibition
+    hears the local loss lambda E[(mean z)^2 + (var z - 1)^2] only (inorm_sub's has no var), and the task only reaches
+    h. The signals are a dict of (R, n, B); the layer's state is as `forward_network` returns it.
     """
     condition, z = network.condition, state["z"]
     rule = ERROR_SIGNALS[condition.error_signal]
@@ -178,7 +180,7 @@ def learn_pooling(layer, rate, g):
     """One local step of the pooling weights w towards centering, in place; ours, not the paper's.
 
     The loss is the batch's mean of (mean_j T_j)^2, T = delta - sum_i w_i delta_i the transformed error signal of each
-    image (delta = B g, since g holds the batch's mean); w stays non-negative. rate : (R, n, 1)
+    image (delta = B g, since g (R, n, B) holds the batch's mean); w stays non-negative. rate : (R, n, 1)
     """
     delta = g * g.shape[2]
     left = mean_units(delta, layer) - (layer.w * delta).sum(1, keepdim=True)
@@ -186,7 +188,7 @@ def learn_pooling(layer, rate, g):
 
 
 def update(layer, rates, state, signals, needs_input_error):
-    """Send the signals on to the layer's input and weights; return dL/dx of the task, or None.
+    """Send the signals (R, n, B) on to the layer's input and weights; return dL/dx (R, inputs, B) of the task, or None.
 
     I-Norm layers stop the task's gradient at the inhibitory pathways, so only Wex passes it on, and Wei
     stays fixed where inhibition is divisive, too.
@@ -232,7 +234,7 @@ def _subtract_outer(W, G, x):
 
 
 def measure(network, x):
-    """Metrics of the hidden layers on a batch (method.md, "Metrics"); nothing is updated.
+    """Metrics of the hidden layers on a batch (Figs. 3 to 6); nothing is updated.
 
     Parameters
     ----------
@@ -240,9 +242,10 @@ def measure(network, x):
 
     Returns
     -------
-    dict name -> (R, 2) for hidden layers 0 and 1: mu, var, output_alignment, gradient_alignment, local_loss;
-    NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the local loss of
-    layers without one, layer 1 of a network with one hidden layer
+    dict
+        Name -> (R, 2), for hidden layers 0 and 1: mu, var, output_alignment and gradient_alignment (cosines),
+        local_loss. NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the
+        local loss of layers without one, layer 1 of a network with one hidden layer.
     """
     states = forward_network(network, x.t())
     hidden = list(zip(network.layers, states, strict=True))[:-1]
@@ -252,7 +255,7 @@ def measure(network, x):
 
 
 def measure_layer(network, layer, state):
-    """Metrics (R) of one hidden layer, see `measure`."""
+    """Metrics (R) of one hidden layer, see `measure`; its state is as `forward_network` returns it."""
     z, condition = state["z"], network.condition
     mean, _, variance = moments(z, layer)
     undefined = torch.full_like(mean[:, 0, 0], torch.nan)
@@ -283,5 +286,5 @@ def measure_layer(network, layer, state):
 
 
 def cosine(a, b):
-    """Cosine per run between arrays (R, ...), flattened."""
+    """Cosine (R) per run between arrays (R, ...), flattened."""
     return torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1), dim=1, eps=0)

@@ -1,5 +1,12 @@
 """Networks of excitatory and inhibitory populations: weights, forward pass, Dale's principle.
 
+Kinds of layers, x their input, all means over units:
+
+- e: z = x Wex^T + b
+- ei: z = x Wex^T - (x Wix^T) Wei^T + b
+- inorm: z = (x Wex^T + b - p) / q with subtractive inhibition p = (x Wix^T) Wei^T and divisive inhibition
+  q = sqrt(mean (x Bix^T)^2 + 1e-5), one number per image; inorm_sub without q, inorm_div without p
+
 Many runs live in one network side by side: every array has a leading run axis R, widths are padded to
 the widest run. Activities have shape (R, units, batch B); the images, which all runs share, (pixels, B).
 
@@ -20,7 +27,7 @@ EPS = 1e-5  # added to variances under a square root
 INHIBITORY_FRACTION = 0.1
 CLASSES = 10
 
-# kind of layer -> blocks of W; the non-negative ones come first
+#: Kind of layer -> blocks of W; the non-negative ones come first.
 KINDS = {
     "e": ("Wex",),
     "ei": ("Wex", "Wix"),
@@ -31,7 +38,7 @@ KINDS = {
 
 
 def inhibitory_units(units):
-    """Number of inhibitory units of a layer with `units` excitatory ones."""
+    """Number of inhibitory units of a layer with so many excitatory ones: a tenth of them, at least one."""
     return max(1, int(INHIBITORY_FRACTION * units))
 
 
@@ -48,10 +55,11 @@ class Layer:
     w : (R, n_e, 1) pooling weights of lateral inhibition, or None
     widths : (R, 1, 1) number of excitatory units of each run
     mask : (R, n_e, 1) 1 for units of the run, 0 for padding
-    n_e, n_i : padded numbers of excitatory and inhibitory units
+    n_e : padded number of excitatory units
+    n_i : padded number of inhibitory units
     blocks : name -> slice of the rows of W
-    precision : torch.float16 or bfloat16, to which operands and results of products are rounded as autocast would;
-        None: no rounding
+    precision : torch.float16, torch.bfloat16 or None
+        To which operands and results of products are rounded, as autocast would; None: no rounding.
     """
 
     kind: str
@@ -67,26 +75,32 @@ class Layer:
     precision: torch.dtype | None = None
 
     def weights(self):
-        """Views of the parameters by their names in the method, padding included."""
+        """Views of the parameters by their names: Wex (R, n_e, inputs), Wix, Bix, Wei, b, w; padding included."""
         views = {name: self.W[:, rows] for name, rows in self.blocks.items()}
         views |= {"Wei": self.Wei, "b": self.b, "w": self.w}
         return {name: view for name, view in views.items() if view is not None}
 
 
 def initial_layer(kind, n_in, n_e, *names):
-    """Initial weights of one layer of one run (method.md, "Initialization"), as float64 arrays.
+    """Initial weights of one layer of one run, as float64 arrays.
+
+    Wex is lognormal with mean and standard deviation s = sqrt(2 n_e / (n_in (n_e - 1))); so is Wei, whose rows are then
+    divided by their sums. Every row of Wix is the mean row of Wex, b = 0, w is uniform, divided by its sum. Bix = S V^T
+    from the singular values of Wex - Wei Wix (of Wex, where there is no Wix).
 
     Parameters
     ----------
     kind : key of `KINDS`
     n_in, n_e : int, inputs and excitatory units; divisive inhibition needs n_in >= n_e
-    names : what names the random stream (seed, configuration, layer); conditions share the streams, so that
-        they start from the same weights
+    names : str or int
+        What names the random stream (seed, configuration, layer); conditions share the streams, so that they start
+        from the same weights.
 
     Returns
     -------
-    dict with Wex (n_e, n_in), Wix (n_i, n_in), Wei (n_e, n_i), Bix (n_e, n_in), b (n_e), as far as the
-    kind has them, and w (n_e), used by lateral inhibition only
+    dict
+        Wex (n_e, n_in), Wix (n_i, n_in), Wei (n_e, n_i), Bix (n_e, n_in), b (n_e), as far as the kind has them, and
+        w (n_e), used by lateral inhibition only.
     """
     s = np.sqrt(2 * n_e / (n_in * (n_e - 1)))
 
@@ -111,7 +125,7 @@ def initial_layer(kind, n_in, n_e, *names):
 
 
 def initial_network(kind, n_in, hidden_width, *names, hidden_layers=2):
-    """Initial weights of the layers of one run: hidden layers of `kind`, an E-I readout."""
+    """Initial weights of the layers of one run, an `initial_layer` each: hidden layers of a kind, an E-I readout."""
     deeper = [(kind, hidden_width, hidden_width)] * (hidden_layers - 1)
     shapes = [(kind, n_in, hidden_width), *deeper, ("ei", hidden_width, CLASSES)]
     return [initial_layer(*shape, *names, f"layer{i}") for i, shape in enumerate(shapes)]
@@ -125,6 +139,10 @@ def stack_layers(kind, runs, dtype=torch.float32, device="cpu", precision=None):
     kind : key of `KINDS`
     runs : list of R dicts of arrays, as `initial_layer` returns them
     precision : see `Layer`
+
+    Returns
+    -------
+    `Layer`
     """
     n_e = max(len(run["b"]) for run in runs)
     n_in = max(run["Wex"].shape[1] for run in runs)
@@ -159,7 +177,7 @@ def stack_layers(kind, runs, dtype=torch.float32, device="cpu", precision=None):
 
 
 def select_runs(layer, keep):
-    """The same layer with only some of its runs (index tensor `keep`)."""
+    """The same layer with only some of its runs, those of the index tensor keep (runs)."""
     per_run = ("W", "Wei", "b", "w", "widths", "mask")
     parts = {name: getattr(layer, name) for name in per_run}
     chosen = {name: part if part is None else part[keep] for name, part in parts.items()}
@@ -167,12 +185,12 @@ def select_runs(layer, keep):
 
 
 def rounded(layer, values):
-    """Values as a product of a layer of lower precision takes or gives them; as they are in full precision."""
+    """Values, (R, ...) or (pixels, B), as products of a layer of lower precision take and give them; the type stays."""
     return values if layer.precision is None else values.to(layer.precision).to(values.dtype)
 
 
 def drive(layer, x):
-    """All products of a layer's input with its weights: (pixels, B) or (R, inputs, B) -> (R, rows, B)."""
+    """All products W x of a layer's weights with its input: (pixels, B) or (R, inputs, B) -> (R, rows, B)."""
     W, x = rounded(layer, layer.W), rounded(layer, x)
     if x.dim() == 3:
         return rounded(layer, torch.bmm(W, x))
@@ -180,7 +198,7 @@ def drive(layer, x):
 
 
 def moments(z, layer):
-    """Mean (R, 1, B), deviations (R, n, B; zero in padding) and population variance (R, 1, B) over units."""
+    """Mean (R, 1, B), deviations (R, n, B), zero in padding, and population variance (R, 1, B) of z over units."""
     mean = mean_units(z, layer)
     deviation = (z - mean).mul_(layer.mask)
     return mean, deviation, mean_units(deviation * deviation, layer)
@@ -189,10 +207,16 @@ def moments(z, layer):
 def forward(layer, x):
     """Output of a layer before normalization and ReLU, and what the way back needs.
 
+    Parameters
+    ----------
+    layer : `Layer`
+    x : (pixels, B) or (R, inputs, B)
+
     Returns
     -------
-    dict with z (R, n_e, B) and, as far as the kind has them: a (R, n_i, B) inhibitory rates, u (R, n_e, B)
-    divisive inputs x Bix^T, q (R, 1, B) divisive inhibition
+    dict
+        z (R, n_e, B) and, as far as the kind has them: a (R, n_i, B) inhibitory rates, u (R, n_e, B) divisive inputs
+        x Bix^T, q (R, 1, B) divisive inhibition.
     """
     y = drive(layer, x)
     state = {"z": y[:, : layer.n_e] + layer.b}

@@ -12,8 +12,9 @@ def oddities(rules, runs, values):
 
     Returns
     -------
-    DataFrame: id, figure, oddity, undone (both in words), quantity, epsilon; published_as_is, published_undone (NaN:
-    cannot be told from what was published), here_as_is, here_undone (NaN: not computed)
+    DataFrame
+        id, figure, oddity, undone (both in words), quantity, epsilon; published_as_is, published_undone (NaN: cannot be
+        told from what was published), here_as_is, here_undone (NaN: not computed).
     """
     rows = []
     for name, entry in rules.oddities.items():

@@ -17,7 +17,7 @@ ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
 TABLES = ("runs", "epochs", "costs", "samples")
 ARTIFACT = ROOT / "paper_artifact"
-JUDGING = ("claims", "stats", "selection", "oddities", "published")
+JUDGING = ("claims", "effects", "stats", "selection", "oddities", "robustness", "published", "variants")
 PAGE = ("report.html", "report.css", "report.js")
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
 START_UP, SLOW_CORE = 10, 5e9
@@ -105,7 +105,7 @@ def experiment(raw):
         "claims_code": digest([fingerprint(f"{module}.py") for module in JUDGING]),
         "report_code": digest([fingerprint("report.py"), *((PACKAGE / "page" / name).read_text() for name in PAGE)]),
         "bundle_code": fingerprint("bundle.py"),
-        "figures": {name: describe_figure(name) for name in names(settings.tasks)},
+        "figures": {name: describe_figure(name) for name in names(settings.tasks, settings.variants)},
     }
 
 

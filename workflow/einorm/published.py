@@ -18,7 +18,7 @@ POOLED = "pooled(0,0.25,0.5,0.75)"
 
 
 def load(folder):
-    """Tables "runs", "summary" and "tests" of the published values.
+    """Tables "runs", "summary" and "tests" of the published values, a DataFrame each.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def complete_runs(published, condition, epsilon):
 
 
 def matched_runs(published, figure, panel, epsilon):
-    """Points of a published scatter: DataFrame with x_value, y_value and epsilon, a row per configuration."""
+    """Points of a published scatter: DataFrame with x, y (test accuracy, %) and epsilon, a row per configuration."""
     runs = published["runs"]
     chosen = runs[(runs["figure"] == figure) & (runs["panel"] == panel) & (runs["kind"] == "scatter_y")]
     chosen = chosen if epsilon is None else chosen[chosen["epsilon"] == epsilon_name(epsilon)]
@@ -108,9 +108,10 @@ def check_tests(published):
 
     Returns
     -------
-    DataFrame: figure, panel, epsilon, group_x, group_y, printed_U, printed_p, U, p, basis, agrees. The basis is
-    "runs" where both groups are published in full; otherwise only p can be checked, from the printed U and a
-    whole-numbered tie term.
+    DataFrame
+        figure, panel, epsilon, group_x, group_y, printed_U, printed_p, U, p, basis, agrees. The basis is "runs" where
+        both groups are published in full; otherwise only p can be checked, from the printed U and a whole-numbered
+        tie term.
     """
     rows = []
     for test in published["tests"].query("kind == 'printed'").itertuples():

@@ -43,9 +43,10 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     settings = Settings(**runs.attrs["settings"])
     rules = load_rules(Path(artifact) / "claims.yaml")
     results = {
-        name: read_csv(Path(claims_folder) / f"{name}.csv") for name in ("claims", "oddities", "published_check")
+        name: read_csv(Path(claims_folder) / f"{name}.csv")
+        for name in ("claims", "oddities", "published_check", "robustness")
     }
-    figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks)]
+    figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks, settings.variants)]
     judged = results["claims"][results["claims"]["selection"] == "all"]
     plain = judged[judged["task"] == PAPER_TASK]
     context = {
@@ -58,6 +59,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "of_claim": {claim: of_claim(claim, rules, figures) for claim in rules.claims},
         "oddities": list(results["oddities"].groupby("id", sort=False)),
         "checked": checked(results["published_check"]),
+        "robustness": results["robustness"].to_dict("records"),
         "deviations": yaml.safe_load((Path(artifact) / "deviations.yaml").read_text(encoding="utf-8")),
         "runs": len(runs),
         "budget": budget(settings),
@@ -81,7 +83,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
 
 
 def read_csv(path):
-    """A CSV file of the claims, epsilons as text."""
+    """A CSV file of the claims, epsilons as text; raises UserError if it is missing."""
     try:
         return pd.read_csv(path, dtype={"epsilon": str})
     except FileNotFoundError:
@@ -89,7 +91,10 @@ def read_csv(path):
 
 
 def figure(name, folder):
-    """A figure as the page shows it: data URI, caption, and an alternative text from its plotted points."""
+    """A figure as the page shows it: data URI, caption, and an alternative text from its plotted points.
+
+    Raises UserError if the figure is missing.
+    """
     png, points = folder / f"{name}.png", folder / f"{name}.csv"
     for path in (png, points):
         if not path.is_file():
@@ -186,7 +191,7 @@ def budget(settings):
 
 
 def completeness(settings, runs):
-    """Rows per condition and epsilon: runs planned, finished, collapsed."""
+    """Rows per cell: runs planned, finished, collapsed; task and variant are named where they are not the paper's."""
     rows = []
     for cell in cells(settings):
         task, variant, condition, epsilon = cell
@@ -197,6 +202,7 @@ def completeness(settings, runs):
         rows.append(
             {
                 "condition": condition,
+                "trained": ", ".join([task] * (task != PAPER_TASK) + [variant] * (variant != "paper")),
                 "epsilon": epsilon,
                 "planned": planned,
                 "finished": len(chosen),

@@ -31,7 +31,7 @@ def cells(settings):
 
 
 def cell_runs(settings, task, variant, condition, epsilon):
-    """Specifications of the runs of one cell, a dict of plain values each."""
+    """Specifications of the runs of one cell (`cells`), a dict each: all that decides what a run becomes."""
     shared = {
         "task": task,
         "dataset": settings.dataset,

@@ -27,7 +27,7 @@ def digest(value):
 
 
 def duration(seconds):
-    """A time as text: 12 min, 3.4 h."""
+    """A time in seconds as text: 12 min, 3.4 h."""
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 

@@ -8,15 +8,25 @@ SELECTIONS = ("all", "top10", "without_collapsed")
 CHANCE = 10.0  # test accuracy (%) up to which the paper calls a run at chance
 
 
+def of_task(rows, task=PAPER_TASK):
+    """Rows of a table of one task."""
+    return rows[rows["task"] == task]
+
+
 def as_published(rows, task=PAPER_TASK):
     """Rows of a table of one task, trained as in the paper: the rows of its figures and claims."""
-    chosen = rows["task"] == task
-    return rows[chosen & (rows["variant"] == "paper")] if "variant" in rows else rows[chosen]
+    rows = of_task(rows, task)
+    return rows[rows["variant"] == "paper"] if "variant" in rows else rows
 
 
-def top_runs(runs):
-    """The published rule of Figs. 2b and 3: the `TOP` best runs of every condition and epsilon by test accuracy."""
-    best = runs.sort_values(["test_acc", "config"], ascending=[False, True])
+def top_runs(runs, by="test_acc"):
+    """The published rule of Figs. 2b and 3: the `TOP` best runs of every condition and epsilon by test accuracy.
+
+    Parameters
+    ----------
+    by : column to choose by, "validation_acc" for images that were held out
+    """
+    best = runs.sort_values([by, "config"], ascending=[False, True])
     return best.groupby(["condition", "epsilon"]).head(TOP)
 
 
@@ -33,7 +43,10 @@ def layer_mean(runs, metric):
 
 
 def metric_values(runs, metric):
-    """A metric of every run: a column, the layers' mean of one, |mu| (mu_distance) or |log10 var| (var_distance)."""
+    """A metric of every run: a column, the layers' mean of one, or the distance of mu or of log10 var from 0.
+
+    The distances are called mu_distance and var_distance.
+    """
     if metric == "mu_distance":
         return layer_mean(runs, "mu").abs()
     if metric == "var_distance":

@@ -21,9 +21,10 @@ def compare(x, y):
 
     Returns
     -------
-    dict: n_x, n_y, median_x, median_y; shift, shift_low, shift_high (Hodges-Lehmann, x minus y); superiority,
-    superiority_low, superiority_high (probability that x exceeds y, ties half); U, p (as the paper prints them: scipy's
-    two-sided Mann-Whitney test), p_exact (of all splits of the runs, where both groups are small; NaN otherwise)
+    dict
+        n_x, n_y, median_x, median_y; shift, shift_low, shift_high (Hodges-Lehmann, x minus y, in the metric's unit);
+        superiority, superiority_low, superiority_high (probability that x exceeds y, ties half); U, p (as the paper
+        prints them: scipy's two-sided Mann-Whitney test); p_exact (`exact_p`). NaN where a sample is empty.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     result = {"n_x": len(x), "n_y": len(y), "median_x": _median(x), "median_y": _median(y)}
@@ -38,7 +39,7 @@ def compare(x, y):
 
 
 def exact_p(x, y):
-    """Two-sided p of the Mann-Whitney test over all splits of the runs (ties as they are); NaN for large groups."""
+    """Two-sided p of the Mann-Whitney test over all splits of x (nx,) and y (ny,), ties kept; NaN above 8 runs."""
     if max(len(x), len(y)) > EXACT_UP_TO:
         return np.nan
     if len(np.unique([*x, *y])) == len(x) + len(y):
@@ -48,7 +49,7 @@ def exact_p(x, y):
 
 
 def hodges_lehmann(x, y):
-    """Median of all differences x_i - y_j, and the 95 % interval that the Mann-Whitney test does not reject.
+    """Median of all differences of x (nx,) from y (ny,), and the 95 % interval that the Mann-Whitney test leaves.
 
     The interval is infinite where the groups are too small for the test to reject anything.
     """
@@ -65,8 +66,9 @@ def paired(x, y):
 
     Returns
     -------
-    dict: n_pairs; difference, difference_low, difference_high (median of the Walsh averages of x - y); W, p_paired
-    (Wilcoxon's signed-rank test, two-sided; exact where scipy can)
+    dict
+        n_pairs; difference, difference_low, difference_high (median of the Walsh averages of x - y, in the metric's
+        unit); W, p_paired (Wilcoxon's signed-rank test, two-sided; exact where scipy can). NaN without pairs.
     """
     d = np.asarray(x, float) - np.asarray(y, float)
     names = ("difference", "difference_low", "difference_high", "W", "p_paired")
@@ -81,7 +83,7 @@ def paired(x, y):
 
 
 def median_interval(x):
-    """Median of a sample and its distribution-free 95 % interval (order statistics); infinite for fewer than 6."""
+    """Median of a sample (n,) and its distribution-free 95 % interval (order statistics); infinite for fewer than 6."""
     x = np.sort(np.asarray(x, float))
     return _median(x), *_between(x, int(stats.binom.ppf((1 - LEVEL) / 2, len(x), 0.5)) if len(x) else 0)
 
@@ -104,7 +106,7 @@ def superiority_interval(superiority, nx, ny):
 
 
 def holm(p):
-    """Holm's correction of a family of p values; NaN stays NaN and does not count."""
+    """Holm's correction of a family of p values (n,); NaN stays NaN and does not count."""
     p = np.asarray(p, float)
     adjusted = np.full(len(p), np.nan)
     order = [i for i in np.argsort(p, kind="stable") if np.isfinite(p[i])]

@@ -32,7 +32,7 @@ def print_status(settings, results):
 
 
 def pace(seconds_left, at_work):
-    """The time left with the jobs that are at work."""
+    """The time left (s of one core) with the jobs that are at work, in words."""
     return (
         f": {duration(seconds_left / at_work)} with the {at_work} jobs now running"
         if at_work
@@ -50,8 +50,9 @@ def status(settings, results):
 
     Returns
     -------
-    DataFrame of one row per condition and epsilon (`COLUMNS` are numbers of runs; collapsed ones are finished, failed
-    ones left), core-seconds left, number of jobs running
+    DataFrame, float, int
+        One row per condition and epsilon (`COLUMNS` are numbers of runs; collapsed ones are finished, failed ones
+        left); core-seconds left; number of jobs running.
     """
     planned = jobs(settings)
     finished = finished_runs(results / "runs", planned)
@@ -107,7 +108,10 @@ def measured_speed(planned, finished):
 
 
 def job_state(log, silence):
-    """running, failed, or waiting (also: stopped), and the share of its epochs that a running job has done."""
+    """A job's state by its log, and the share of its epochs that a running one has done.
+
+    The state is running, failed or waiting: stopped ones, too, and those without a line for `silence` seconds.
+    """
     try:
         text, age = log.read_text(encoding="utf-8", errors="replace"), time.time() - log.stat().st_mtime
     except FileNotFoundError:

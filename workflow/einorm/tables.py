@@ -18,6 +18,7 @@ class DamagedError(UserError):
     """A file that cannot be read as a table."""
 
 
+#: Columns that identify a run.
 KEYS = ("task", "dataset", "variant", "condition", "epsilon", "lambda", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
 METRICS = ("train_loss", "test_loss", "test_acc", "validation_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
@@ -84,6 +85,11 @@ def write(frame, table, path, settings):
     table : key of `SCHEMAS`
     path : of the Parquet file
     settings : JSON-like value kept in the file's metadata, with its digest
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
     """
     schema = SCHEMAS[table]
     frame = frame.sort_values(SORT[table])
@@ -105,7 +111,8 @@ def read(path, table):
     Raises
     ------
     UserError
-        If the file is missing, damaged, of another schema, has a key twice or values out of range.
+        If the file is missing, of another schema, has a key twice or values out of range; DamagedError if it cannot be
+        read as a table at all.
     """
     try:
         data = pq.read_table(path, page_checksum_verification=True)
@@ -125,7 +132,7 @@ def read(path, table):
 
 
 def made_with(schema):
-    """The settings that made a table, and their digest, from its schema's metadata."""
+    """The settings that made a table, and their digest, from the metadata of its schema (pyarrow)."""
     metadata = schema.metadata or {}
     return {
         "settings": json.loads(metadata.get(b"einorm.settings", b"{}")),
@@ -158,9 +165,9 @@ def collect(shards, specifications, out, settings):
 
     Parameters
     ----------
-    shards : paths of the jobs' shards
+    shards : list of Path, the jobs' shards
     specifications : digests of the runs that must be there, neither more nor fewer
-    out : folder of the tables
+    out : Path, folder of the tables
     settings : JSON-like settings that the specifications come from
 
     Raises
@@ -192,7 +199,7 @@ def read_shards(paths):
 
 
 def write_all(rows, out, settings):
-    """Write shard rows as the tables epochs.parquet, runs.parquet and costs.parquet to a folder."""
+    """Write shard rows as epochs.parquet, runs.parquet, costs.parquet to a folder (Path). Raises as `write`."""
     last = rows.loc[rows.groupby("digest")["epoch"].idxmax()].rename(columns={"epoch": "epochs"})
     write(rows, "epochs", out / "epochs.parquet", settings)
     write(last, "runs", out / "runs.parquet", settings)

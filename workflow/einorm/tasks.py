@@ -1,6 +1,7 @@
 """Tasks: how the images vary. Every image gets one number per epoch, drawn by its task and applied to its pixels.
 
-To add one, add two functions and an entry to `TASKS`.
+To add one, add two functions and an entry to `TASKS`. Pixels lie in [0, 1]; epsilon, from 0 to 1, is how much they
+vary; random numbers come from a NumPy generator, rng.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ from .runtime import stream
 
 
 def draw_luminosity(rng, epsilon, n):
-    """One shift d ~ U(-eps, +eps) per image, float32 (n), in units of the pixel range."""
+    """One shift d ~ U(-eps, +eps) per image, float32 (n), in units of the pixel range (Fig. 1)."""
     return (epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
 
 
@@ -34,7 +35,20 @@ TASKS = {"luminosity": (draw_luminosity, shift_luminosity), "contrast": (draw_co
 
 
 def draw_shifts(draw, epsilon, names, epochs, train_images, test_images):
-    """Shifts train (epochs, n) and test (n). Every row has its own random stream, named by `names`, so that fewer
-    epochs or images are the beginning of more."""
+    """The shifts of an experiment.
+
+    Every row has its own random stream, so that fewer epochs or images are the beginning of more.
+
+    Parameters
+    ----------
+    draw : function of `TASKS` that draws
+    epsilon : float
+    names : tuple, what names the random streams (`runtime.stream`)
+    epochs, train_images, test_images : int
+
+    Returns
+    -------
+    dict of float32 arrays, train (epochs, n) and test (n)
+    """
     train = [draw(stream(*names, "train", epoch), epsilon, train_images) for epoch in range(1, epochs + 1)]
     return {"train": np.stack(train), "test": draw(stream(*names, "test"), epsilon, test_images)}

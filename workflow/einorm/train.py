@@ -42,7 +42,7 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
 
     Parameters
     ----------
-    runs : list of run specifications (`runs.cell_runs`) of one task, condition and epsilon
+    runs : list of run specifications (`runs.cell_runs`) of one task, variant, condition and epsilon
     images_path, shifts_path : prepared images (`data.prepare`) and shift table (`data.write_shifts`)
     out : path of the shard; its folder holds the shards of the cell
     device : auto (CUDA when there is one), cpu or cuda
@@ -52,7 +52,7 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     Raises
     ------
     UserError
-        If CUDA is asked for and absent, or data or the archive are missing or damaged.
+        If CUDA is asked for and absent, data or the archive are missing or damaged, or the shard cannot be written.
     """
     torch.set_num_threads(threads)
     device = choose_device(device)
@@ -75,7 +75,10 @@ def versions():
 
 
 def finished_rows(folder, runs, code, archived=None):
-    """Rows of the given runs found in the shards of a folder or in an archive, made by the same training code."""
+    """Rows of the given runs found in the shards of a folder or in an archive, made by the same training code.
+
+    Raises UserError if the archive is missing or damaged; a damaged shard is passed over.
+    """
     wanted = [run_digest(run) for run in runs]
     found = [shard_rows(path) for path in sorted(Path(folder).glob("*.parquet"))]
     if archived:
@@ -99,7 +102,7 @@ def shard_rows(path):
 
 
 def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
-    """The network of a batch of runs, with initial weights from each run's own random streams."""
+    """The `learning.Network` of a batch of runs, with initial weights from each run's own random streams."""
     kind, variant = CONDITIONS[runs[0]["condition"]].layer, how(runs[0])
     depth, precision = variant["hidden_layers"], variant["precision"]
     weights = [
@@ -117,7 +120,7 @@ def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
 
 
 def train(runs, images, shifts, device="cpu", report=lambda *_: None):
-    """Train a batch of runs of one condition and epsilon.
+    """Train a batch of runs of one condition and epsilon. A run whose loss is no longer finite stays at chance, 10 %.
 
     Parameters
     ----------
@@ -128,7 +131,8 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
 
     Returns
     -------
-    DataFrame, one row per run and epoch: columns of `tables.SHARD` but device, threads, versions, code
+    DataFrame
+        One row per run and epoch: columns of a shard (`tables.SCHEMAS`) but device, threads, versions, code.
     """
     first, variant, started = runs[0], how(runs[0]), time.perf_counter()
     apply_shift = TASKS[first["task"]][1]
@@ -185,7 +189,7 @@ def _part(images, part, which, shifts, device, smoothing=LABEL_SMOOTHING):
 
 
 def in_order(order, training, seed, epoch):
-    """The training images (as `_part`) of an epoch: in file order as published, or shuffled."""
+    """The training images of an epoch, with labels, targets and shifts: in file order as published, or shuffled."""
     if order == "file":
         return training
     x, labels, targets, shifts = training
@@ -194,8 +198,12 @@ def in_order(order, training, seed, epoch):
 
 
 def train_epoch(network, training, apply_shift, batch_size, step=train_step):
-    """One pass over the training images (as `_part`), in the order in which they are given.
+    """One pass over the training images, in the order in which they are given.
 
+    Parameters
+    ----------
+    training : images (n, pixels) uint8, labels (n), smoothed targets (classes, n), shifts (n)
+    apply_shift : function of `tasks.TASKS` that applies a shift
     step : the training step for the network's device (`device.step_on`)
 
     Returns
@@ -215,7 +223,7 @@ def train_epoch(network, training, apply_shift, batch_size, step=train_step):
 
 
 def evaluate(network, test, apply_shift):
-    """Loss (R) and accuracy (R, %) on shifted images that are not trained on."""
+    """Loss (R) and accuracy (R), in %, on shifted images that are not trained on; test as training in `train_epoch`."""
     images, labels, targets, shifts = test
     runs = len(network.lambdas)
     loss, correct = (torch.zeros(runs, device=images.device) for _ in range(2))
@@ -232,14 +240,15 @@ def evaluate(network, test, apply_shift):
 def first_bad_steps(losses, test_loss):
     """Runs whose loss is no longer finite: index in the batch -> first such step of the epoch.
 
-    A run whose training losses are finite but not its test loss went wrong in the last update.
+    losses (steps, R) are those of training, test_loss (R) is the one after the epoch. A run whose training losses are
+    finite but not its test loss went wrong in the last update.
     """
     bad = ~np.isfinite(np.vstack([losses, test_loss]))
     return {int(r): int(bad[:, r].argmax()) for r in np.flatnonzero(bad.any(0))}
 
 
 def epoch_rows(losses, metrics, test_loss, test_acc):
-    """Metrics of an epoch, a dict of plain numbers per run."""
+    """Metrics of an epoch, a dict of plain numbers per run: losses (steps, R), metrics (R, 2), the test set's (R)."""
     columns = {"train_loss": losses.double().mean(0), "test_loss": test_loss, "test_acc": test_acc}
     columns["validation_acc"] = metrics.pop("validation_acc", torch.full_like(columns["train_loss"], torch.nan))
     for name, values in metrics.items():

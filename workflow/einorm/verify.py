@@ -30,6 +30,8 @@ def canonical(files):
 def faults(path):
     """Faults of a bundle, a line each; empty if there is none.
 
+    Parameters
+    ----------
     path : of the zip, which may come from anywhere
     """
     path = Path(path)

@@ -47,6 +47,7 @@ rule claims:
         "results/claims/comparisons.csv",
         "results/claims/oddities.csv",
         "results/claims/published_check.csv",
+        "results/claims/robustness.csv",
     log:
         "results/logs/claims.log",
     localrule: True

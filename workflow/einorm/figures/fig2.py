@@ -7,7 +7,7 @@ from .style import grid, letter
 
 
 def draw(tables):
-    """(a) E-I with LN v without, matched configurations; (b) E-I LN v E-only LN, by the published rule and all runs."""
+    """Panels (a) E-I with LN v without, matched configurations; (b) E-I LN v E-only LN, published rule and all runs."""
     runs = tables["runs"]
     figure, axes = grid(1, 3, 2.9, width_ratios=(1.5, 1, 1))
     parts = [matched_scatter(axes[0, 0], runs, "ei_ln", "ei_none", "a")]

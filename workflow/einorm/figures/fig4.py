@@ -8,7 +8,7 @@ from .style import grid, letter
 
 
 def draw(tables):
-    """(a) LN+ v I-Norm, matched configurations; (b) output and gradient alignment of I-Norm."""
+    """Panels (a) LN+ v I-Norm, matched configurations; (b) output and gradient alignment of I-Norm."""
     return draw_learned(tables["runs"], "inorm")
 
 

@@ -4,5 +4,5 @@ from .fig4 import draw_learned
 
 
 def draw(tables):
-    """(a) LN+ v GradNorm, matched configurations; (b) output and gradient alignment of GradNorm."""
+    """Panels (a) LN+ v GradNorm, matched configurations; (b) output and gradient alignment of GradNorm."""
     return draw_learned(tables["runs"], "gradnorm_full")

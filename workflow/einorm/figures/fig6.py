@@ -13,7 +13,7 @@ SHORT = {"gradnorm_full": "full", "lateral_inhibition": "lateral"}
 
 
 def draw(tables):
-    """(a) Gradient alignment of each part, epsilons pooled; (b) test accuracy per epsilon against LN+."""
+    """Panels (a) gradient alignment of each part, epsilons pooled; (b) test accuracy per epsilon against LN+."""
     runs = tables["runs"]
     figure, axes = grid(2, 1, 5.2, height_ratios=(1, 1.25))
     gs = axes[1, 0].get_subplotspec()
@@ -34,7 +34,16 @@ def draw(tables):
 def against_ln(figure, place, runs, conditions, panel):
     """Boxes of test accuracy, a panel per epsilon, with the median of LN+ and Mann-Whitney tests against its runs.
 
+    Parameters
+    ----------
     place : SubplotSpec that the panels share
+    runs : DataFrame, table "runs"
+    conditions : ids, a box each
+    panel : letter of the panel
+
+    Returns
+    -------
+    list of DataFrames, the plotted points of each epsilon
     """
     epsilons = sorted(runs["epsilon"].unique())
     inner = place.subgridspec(1, max(1, len(epsilons)))

@@ -8,7 +8,7 @@ from .style import epsilon_style, grid, letter
 
 
 def draw(tables):
-    """(a) Output alignment, (b) test accuracy against lambda: every run, and the median; 0.01 is condition inorm."""
+    """Panels (a) output alignment, (b) test accuracy against lambda: every run, the median; 0.01 is condition inorm."""
     runs = tables["runs"]
     figure, (axes,) = grid(1, 2, 2.9)
     for ax, text in zip(axes, "ab", strict=True):

@@ -92,8 +92,11 @@ def matched_scatter(ax, runs, x, y, panel):
 
 
 def boxes(ax, groups, limits=None):
-    """Box and all points of each group: {(tick label, colour): values}; the box counts every value.
+    """Box and all points of each group; the box counts every value.
 
+    Parameters
+    ----------
+    groups : mapping (tick label, colour) -> values (n,)
     limits : of the axis; values below sit on its edge, with their number
     """
     frames = [pd.DataFrame({"x": i, "value": np.asarray(v, float)}) for i, v in enumerate(groups.values())]
@@ -121,7 +124,11 @@ def boxes(ax, groups, limits=None):
 def condition_boxes(ax, runs, conditions, values, panel, rule, ylabel, accuracy=False):
     """Boxes of one value per condition, runs of all epsilons pooled; n and collapsed runs under each box.
 
+    Parameters
+    ----------
     values : function of a frame of runs, the value of each
+    panel, rule : of the points file, see `points`
+    accuracy : whether the axis is one of accuracies, which leaves out what lies far below
     """
     if missing(runs, conditions):
         return say_missing(ax, missing(runs, conditions))

@@ -7,7 +7,7 @@ from .style import grid, letter
 
 
 def draw(tables):
-    """(a) E-I with LN v without, published and ours; (b) E-I LN v E-only LN, top 10 per epsilon, pooled."""
+    """Panels (a) E-I with LN v without, published and ours; (b) E-I LN v E-only LN, top 10 per epsilon, pooled."""
     figure, (axes,) = grid(1, 3, 3.1, width_ratios=(1.2, 1.2, 1))
     parts = [versus.scatters(axes[:2], tables, "Fig2", "a_scatter", "ei_ln", "ei_none")]
     place = ("Fig2", "b_box_top10_per_eps_pooled", ("ei_ln", "e_only_ln"), "pooled", "test_acc", versus.best)

@@ -7,7 +7,7 @@ from .style import grid, letter
 
 
 def draw(tables):
-    """(a) LN+ v I-Norm; (b) output and gradient alignment of I-Norm at epsilon 0.75."""
+    """Panels (a) LN+ v I-Norm; (b) output and gradient alignment of I-Norm at epsilon 0.75."""
     return draw_learned(tables, "Fig4", "inorm")
 
 

@@ -4,5 +4,5 @@ from .published_fig4 import draw_learned
 
 
 def draw(tables):
-    """(a) LN+ v GradNorm; (b) output and gradient alignment of GradNorm at epsilon 0.75."""
+    """Panels (a) LN+ v GradNorm; (b) output and gradient alignment of GradNorm at epsilon 0.75."""
     return draw_learned(tables, "Fig5", "gradnorm_full")

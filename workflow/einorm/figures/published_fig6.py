@@ -7,7 +7,7 @@ from .style import grid, letter
 
 
 def draw(tables):
-    """(a) Gradient alignment, epsilons pooled; (b) test accuracy per epsilon by the published rule."""
+    """Panels (a) gradient alignment, epsilons pooled; (b) test accuracy per epsilon by the published rule."""
     figure, axes = grid(2, 3, 6.4, height_ratios=(1, 2.2))
     parts = []
     for ax, part in zip(axes[0], ("center", "decorrelate", "scale"), strict=True):

@@ -1,4 +1,4 @@
-"""Published values and ours side by side: panels of the figures "published_...", on one scale, with their distance.
+"""Published values and ours side by side: panels of the published figures, on one scale, with their distance.
 
 Distances between distributions: Wasserstein (the mean shift of ordered values, in the unit of the axis) where runs or
 histograms were published; where only a box was, the mean shift of its quartiles.
@@ -70,7 +70,16 @@ def scatter_distances(here, theirs, panel, x, y):
 def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
     """Boxes of published quartiles (grey) and of ours (coloured), pair by pair, and how far apart their quartiles are.
 
+    Parameters
+    ----------
+    tables : as `draw` of a figure gets them
+    figure, panel : of the published values, e.g. "Fig3", "mu_box"
+    epsilon : float, or "pooled"
     rule : function of a frame of runs, those that the published figure shows
+
+    Returns
+    -------
+    DataFrame of the plotted points
     """
     runs = tables["runs"]
     runs = runs if epsilon == "pooled" else runs[runs["epsilon"] == epsilon]
@@ -110,6 +119,7 @@ def published_box(values, figure, panel, condition, epsilon, metric):
 
 
 def draw_box(ax, box, at, shade):
+    """Draw a box, as matplotlib's `bxp` wants it, at a place of the x axis."""
     look = {"boxprops": {"facecolor": shade, "alpha": 0.6, "linewidth": 0.8}, "medianprops": {"color": "black"}}
     ax.bxp(
         [box], positions=[at], widths=0.32, patch_artist=True, manage_ticks=False, flierprops={"markersize": 3}, **look

@@ -1,0 +1,133 @@
+"""Variants of the training: what the robustness table and figures say of them, and the presets that ask."""
+
+import runpy
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+import yaml
+from conftest import REPOSITORY, copy_project, snakemake
+from einorm import archive, config, figures, published
+from einorm.figures import robustness as figure
+from einorm.robustness import BY_TEST, BY_VALIDATION, robustness
+from einorm.variants import QUESTIONS, VARIANTS, asked
+
+PUBLISHED = published.load(REPOSITORY / "paper_artifact" / "published")
+CONDITIONS = ("e_only_ln", "inorm", "gradnorm_full")
+
+
+def runs_of(question, lower_by=1.0, configs=12, conditions=CONDITIONS, collapsed=("inorm", 0)):
+    """Invented runs of a question's variants, each `lower_by` points below the one before; one collapsed."""
+    parts = []
+    for i, variant in enumerate(QUESTIONS[question]):
+        runs = synthetic.frames(conditions, epsilons=(0.75,), configs=configs, collapsed=collapsed)["runs"]
+        finished = runs["status"] == "finished"
+        runs = runs.assign(variant=variant, digest=runs["digest"] + variant, epochs=10)
+        parts.append(runs.assign(test_acc=runs["test_acc"] - lower_by * i * finished, validation_acc=runs["test_acc"]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_changes_and_distances_are_paired_within_configurations():
+    table = robustness(runs_of("order")).set_index(["variant", "condition"])
+    row = table.loc["shuffled", "gradnorm_full"]
+    assert row[["change", "change_low", "change_high"]].tolist() == pytest.approx([-1, -1, -1])
+    assert np.isnan(table.loc["paper", "gradnorm_full"]["change"]), "the paper's way is not compared with itself"
+    runs = runs_of("order").query("variant == 'shuffled'").pivot(index="config", columns="condition", values="test_acc")
+    d = np.sort((runs["gradnorm_full"] - runs["e_only_ln"]).to_numpy())
+    assert d[0] < row["versus_ln_low"] < row["versus_ln"] < row["versus_ln_high"] < d[-1]
+    assert np.isnan(table.loc["shuffled", "e_only_ln"]["versus_ln"]), "LN+ is not compared with itself"
+
+
+def test_collapsed_runs_are_counted_and_stay_in():
+    table = robustness(runs_of("precision")).set_index(["variant", "condition"])
+    assert (table["collapsed"].xs("inorm", level="condition") == 1).all() and (table["n"] == 12).all()
+    assert (table["collapsed"].xs("gradnorm_full", level="condition") == 0).all()
+
+
+def test_the_best_by_held_out_images_are_chosen_by_them_alone():
+    runs = runs_of("validation", configs=14)
+    runs["validation_acc"] = -runs["test_acc"]  # as misleading as can be
+    table = robustness(runs).set_index(["selection", "condition"])
+    accuracies = runs[runs["condition"] == "e_only_ln"]["test_acc"].sort_values()
+    assert table.loc[BY_TEST, "e_only_ln"]["median_test_acc"] == pytest.approx(accuracies[-10:].median())
+    assert table.loc[BY_VALIDATION, "e_only_ln"]["median_test_acc"] == pytest.approx(accuracies[:10].median())
+    assert table.loc[BY_TEST, "e_only_ln"]["overlap"] == 10 and table.loc[BY_VALIDATION, "e_only_ln"]["overlap"] == 6
+
+
+def test_runs_of_the_paper_alone_ask_nothing():
+    assert robustness(synthetic.frames()["runs"]).empty and asked(["paper"]) == []
+    assert figures.names(["luminosity"]) == figures.FIGURES
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_figure_shows_every_run_and_group(question):
+    runs = runs_of(question)
+    drawn, points = figure.draw({"runs": runs, "published": PUBLISHED}, question)
+    legend = [text.get_text() for text in drawn.legends[0].get_texts()]
+    plt.close(drawn)
+    a = points[points["panel"] == "a"]
+    assert len(a[a["rule"] == "all"]) == len(runs) and a["group"].nunique() == len(figure.groups(question, runs))
+    assert legend == list(a["group"].unique()) and (points["panel"] == "b").any()
+
+
+def test_without_ln_the_figure_counts_collapsed_runs_beside_the_published_ones():
+    runs = runs_of("precision", conditions=("inorm", "gradnorm_full"))
+    _, points = figure.draw({"runs": runs, "published": PUBLISHED}, "precision")
+    b = points[points["panel"] == "b"].set_index(["group", "condition"])
+    assert b.loc["published", "inorm"]["value"] == 9 and b.loc["published", "gradnorm_full"]["value"] == 0
+    assert b.loc["float16", "inorm"]["value"] == 1 and b.loc["float32", "gradnorm_full"]["value"] == 0
+
+
+def test_every_question_has_a_preset_that_asks_it_and_nothing_else():
+    presets = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["presets"]
+    for question, members in QUESTIONS.items():
+        settings = config.load(REPOSITORY / "config.yaml", f"robustness_{question}")
+        assert set(settings.variants) == set(members) and asked(settings.variants) == [question]
+    assert {name.removeprefix("robustness_") for name in presets if name.startswith("robustness")} == set(QUESTIONS)
+    assert {v for members in QUESTIONS.values() for v in members} == set(VARIANTS)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_archive_of_every_question_is_whole(question):
+    folder = REPOSITORY / "paper_artifact" / "archive" / f"robustness_{question}"
+    manifest = archive.check(folder, config.load(REPOSITORY / "config.yaml", f"robustness_{question}"))
+    assert manifest["complete"] and not robustness(archive.load(folder)["runs"]).empty
+
+
+def test_held_out_images_must_be_there(tmp_path):
+    done = snakemake(copy_project(tmp_path), "-n", "--config", "preset=smoke", "variants=[validation]")
+    lines = [line for line in done.stdout.splitlines() if "einorm: error" in line]
+    assert done.returncode == 1 and len(lines) == 1 and "holds out 10000 training images" in lines[0]
+
+
+def test_variants_go_from_images_to_table_figure_and_page(tmp_path):
+    """Real images, tiny: 320 to train on, the last 10,000 held out."""
+    folder = copy_project(tmp_path)
+    done = snakemake(
+        folder,
+        "--config",
+        *("preset=smoke", "variants=[shuffled, validation]", "conditions=[e_only_ln, inorm]"),
+        *("epochs=1", "train_images=10320", "test_images=10000"),
+    )
+    assert done.returncode == 0, done.stdout
+    table = pd.read_csv(folder / "results" / "claims" / "robustness.csv")
+    assert set(table["question"]) == {"order", "validation"} and set(table["condition"]) == {"e_only_ln", "inorm"}
+    runs = archive.load(folder / "results" / "tables")["runs"].set_index(["variant", "condition", "config"])
+    held_out = runs.loc["validation", "e_only_ln"]
+    assert held_out["validation_acc"].between(10, 100).all() and runs.loc["shuffled"]["validation_acc"].isna().all()
+    made = {path.name for path in (folder / "figures").glob("*.png")}
+    assert made == {"robustness_order.png", "robustness_validation.png"}, "nothing was trained as published"
+    page = (folder / "paper_artifact" / "bundle" / "report.html").read_text()
+    assert "Do the findings depend on how the networks are trained?" in page and "robustness_order" in page
+
+
+def test_the_page_shows_what_the_archives_hold(tmp_path):
+    """Pictures and tables of docs/robustness.md, made again from the archives, are the tracked ones."""
+    script = runpy.run_path(str(REPOSITORY / "docs" / "robustness_results.py"))
+    script["write"](tmp_path)
+    tracked = REPOSITORY / "docs" / "robustness"
+    assert sorted(path.name for path in tracked.iterdir()) == sorted(path.name for path in tmp_path.iterdir())
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (tracked / path.name).read_bytes(), path.name

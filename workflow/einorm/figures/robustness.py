@@ -1,0 +1,134 @@
+"""Does a finding depend on how the networks are trained? One figure per question of `variants.QUESTIONS`."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from ..published import complete_runs
+from ..robustness import REFERENCE, answers, groups
+from .panels import accuracy_limits, points
+from .style import GREY, PALETTE, grid, label, letter
+
+SPREAD = 0.8  # of the room of a condition, for its groups side by side
+REACH = 6  # points below the lowest distance that an axis shows of intervals
+# What the paper's way to train (of these networks: in float32) is called beside a question's other ways.
+PAPERS_WAY = {"precision": "float32", "order": "file order", "smoothing": "label smoothing 0.1", "depth": "depth2"}
+
+
+def draw(tables, question):
+    """Panels (a) test accuracy of every run by condition and group; (b) distance from LN+ or, without it, collapses.
+
+    Parameters
+    ----------
+    question : key of `variants.QUESTIONS`; a row of panels per epsilon
+    """
+    runs = tables["runs"]
+    epsilons = sorted(runs["epsilon"].unique())
+    figure, axes = grid(len(epsilons), 2, 2.9 * len(epsilons), width_ratios=(1.7, 1))
+    parts = []
+    name_of = partial(group_name, PAPERS_WAY.get(question, "as in the paper"))
+    for (left, right), epsilon in zip(axes, epsilons, strict=True):
+        here = runs[runs["epsilon"] == epsilon]
+        parts.append(accuracies(left, here, groups(question, here), name_of))
+        table = pd.DataFrame(answers(question, here))
+        if (here["condition"] == REFERENCE).any():
+            parts.append(distances(right, table, name_of))
+        else:
+            parts.append(collapses(right, table, tables["published"], name_of))
+        left.set_title(f"ε = {epsilon:g}, {epochs_of(here)}")
+    for ax, text in zip(axes[0], "ab", strict=True):
+        letter(ax, text)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure, pd.concat(parts)
+
+
+def epochs_of(runs):
+    """Epochs of training, in words."""
+    epochs = "/".join(map(str, sorted(runs["epochs"].unique())))
+    return f"{epochs} epochs"
+
+
+def group_name(papers_way, variant, selection):
+    """A group of runs in the legend."""
+    name = papers_way if variant == "paper" else variant.replace("_", " ")
+    return name if selection == "all" else f"{name}, {selection}"
+
+
+def places(conditions, names):
+    """Where on the axis a condition's groups stand: (condition, group) -> x."""
+    offsets = SPREAD * ((np.arange(len(names)) + 0.5) / len(names) - 0.5)
+    return {(c, g): i + offset for i, c in enumerate(conditions) for g, offset in zip(names, offsets, strict=True)}
+
+
+def accuracies(ax, runs, compared, name_of):
+    """Every run's accuracy, its median per group, and lines between runs of one configuration."""
+    conditions = list(dict.fromkeys(runs["condition"]))
+    at = places(conditions, list(compared))
+    low, high = accuracy_limits(runs)
+    rows = []
+    for condition in conditions:
+        columns = {g: part[part["condition"] == condition].set_index("config") for g, part in compared.items()}
+        together = pd.DataFrame({at[condition, g]: part["test_acc"] for g, part in columns.items()}).clip(lower=low)
+        ax.plot(together.columns, together.T, color=GREY, linewidth=0.4, alpha=0.5, zorder=1)
+        for (g, part), shade in zip(columns.items(), PALETTE, strict=False):
+            x, shown = np.full(len(part), at[condition, g]), part["test_acc"].clip(lower=low)
+            text = name_of(*g) if condition == conditions[0] else None
+            ax.scatter(x, shown, s=11, color=shade, edgecolor="white", linewidth=0.3, zorder=2, label=text)
+            reach = SPREAD / len(compared) / 3
+            ax.hlines(part["test_acc"].median(), x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3)
+            below = int((part["test_acc"] < low).sum())
+            if below:
+                where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "fontsize": 7}
+                ax.text(at[condition, g], 0.01, f"{below} ▾", **where)
+            rows.append(points("a", part.reset_index(), part["test_acc"], g[1], group=name_of(*g)))
+    ax.set(ylim=(low - 0.1 * (high - low), high), ylabel="test accuracy (%)")
+    ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
+    return pd.concat(rows)
+
+
+def distances(ax, table, name_of):
+    """Distance from LN+ trained the same way, with its 95 % interval, per condition and group."""
+    rows = table[table["condition"] != REFERENCE].rename(columns={"versus_ln": "value"})
+    rows = rows.replace([np.inf, -np.inf], np.nan)  # too few runs for an interval
+    conditions = list(dict.fromkeys(rows["condition"]))
+    names = list(dict.fromkeys(zip(table["variant"], table["selection"], strict=True)))
+    at = places(conditions, names)
+    for shade, g in zip(PALETTE, names, strict=False):
+        part = rows[(rows["variant"] == g[0]) & (rows["selection"] == g[1])]
+        x = [at[condition, g] for condition in part["condition"]]
+        ax.scatter(x, part["value"], s=14, color=shade, zorder=2)
+        ax.vlines(x, *part[["versus_ln_low", "versus_ln_high"]].to_numpy().T, color=shade)
+    if rows["versus_ln_low"].min() < rows["value"].min() - REACH:
+        ax.set_ylim(bottom=rows["value"].min() - REACH)  # where a run collapsed an interval reaches far down
+    ax.axhline(0, color=GREY, linewidth=0.7, linestyle=":")
+    ax.set(ylabel=f"points above {label(REFERENCE)}", title="Hodges-Lehmann, 95 % interval")
+    ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
+    named = rows.assign(panel="b", group=list(map(name_of, rows["variant"], rows["selection"])))
+    return named[["panel", "condition", "epsilon", "group", "value", "versus_ln_low", "versus_ln_high", "n"]]
+
+
+def collapses(ax, table, published, name_of):
+    """Share of collapsed runs per condition and group, beside the published share."""
+    conditions = list(dict.fromkeys(table["condition"]))
+    names = list(dict.fromkeys(zip(table["variant"], table["selection"], strict=True)))
+    at, width = places(conditions, names), SPREAD / len(names)
+    for shade, g in zip(PALETTE, names, strict=False):
+        part = table[(table["variant"] == g[0]) & (table["selection"] == g[1])]
+        x = [at[condition, g] for condition in part["condition"]]
+        bars = ax.bar(x, 100 * part["collapsed"] / part["n"], width * 0.9, color=shade)
+        ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["collapsed"], part["n"], strict=True)], fontsize=6)
+    group = list(map(name_of, table["variant"], table["selection"]))
+    rows = [table.rename(columns={"collapsed": "value"}).assign(panel="b", group=group)]
+    for i, condition in enumerate(conditions):
+        theirs = complete_runs(published, condition, table["epsilon"].iloc[0])
+        if len(theirs):
+            down = int((np.asarray(theirs) <= 10).sum())
+            text = "published (float16)" if not i else None
+            ax.hlines(100 * down / len(theirs), i - 0.5, i + 0.5, color="black", linestyle="--", label=text)
+            facts = {"condition": condition, "value": down, "n": len(theirs), "group": "published", "panel": "b"}
+            rows.append(pd.DataFrame([facts | {"epsilon": table["epsilon"].iloc[0]}]))
+    ax.set(ylabel="collapsed runs (%)", ylim=(0, 100))
+    ax.legend(loc="upper right")
+    ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
+    return pd.concat(rows)[["panel", "condition", "epsilon", "group", "value", "n"]]

@@ -1,0 +1,82 @@
+"""Do the findings depend on how the networks are trained? The answers of `variants.QUESTIONS`, a row per group of runs.
+
+Descriptive: sizes with intervals, no verdicts, since the presets of these questions are too small for the rules of
+claims.yaml.
+"""
+
+import pandas as pd
+
+from .conditions import CONDITIONS
+from .effects import NO_EFFECT, defined_values, difference
+from .selection import top_runs
+from .variants import QUESTIONS, VARIANTS, asked
+
+REFERENCE = "e_only_ln"  # LN+
+BY_TEST, BY_VALIDATION = "top 10 by test set", "top 10 by held-out images"
+INTERVAL = ("", "_low", "_high")
+COLUMNS = ["question", "variant", "selection", "condition", "epsilon", "n", "collapsed", "median_test_acc",
+           *(f"{name}{part}" for name in ("change", "versus_ln") for part in INTERVAL), "overlap"]  # fmt: skip
+
+
+def robustness(runs):
+    """A row per question, variant, selection, condition and epsilon.
+
+    Parameters
+    ----------
+    runs : DataFrame, table "runs", of one task and any variants
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`: test_acc in %; change from the paper's way to train the same configurations, and distance
+        from LN+ trained the same way (points, Hodges-Lehmann, 95 % interval; NaN or infinite where there is nothing to
+        compare); overlap, the number of chosen runs that the test set would have chosen, too.
+    """
+    rows = [row for question in asked(runs["variant"].unique()) for row in answers(question, runs)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def groups(question, runs):
+    """Groups of runs that a question compares: (variant, selection) -> runs, in the order in which they are drawn."""
+    found = {}
+    for variant in QUESTIONS[question]:
+        chosen = runs[runs["variant"] == variant]
+        if len(chosen):
+            found[variant, "all"] = chosen
+            if "validation_images" in VARIANTS[variant]:
+                found[variant, BY_TEST] = top_runs(chosen)
+                found[variant, BY_VALIDATION] = top_runs(chosen, by="validation_acc")
+    return found
+
+
+def answers(question, runs):
+    """Rows of one question, see `robustness`."""
+    rows = []
+    paper = runs[runs["variant"] == "paper"]
+    for (variant, selection), chosen in groups(question, runs).items():
+        order = chosen["condition"].map(list(CONDITIONS).index)
+        for (condition, epsilon), part in chosen.loc[order.sort_values().index].groupby(
+            ["condition", "epsilon"], sort=False
+        ):
+            row = {"question": question, "variant": variant, "selection": selection, "condition": condition}
+            row |= {"epsilon": epsilon, "n": len(part), "collapsed": int((part["status"] == "collapsed").sum())}
+            row["median_test_acc"] = part["test_acc"].median()
+            row |= interval("change", part, paper if variant != "paper" else None, condition)
+            row |= interval("versus_ln", part, chosen if condition != REFERENCE else None, REFERENCE)
+            by_test = top_runs(runs[(runs["variant"] == variant) & (runs["condition"] == condition)])
+            row["overlap"] = int(part["digest"].isin(by_test["digest"]).sum()) if selection != "all" else pd.NA
+            rows.append(row)
+    return rows
+
+
+def interval(name, part, others, condition):
+    """Difference in test accuracy of runs of one condition and epsilon from those of `condition` among `others`."""
+    result = NO_EFFECT
+    if others is not None:
+        epsilon = part["epsilon"].iloc[0]
+        groups = [
+            defined_values(frame, frame_condition, epsilon, "test_acc", "all")
+            for frame, frame_condition in ((part, part["condition"].iloc[0]), (others, condition))
+        ]
+        result = difference(*groups) if len(groups[1]) else NO_EFFECT
+    return {f"{name}{part}": result[key] for part, key in zip(INTERVAL, ("effect", "low", "high"), strict=True)}
