@@ -1,0 +1,89 @@
+"""What others find on GitHub and in the Snakemake workflow catalogue: its files are whole and say what is true."""
+
+import re
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+from einorm.config import Settings
+
+GITHUB = REPOSITORY / ".github"
+FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+KINDS = {"markdown", "input", "textarea", "dropdown", "checkboxes"}
+
+
+def read(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def usage():
+    return read(REPOSITORY / ".snakemake-workflow-catalog.yml")["usage"]
+
+
+def test_the_catalogue_is_told_how_the_workflow_is_used(usage):
+    assert set(usage) == {"mandatory-flags", "software-stack-deployment", "report"}
+    assert set(usage["mandatory-flags"]) == {"desc", "flags"} and usage["mandatory-flags"]["flags"] == []
+    deployment = usage["software-stack-deployment"]
+    assert {"conda", "apptainer", "apptainer+conda"} <= set(deployment)
+    assert all(isinstance(value, bool) for value in deployment.values())
+
+
+def test_every_rule_that_runs_something_declares_its_environment(usage):
+    assert usage["software-stack-deployment"]["conda"]
+    for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"):
+        rules = re.split(r"^ *rule\b", path.read_text(), flags=re.M)[1:]
+        running = [rule for rule in rules if re.search(r"^ +shell:", rule, re.M)]
+        assert running and all('"../../envs/einorm.yaml"' in rule for rule in running), path
+
+
+def test_reports_are_offered_and_have_captions(usage):
+    assert usage["report"] and usage["software-stack-deployment"]["report"]
+    assert "report(" in (REPOSITORY / "workflow" / "rules" / "outputs.smk").read_text()
+
+
+def test_the_crawler_finds_the_words_and_the_rules_it_looks_for():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8").lower()
+    assert "snakemake" in text and "workflow" in text and (REPOSITORY / "Snakefile").is_file()
+    assert list((REPOSITORY / "workflow" / "rules").glob("*.smk"))
+
+
+def test_the_page_of_the_configuration_names_every_key():
+    text = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
+    assert {"preset", "presets", *Settings.model_fields} <= set(re.findall(r"`(\w+)`", text))
+    assert "../docs/reference/config.md" in text and "../config.yaml" in text
+
+
+def test_github_runs_what_ci_runs_and_nothing_else():
+    workflow = read(GITHUB / "workflows" / "ci.yml")
+    (job,) = workflow["jobs"].values()
+    checkout, run = job["steps"]
+    assert checkout["uses"].startswith("actions/checkout@") and run == {"run": "bash .ci/run"}
+    assert job["container"]["image"].startswith("python:3.11-") and workflow["permissions"] == {"contents": "read"}
+    assert {"push", "pull_request"} == set(workflow[True])  # YAML reads the key `on` as a boolean
+
+
+def test_there_is_a_form_for_a_bug_a_claim_and_an_extension():
+    assert [path.stem for path in FORMS] == ["bug_report", "claim", "extension"]
+    assert isinstance(read(GITHUB / "ISSUE_TEMPLATE" / "config.yml")["blank_issues_enabled"], bool)
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_a_form_has_what_github_requires(path):
+    form = read(path)
+    assert {"name", "description", "body"} <= set(form) <= {"name", "description", "body", "labels", "title"}
+    assert all(isinstance(form[key], str) and form[key].strip() for key in ("name", "description"))
+    ids = [field["id"] for field in form["body"]]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[\w-]+", one) for one in ids)
+    for field in form["body"]:
+        assert field["type"] in KINDS and field["attributes"]["label"] and field["validations"]["required"] is True
+        options = field["attributes"].get("options", [])
+        assert (field["type"] == "dropdown") == bool(options) and len(set(options)) == len(options)
+        assert all(isinstance(option, str) for option in options)
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_files_that_a_form_names_exist(path):
+    """Those that the workflow makes apart."""
+    names = re.findall(r"\b(?:docs|paper_artifact|tests)/[\w/.-]*\w", path.read_text(encoding="utf-8"))
+    assert all((REPOSITORY / name).exists() for name in names), names
