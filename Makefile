@@ -44,12 +44,24 @@ lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
 
 lock: $(READY)  ## refresh envs/requirements.lock from pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install '.[dev,slurm,cluster]'
+	$(VENV)-lock/bin/python -m pip install '.[dev,docs,slurm,cluster]'
 	$(BIN)/python envs/lock.py $(VENV)-lock/bin/python > envs/requirements.lock.new
 	mv envs/requirements.lock.new envs/requirements.lock
 
+docs: $(READY)  ## build the documentation site, docs/_build/html/index.html; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+docs-reference: $(READY)  ## refresh docs/reference/config.md from the typed config and config.yaml
+	$(BIN)/python docs/config_reference.py
+
+docs-results: $(READY)  ## refresh docs/robustness, the pictures and tables of the archived robustness presets
+	$(BIN)/python docs/robustness_results.py
+
+docs-pictures: $(READY)  ## refresh docs/pictures
+	$(BIN)/python docs/pictures.py
+
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(READY): envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,4 +71,4 @@ $(READY): envs/requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: run smoke archive artifact budget test faults test-slurm audit lint lock help
+.PHONY: run smoke archive artifact budget test faults test-slurm audit lint lock docs docs-reference docs-results docs-pictures help

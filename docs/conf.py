@@ -1,0 +1,52 @@
+"""The documentation site: `make docs` builds it into docs/_build/html, without a network and without a warning."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+
+import einorm
+from einorm.plan import use_this_clone
+
+use_this_clone()  # the notebook runs in a process of its own
+
+project = "einorm"
+author = "einorm contributors"
+version = release = einorm.__version__
+html_title = f"einorm {release}"
+html_theme = "furo"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "robustness/*"]  # the latter are parts of robustness.md
+
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_execution_timeout = 120  # seconds a cell
+
+default_role = "py:obj"
+add_module_names = False
+smartquotes = False  # options, --config, stay as they are
+autodoc_member_order = "bysource"
+autodoc_default_options = {
+    "members": True,
+    "exclude-members": "model_config, mannwhitneyu",  # pydantic's; imported, and autodoc fails on its signature
+}
+autodoc_inherit_docstrings = False
+autodoc_typehints = "none"  # docstrings say it, with shapes and units
+autodoc_preserve_defaults = True
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+napoleon_use_param = napoleon_use_rtype = False
+
+
+def find_in_package(app, env, node, content):
+    """Resolve a name as docstrings write it, `runs.cell_runs`: as seen from the package."""
+    if node["refdomain"] != "py":
+        return None
+    target = f"einorm.{node['reftarget']}"
+    return env.domains.python_domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
+
+
+def setup(app):
+    app.connect("missing-reference", find_in_package)

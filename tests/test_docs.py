@@ -1,0 +1,171 @@
+"""The documentation: its site builds without a warning, links lead somewhere, docstrings say what they must."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import pytest
+from conftest import REPOSITORY
+from markdown_it import MarkdownIt
+from mdit_py_plugins.anchors import anchors_plugin
+
+DOCS = REPOSITORY / "docs"
+PACKAGE = REPOSITORY / "workflow" / "einorm"
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("reference/*.md"), REPOSITORY / "README.md"])
+PAGES += [path for path in [REPOSITORY / "CONTRIBUTING.md"] if path.exists()]
+SCIENCE = ("network", "learning", "error_signals", "tasks")
+ERRORS = {"UserError", "DamagedError"}
+# Parameters of the science's functions that are no arrays. Whatever is not named here must have its shape stated.
+NO_ARRAYS = """
+    classes condition device draw dtype epochs epsilon hidden_layers hidden_width hyperparameters kind layer n n_e n_in
+    names needs_input_error network precision rates rng runs signals smoothing state test_images train_images units
+    weights
+"""
+AXIS = r"(?:R|B|n|n_[ei]|n_in|inputs|rows|units|pixels|classes|images|batch|epochs|steps|runs|[12]|\.\.\.)"
+SHAPE = re.compile(rf"\({AXIS}(?:, {AXIS})*\)")
+
+
+def modules():
+    """Name below einorm -> path, of every module of the package."""
+    paths = {path: path.relative_to(PACKAGE).with_suffix("").parts for path in PACKAGE.rglob("*.py")}
+    return {".".join(part for part in parts if part != "__init__"): path for path, parts in paths.items()}
+
+
+def public(source):
+    """Functions and classes of a module's top level that are meant for others."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    return [node for node in ast.parse(source).body if isinstance(node, kinds) and not node.name.startswith("_")]
+
+
+def raised(node):
+    """Names of the user errors that a definition raises itself."""
+    raises = [inner.exc for inner in ast.walk(node) if isinstance(inner, ast.Raise)]
+    return ERRORS & {exc.func.id for exc in raises if isinstance(exc, ast.Call) and isinstance(exc.func, ast.Name)}
+
+
+def arrays(node):
+    """Parameters of a function that are arrays."""
+    parameters = [] if isinstance(node, ast.ClassDef) else [*node.args.args, *node.args.kwonlyargs]
+    return {parameter.arg for parameter in parameters} - {*NO_ARRAYS.split()}
+
+
+def docstring_faults(source, science=False):
+    """What the docstrings of a module lack, a line each."""
+    for node in public(source):
+        text = ast.get_docstring(node) or ""
+        if not text:
+            yield f"{node.name} has no docstring"
+        for error in sorted(raised(node)):
+            if error not in text:
+                yield f"{node.name} raises {error} and does not say so"
+        if science and arrays(node) and not SHAPE.search(text):
+            yield f"{node.name} states no shape of {', '.join(sorted(arrays(node)))}"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_docstrings_say_what_they_must(name):
+    source = modules()[name].read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
+    assert not list(docstring_faults(source, name in SCIENCE))
+
+
+def test_docstrings_that_lack_something_are_found():
+    source = '''
+def silent(x): pass
+
+def raising(path):
+    """Read a file (see Fig. 1)."""
+    if path:
+        raise UserError("no")
+
+def shapeless(network, x):
+    """What x (Fig. 4) becomes (here)."""
+
+def shaped(network, x):
+    """x (R, n, B) -> y (R)."""
+
+def _private(x): pass
+'''
+    assert list(docstring_faults(source, science=True)) == [
+        "silent has no docstring",
+        "silent states no shape of x",
+        "raising raises UserError and does not say so",
+        "raising states no shape of path",
+        "shapeless states no shape of x",
+    ]
+
+
+def test_the_science_has_arrays_to_state_shapes_of():
+    sources = {name: modules()[name].read_text(encoding="utf-8") for name in SCIENCE}
+    checked = {f"{name}.{node.name}" for name, source in sources.items() for node in public(source) if arrays(node)}
+    assert {"network.forward", "learning.train_step", "error_signals.full", "tasks.shift_luminosity"} <= checked
+
+
+def test_the_api_reference_has_every_module():
+    listed = re.findall(r"^\.\. automodule:: einorm\.?(\S*)$", (DOCS / "reference" / "api.md").read_text(), re.M)
+    assert sorted(listed) == sorted(modules())
+
+
+def test_the_config_reference_is_in_step():
+    spec = importlib.util.spec_from_file_location("config_reference", DOCS / "config_reference.py")
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "make docs-reference refreshes it"
+    for key in ("`conditions`", "`epochs`", "`data.path`", "`machine.runs_per_batch`", "`quick`", "`paper`"):
+        assert f"\n| {key} |" in reference.page()
+
+
+def links(path):
+    """Relative targets of a page's links and images, a pair (file, anchor) each."""
+    tokens = [
+        inner for token in MarkdownIt("commonmark").parse(path.read_text("utf-8")) for inner in token.children or []
+    ]
+    targets = [
+        token.attrGet("href") or token.attrGet("src") for token in tokens if token.type in ("link_open", "image")
+    ]
+    relative = [unquote(target) for target in targets if not re.match(r"[a-z]+:", target)]
+    return [target.partition("#")[::2] for target in relative]
+
+
+def anchors(path):
+    """Anchors of a page's headings, as GitHub makes them."""
+    parser = MarkdownIt("commonmark").use(anchors_plugin, max_level=6)
+    return {token.attrGet("id") for token in parser.parse(path.read_text("utf-8")) if token.type == "heading_open"}
+
+
+def test_links_and_anchors_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A title, here\n\n| [a](b.md#c) | ![d](e.svg) |\n\n[x](https://x.y) `[no](code.md)` [up](#a-title-here)"
+    )
+    assert links(page) == [("b.md", "c"), ("e.svg", ""), ("", "a-title-here")]
+    assert anchors(page) == {"a-title-here"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_links_lead_somewhere(page):
+    for file, anchor in links(page):
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{page.name} links to {file}"
+        assert target.is_relative_to(REPOSITORY), f"{page.name} links to {file}, outside of the project"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {file}#{anchor}"
+
+
+def test_the_landing_page_leads_to_every_page():
+    found = {file for file, _ in links(DOCS / "index.md")}
+    pages = {path.relative_to(DOCS).as_posix() for kind in ("md", "ipynb") for path in DOCS.glob(f"**/*.{kind}")
+             if "_build" not in path.parts} - {"index.md"}  # fmt: skip
+    assert pages and found >= pages
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, tmp_path / "html"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    html = {path.relative_to(tmp_path / "html").with_suffix("").as_posix() for path in tmp_path.glob("html/**/*.html")}
+    assert {"index", "quickstart", "results", "extend", "explore", "reference/api", "reference/config"} <= html
+    assert "mean_units" in (tmp_path / "html" / "reference" / "api.html").read_text(encoding="utf-8")
+    assert "cell_output" in (tmp_path / "html" / "explore.html").read_text(encoding="utf-8"), "the notebook ran"

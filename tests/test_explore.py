@@ -1,0 +1,53 @@
+"""`einorm.load` and the notebook docs/explore.ipynb, on the tables of the smoke preset."""
+
+import os
+
+import einorm
+import nbformat
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from einorm import runtime, tables
+from nbclient import NotebookClient
+
+QUICK = REPOSITORY / "paper_artifact" / "archive" / "quick"
+NOTEBOOK = REPOSITORY / "docs" / "explore.ipynb"
+
+
+def test_load_gives_tidy_frames_of_an_archive():
+    frames = einorm.load(QUICK)
+    assert set(frames) == {"runs", "epochs", "costs", "samples"}
+    runs, epochs = frames["runs"], frames["epochs"]
+    assert not runs.duplicated([*tables.KEYS]).any() and not epochs.duplicated([*tables.KEYS, "epoch"]).any()
+    np.testing.assert_allclose(runs["mu"], (runs["mu0"] + runs["mu1"]) / 2)
+    assert len(epochs) == len(runs) * runs["epochs"].iloc[0]
+
+
+def test_load_refuses_a_changed_archive_and_an_empty_folder(tmp_path):
+    for path in QUICK.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "runs.parquet").write_bytes((QUICK / "runs.parquet").read_bytes() + b"x")
+    with pytest.raises(runtime.UserError, match="was changed since it was archived"):
+        einorm.load(tmp_path)
+    with pytest.raises(runtime.UserError, match="is missing"):
+        einorm.load(tmp_path / "absent")
+
+
+def test_the_notebook_answers_its_question_on_fresh_tables(smoke, monkeypatch):
+    """As `make docs` runs it, but on the tables that the smoke preset just made."""
+    monkeypatch.setenv("EINORM_TABLES", str(smoke / "results" / "tables"))
+    paths = [str(REPOSITORY / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "the tracked notebook holds no results"
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = " ".join(str(output.get("data", "")) for output in outputs)
+    assert "gradnorm_full" in shown and "image/png" in shown
+
+
+def test_the_question_takes_ten_lines():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    lines = [line for cell in notebook.cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    code = [line for line in lines if line.strip() and not line.startswith(("import", "from"))]
+    assert len(code) <= 10
