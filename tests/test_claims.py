@@ -190,4 +190,5 @@ def test_the_written_tables_agree(tmp_path):
     csv, parquet = pd.read_csv(tmp_path / "claims.csv"), pd.read_parquet(tmp_path / "claims.parquet")
     assert csv["verdict"].tolist() == parquet["verdict"].tolist() and len(csv) > 25
     assert {path.name for path in tmp_path.iterdir()} == {
-        "claims.csv", "claims.parquet", "comparisons.csv", "oddities.csv", "published_check.csv"}  # fmt: skip
+        "claims.csv", "claims.parquet", "comparisons.csv", "oddities.csv", "published_check.csv",
+        "robustness.csv"}  # fmt: skip

@@ -84,6 +84,12 @@ def test_mirrors_that_cannot_be_reached_are_an_ordinary_failure(tmp_path, monkey
         data._fetch_mirrors("fashion_mnist", tmp_path)
 
 
+def test_a_data_set_without_mirrors_is_an_ordinary_failure(tmp_path, monkeypatch):
+    monkeypatch.setitem(data.DATASETS, "own", data.DATASETS["mnist"] | {"torchvision": "OwnImages"})
+    with pytest.raises(UserError, match="no source of own could be used.*its own mirrors: there are none"):
+        data.prepare("own", tmp_path / "own.npz", tmp_path / "downloads")
+
+
 def test_mirrors_are_read_from_torchvisions_folder(tmp_path, tiny, monkeypatch):
     import torchvision
 

@@ -186,7 +186,7 @@ def test_the_shipped_configuration_names_every_figure_condition():
     assert set(presets["smoke"]["conditions"]) == set(CONDITIONS)
     assert set(presets["paper"]["conditions"]) == set(CONDITIONS) - set(synthetic.OURS)
     captions = {path.stem for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
-    assert captions == {*FIGURES, "claims"}
+    assert captions == {*FIGURES, "robustness", "claims"}
 
 
 def test_the_gpu_profile_plans_one_job_per_cell(tmp_path):

@@ -162,13 +162,16 @@ def parse_idx(content):
 def _fetch_mirrors(dataset, downloads):
     import torchvision
 
+    name = DATASETS[dataset]["torchvision"]
+    if not hasattr(torchvision.datasets, name):
+        raise UserError("there are none")
     noise = io.StringIO()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT)
     try:
         with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
-            getattr(torchvision.datasets, DATASETS[dataset]["torchvision"])(downloads, download=True)
-        for packed in (Path(downloads) / DATASETS[dataset]["torchvision"] / "raw").glob("*.gz"):
+            getattr(torchvision.datasets, name)(downloads, download=True)
+        for packed in (Path(downloads) / name / "raw").glob("*.gz"):
             packed.with_suffix("").unlink(missing_ok=True)  # the unpacked copy: one of the two is enough
     except (OSError, RuntimeError) as error:
         raise UserError(" ".join(str(error).split()) or "not reached") from None
