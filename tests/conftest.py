@@ -1,5 +1,6 @@
 """Fixtures: the real images, prepared once per session, and pieces of them; a project redrawn from its archive."""
 
+import json
 import os
 import resource
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -84,13 +86,30 @@ def from_archive(folder, *arguments, env=None, config=()):
     return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
 
 
+def built_once(tmp_path_factory, name, build):
+    """A project folder in which `build(folder)` made something, once for all workers, each of which gets a copy."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            folder = copy_project(tmp_path_factory.mktemp(f"{name}-new"))
+            build(folder)
+            folder.rename(shared)
+    return shutil.copytree(shared, tmp_path_factory.mktemp(name), dirs_exist_ok=True)
+
+
 @pytest.fixture(scope="session")
 def redrawn(tmp_path_factory, blocked):
-    """A project in which everything was made from the shipped archive, and the core-seconds that took."""
-    folder, before = copy_project(tmp_path_factory.mktemp("archive")), core_seconds()
-    done = from_archive(folder, env=blocked)
-    assert done.returncode == 0, done.stdout
-    return folder, core_seconds() - before, done.stdout
+    """A project made from the shipped archive, the core-seconds that took, and what was printed."""
+
+    def build(folder):
+        before = core_seconds()
+        done = from_archive(folder, env=blocked)
+        assert done.returncode == 0, done.stdout
+        (folder / "redrawn.json").write_text(json.dumps([core_seconds() - before, done.stdout]))
+
+    folder = built_once(tmp_path_factory, "archive", build)
+    return folder, *json.loads((folder / "redrawn.json").read_text())
 
 
 def core_seconds():
@@ -118,7 +137,9 @@ def snakemake(folder, *arguments, preset="smoke"):
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
     """A project folder in which the smoke preset has been run."""
-    folder = copy_project(tmp_path_factory.mktemp("smoke"))
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stdout
-    return folder
+
+    def build(folder):
+        done = snakemake(folder)
+        assert done.returncode == 0, done.stdout
+
+    return built_once(tmp_path_factory, "smoke", build)

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from ..conditions import CONDITIONS
 from ..published import complete_runs
 from ..robustness import REFERENCE, answers, groups
 from .panels import accuracy_limits, points
@@ -63,7 +64,7 @@ def places(conditions, names):
 
 def accuracies(ax, runs, compared, name_of):
     """Every run's accuracy, its median per group, and lines between runs of one configuration."""
-    conditions = list(dict.fromkeys(runs["condition"]))
+    conditions = [condition for condition in CONDITIONS if (runs["condition"] == condition).any()]
     at = places(conditions, list(compared))
     low, high = accuracy_limits(runs)
     rows = []
