@@ -21,7 +21,17 @@ DOCS = Path(__file__).parent
 PROJECT = DOCS.parent
 ARCHIVES = PROJECT / "paper_artifact" / "archive"
 PUBLISHED = PROJECT / "paper_artifact" / "published"
-HEADINGS = ("trained", "runs", "condition", "n", "collapsed", "median (%)", "change (points)", "from LN+ (points)")
+HEADINGS = (
+    "trained",
+    "runs",
+    "condition",
+    "n",
+    "collapsed",
+    "at chance",
+    "median (%)",
+    "change (points)",
+    "from LN+ (points)",
+)
 
 
 def write(out=DOCS / "robustness"):
@@ -42,7 +52,9 @@ def table(archive):
     for r in robustness(einorm.load(archive)["runs"]).itertuples():
         name = f"{CONDITIONS[r.condition].label} (`{r.condition}`)"
         sizes = [size(r, "change"), size(r, "versus_ln")]
-        rows.append([f"`{r.variant}`", r.selection, name, r.n, r.collapsed, f"{r.median_test_acc:.2f}", *sizes])
+        rows.append(
+            [f"`{r.variant}`", r.selection, name, r.n, r.collapsed, r.at_chance, f"{r.median_test_acc:.2f}", *sizes]
+        )
     return "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
 
 

@@ -8,13 +8,14 @@ import pandas as pd
 
 from .conditions import CONDITIONS
 from .effects import NO_EFFECT, defined_values, difference
-from .selection import top_runs
+from .selection import CHANCE, top_runs
 from .variants import QUESTIONS, VARIANTS, asked
 
 REFERENCE = "e_only_ln"  # LN+
 BY_TEST, BY_VALIDATION = "top 10 by test set", "top 10 by held-out images"
 INTERVAL = ("", "_low", "_high")
-COLUMNS = ["question", "variant", "selection", "condition", "epsilon", "n", "collapsed", "median_test_acc",
+COLUMNS = ["question", "variant", "selection", "condition", "epsilon", "n", "collapsed",
+           "at_chance", "median_test_acc",
            *(f"{name}{part}" for name in ("change", "versus_ln") for part in INTERVAL), "overlap"]  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def robustness(runs):
     DataFrame
         Columns `COLUMNS`: test_acc in %; change from the paper's way to train the same configurations, and distance
         from LN+ trained the same way (points, Hodges-Lehmann, 95 % interval; NaN or infinite where there is nothing to
-        compare); overlap, the number of chosen runs that the test set would have chosen, too.
+        compare); collapsed, runs whose loss was no longer finite; at_chance, those and all others at 10 % or below; overlap, the number of chosen runs that the test set would have chosen, too.
     """
     rows = [row for question in asked(runs["variant"].unique()) for row in answers(question, runs)]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -60,6 +61,7 @@ def answers(question, runs):
         ):
             row = {"question": question, "variant": variant, "selection": selection, "condition": condition}
             row |= {"epsilon": epsilon, "n": len(part), "collapsed": int((part["status"] == "collapsed").sum())}
+            row["at_chance"] = int((part["test_acc"] <= CHANCE).sum())
             row["median_test_acc"] = part["test_acc"].median()
             row |= interval("change", part, paper if variant != "paper" else None, condition)
             row |= interval("versus_ln", part, chosen if condition != REFERENCE else None, REFERENCE)

@@ -8,6 +8,7 @@ import pandas as pd
 from ..conditions import CONDITIONS
 from ..published import complete_runs
 from ..robustness import REFERENCE, answers, groups
+from ..selection import CHANCE
 from .panels import accuracy_limits, points
 from .style import GREY, PALETTE, grid, label, letter
 
@@ -36,7 +37,7 @@ def draw(tables, question):
         if (here["condition"] == REFERENCE).any():
             parts.append(distances(right, table, name_of))
         else:
-            parts.append(collapses(right, table, tables["published"], name_of))
+            parts.append(chance(right, table, tables["published"], name_of))
         left.set_title(f"ε = {epsilon:g}, {epochs_of(here)}")
     for ax, text in zip(axes[0], "ab", strict=True):
         letter(ax, text)
@@ -109,27 +110,27 @@ def distances(ax, table, name_of):
     return named[["panel", "condition", "epsilon", "group", "value", "versus_ln_low", "versus_ln_high", "n"]]
 
 
-def collapses(ax, table, published, name_of):
-    """Share of collapsed runs per condition and group, beside the published share."""
+def chance(ax, table, published, name_of):
+    """Share of runs at chance per condition and group, collapsed ones among them, beside the published share."""
     conditions = list(dict.fromkeys(table["condition"]))
     names = list(dict.fromkeys(zip(table["variant"], table["selection"], strict=True)))
     at, width = places(conditions, names), SPREAD / len(names)
     for shade, g in zip(PALETTE, names, strict=False):
         part = table[(table["variant"] == g[0]) & (table["selection"] == g[1])]
         x = [at[condition, g] for condition in part["condition"]]
-        bars = ax.bar(x, 100 * part["collapsed"] / part["n"], width * 0.9, color=shade)
-        ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["collapsed"], part["n"], strict=True)], fontsize=6)
+        bars = ax.bar(x, 100 * part["at_chance"] / part["n"], width * 0.9, color=shade)
+        ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["at_chance"], part["n"], strict=True)], fontsize=6)
     group = list(map(name_of, table["variant"], table["selection"]))
-    rows = [table.rename(columns={"collapsed": "value"}).assign(panel="b", group=group)]
+    rows = [table.rename(columns={"at_chance": "value"}).assign(panel="b", group=group)]
     for i, condition in enumerate(conditions):
         theirs = complete_runs(published, condition, table["epsilon"].iloc[0])
         if len(theirs):
-            down = int((np.asarray(theirs) <= 10).sum())
-            text = "published (float16)" if not i else None
+            down = int((np.asarray(theirs) <= CHANCE).sum())
+            text = "published (float16, 50 epochs)" if not i else None
             ax.hlines(100 * down / len(theirs), i - 0.5, i + 0.5, color="black", linestyle="--", label=text)
             facts = {"condition": condition, "value": down, "n": len(theirs), "group": "published", "panel": "b"}
             rows.append(pd.DataFrame([facts | {"epsilon": table["epsilon"].iloc[0]}]))
-    ax.set(ylabel="collapsed runs (%)", ylim=(0, 100))
+    ax.set(ylabel="runs at chance, 10 % (%)", ylim=(0, 100))
     ax.legend(loc="upper right")
     ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
     return pd.concat(rows)[["panel", "condition", "epsilon", "group", "value", "n"]]
