@@ -29,9 +29,10 @@ def robustness(runs):
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`: test_acc in %; change from the paper's way to train the same configurations, and distance
-        from LN+ trained the same way (points, Hodges-Lehmann, 95 % interval; NaN or infinite where there is nothing to
-        compare); collapsed, runs whose loss was no longer finite; at_chance, those and all others at 10 % or below; overlap, the number of chosen runs that the test set would have chosen, too.
+        Columns `COLUMNS`: test_acc in %; collapsed, runs whose loss was no longer finite; at_chance, those and all
+        others at 10 % or below; change from the paper's way to train the same configurations, and distance from LN+
+        trained the same way (points, Hodges-Lehmann, 95 % interval; NaN or infinite where there is nothing to compare);
+        overlap, the number of chosen runs that the test set would have chosen, too.
     """
     rows = [row for question in asked(runs["variant"].unique()) for row in answers(question, runs)]
     return pd.DataFrame(rows, columns=COLUMNS)
