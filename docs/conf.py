@@ -16,7 +16,7 @@ version = release = einorm.__version__
 html_title = f"einorm {release}"
 html_theme = "furo"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "robustness/*"]  # the latter are parts of robustness.md
+exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
 nb_execution_mode = "force"

@@ -1,8 +1,9 @@
 """Pictures and tables of docs/robustness.md, from the archives of the presets robustness_*: `make docs-results`.
 
-Writes docs/robustness/<question>.png and .md; a test holds the tracked files to the archives.
+Writes docs/robustness/<question>.png, and the tables into the page; a test holds both to the archives.
 """
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -34,16 +35,20 @@ HEADINGS = (
 )
 
 
-def write(out=DOCS / "robustness"):
-    """Write the picture and the table of every question to a folder."""
+def write(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
+    """Write the picture of every question to a folder, and its table into the page, between its marks."""
+    text = Path(page).read_text(encoding="utf-8")
     for question in QUESTIONS:
         archive = ARCHIVES / f"robustness_{question}"
         with tempfile.TemporaryDirectory() as folder:
             figures.make(f"robustness_{question}", archive, PUBLISHED, folder)
             picture = (Path(folder) / f"robustness_{question}.png").read_bytes()
-        for ending, content in (("png", picture), ("md", table(archive).encode())):
-            with atomic_path(Path(out) / f"{question}.{ending}") as temporary:
-                temporary.write_bytes(content)
+        with atomic_path(Path(pictures) / f"{question}.png") as temporary:
+            temporary.write_bytes(picture)
+        marks = re.compile(f"(<!-- table {question} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = marks.sub(rf"\1\n{table(archive)}\n\2", text)  # no row holds a backslash
+    with atomic_path(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def table(archive):

@@ -30,13 +30,13 @@ def print_budget(path, overrides):
     torch.set_num_threads(next(iter(presets.values())).machine.threads)
     speeds = {family: [seconds_per_cost(family, width) for width in WIDTHS] for family in FAMILIES}
     started = start_up()
-    print(f"{'preset':12}{'runs':>7}{'jobs':>7}{'padding':>9}{'core-hours':>12}{'on 2 cores':>13}{'on 8 cores':>13}")
+    print(f"{'preset':24}{'runs':>7}{'jobs':>7}{'padding':>9}{'core-hours':>12}{'on 2 cores':>13}{'on 8 cores':>13}")
     for name, settings in presets.items():
         planned = jobs(settings).values()
         hours = sum(started + estimate(runs, speeds) for runs in planned) / 3600
         padding = 1 - sum(sum(map(cost, runs)) for runs in planned) / sum(map(padded_cost, planned))
         times = f"{hours:12.2f}{duration(hours * 1800):>13}{duration(hours * 450):>13}"
-        print(f"{name:12}{sum(map(len, planned)):7}{len(planned):7}{padding:9.1%}{times}")
+        print(f"{name:24}{sum(map(len, planned)):7}{len(planned):7}{padding:9.1%}{times}")
 
 
 def seconds_per_cost(family, width, runs=2):

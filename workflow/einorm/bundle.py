@@ -25,7 +25,7 @@ PROJECT = (
     "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
     "workflow/einorm/page/*", "paper_artifact/*.yaml", "paper_artifact/*.md", "paper_artifact/*.json",
     "paper_artifact/published/*", "docs/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
-    "docs/reference/*.md", "docs/robustness/*", "tests/*.py", "tests/golden/*",
+    "docs/reference/*.md", "docs/robustness/*.png", "tests/*.py", "tests/golden/*",
 )  # fmt: skip
 # Of these, with the published values, the inputs of the run.
 INPUTS = ("config.yaml", "workflow/einorm/hyperparameters.csv", "paper_artifact/claims.yaml")
