@@ -77,9 +77,9 @@ def interval(name, part, others, condition):
     result = NO_EFFECT
     if others is not None:
         epsilon = part["epsilon"].iloc[0]
-        groups = [
+        pair = [
             defined_values(frame, frame_condition, epsilon, "test_acc", "all")
             for frame, frame_condition in ((part, part["condition"].iloc[0]), (others, condition))
         ]
-        result = difference(*groups) if len(groups[1]) else NO_EFFECT
-    return {f"{name}{part}": result[key] for part, key in zip(INTERVAL, ("effect", "low", "high"), strict=True)}
+        result = difference(*pair) if len(pair[1]) else NO_EFFECT
+    return {f"{name}{ending}": result[key] for ending, key in zip(INTERVAL, ("effect", "low", "high"), strict=True)}
