@@ -14,7 +14,7 @@ from .effects import defined_values, difference, effect
 from .oddities import oddities
 from .robustness import robustness
 from .runtime import UserError, atomic_path
-from .selection import PAPER_TASK, SELECTIONS, as_published
+from .selection import PAPER_TASK, SELECTIONS, as_published, of_task
 
 VERDICTS = ("not reproduced", "undecided", "partly", "reproduced")  # in the order of the tables
 UNITS = {"test_acc": "points"}
@@ -240,7 +240,7 @@ def write(runs, rules_path, published_folder, out):
         If the rules or the published values cannot be read.
     """
     rules, values = load_rules(rules_path), published.load(published_folder)
-    variants = robustness(runs[runs["task"] == PAPER_TASK])
+    variants = robustness(of_task(runs))
     extensions = [extension(rules, runs, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
     runs = as_published(runs)
     claims = pd.concat([evaluate(rules, runs, values).assign(task=PAPER_TASK), *extensions], ignore_index=True)

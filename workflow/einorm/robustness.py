@@ -53,33 +53,34 @@ def groups(question, runs):
 
 def answers(question, runs):
     """Rows of one question, see `robustness`."""
-    rows = []
+    rows, compared = [], groups(question, runs)
     paper = runs[runs["variant"] == "paper"]
-    for (variant, selection), chosen in groups(question, runs).items():
-        order = chosen["condition"].map(list(CONDITIONS).index)
-        for (condition, epsilon), part in chosen.loc[order.sort_values().index].groupby(
-            ["condition", "epsilon"], sort=False
-        ):
+    for (variant, selection), chosen in compared.items():
+        by_test = compared.get((variant, BY_TEST))
+        order = chosen["condition"].map(list(CONDITIONS).index).sort_values(kind="stable").index
+        for (condition, epsilon), part in chosen.loc[order].groupby(["condition", "epsilon"], sort=False):
             row = {"question": question, "variant": variant, "selection": selection, "condition": condition}
             row |= {"epsilon": epsilon, "n": len(part), "collapsed": int((part["status"] == "collapsed").sum())}
             row["at_chance"] = int((part["test_acc"] <= CHANCE).sum())
             row["median_test_acc"] = part["test_acc"].median()
-            row |= interval("change", part, paper if variant != "paper" else None, condition)
-            row |= interval("versus_ln", part, chosen if condition != REFERENCE else None, REFERENCE)
-            by_test = top_runs(runs[(runs["variant"] == variant) & (runs["condition"] == condition)])
+            row |= interval("change", part, paper, condition) if variant != "paper" else {}
+            row |= interval("versus_ln", part, chosen, REFERENCE) if condition != REFERENCE else {}
             row["overlap"] = int(part["digest"].isin(by_test["digest"]).sum()) if selection != "all" else pd.NA
-            rows.append(row)
+            rows.append(NOTHING | row)
     return rows
 
 
 def interval(name, part, others, condition):
     """Difference in test accuracy of runs of one condition and epsilon from those of `condition` among `others`."""
-    result = NO_EFFECT
-    if others is not None:
-        epsilon = part["epsilon"].iloc[0]
-        pair = [
-            defined_values(frame, frame_condition, epsilon, "test_acc", "all")
-            for frame, frame_condition in ((part, part["condition"].iloc[0]), (others, condition))
-        ]
-        result = difference(*pair) if len(pair[1]) else NO_EFFECT
+    own, epsilon = part[["condition", "epsilon"]].iloc[0]
+    x = defined_values(part, own, epsilon, "test_acc", "all")
+    y = defined_values(others, condition, epsilon, "test_acc", "all")
+    return limits(name, difference(x, y) if len(y) else NO_EFFECT)
+
+
+def limits(name, result):
+    """Columns of an effect and its interval."""
     return {f"{name}{ending}": result[key] for ending, key in zip(INTERVAL, ("effect", "low", "high"), strict=True)}
+
+
+NOTHING = limits("change", NO_EFFECT) | limits("versus_ln", NO_EFFECT)  # where there is nothing to compare with
