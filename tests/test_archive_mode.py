@@ -25,7 +25,7 @@ def test_everything_is_made_without_training_torch_or_network(redrawn):
     assert (folder / "results" / "claims" / "claims.parquet").exists()
     assert (folder / "paper_artifact" / "bundle" / "report.html").exists()
     jobs = int(re.findall(r"^total +(\d+)$", output, re.M)[0])
-    assert seconds < 6 * jobs * start_up(), "a job costs little more than its start"
+    assert seconds < 4 * jobs * start_up(), "a job costs little more than its start"
 
 
 def start_up():
