@@ -54,8 +54,8 @@ docs: $(READY)  ## build the documentation site, docs/_build/html/index.html; a 
 docs-reference: $(READY)  ## refresh docs/reference/config.md from the typed config and config.yaml
 	$(BIN)/python docs/config_reference.py
 
-docs-results: $(READY)  ## refresh docs/robustness, the pictures and tables of the archived robustness presets
-	$(BIN)/python docs/robustness_results.py
+docs-results: $(READY)  ## refresh what the pages show of the archives: claims, cost, robustness, with their pictures
+	$(BIN)/python docs/archived_results.py
 
 docs-pictures: $(READY)  ## refresh docs/pictures
 	$(BIN)/python docs/pictures.py

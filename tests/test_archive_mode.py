@@ -47,7 +47,7 @@ def test_two_builds_of_the_bundle_are_equal(bundled, blocked):
     ("config", "says"),
     [
         (["epochs=5"], "(epochs 20 there, 5 here)"),
-        (["preset=paper"], "there is no archive in"),
+        (["preset=smoke"], "there is no archive in"),
         (["archive=/absent"], "there is no archive in /absent"),
     ],
 )

@@ -86,6 +86,19 @@ def test_what_runs_cannot_decide_is_said(runs, changes, reason):
     assert row["verdict"] == "undecided" and reason in row["reason"]
 
 
+def test_an_incomplete_cell_decides_nothing():
+    """The settings plan 30 runs, 29 are there: the effect is shown, the verdict waits."""
+    settings = {"conditions": ["gradnorm_full", "e_only_ln"], "epsilons": [0, 0.75], "configs": 30, "epochs": 50}
+    whole = runs_with(0)
+    lost = (whole["condition"] == "e_only_ln") & (whole["epsilon"] == 0.75) & (whole["config"] == 7)
+    for runs, expected in ((whole, "reproduced"), (whole[~lost], "undecided")):
+        runs.attrs["settings"] = settings
+        row = verdict(runs)
+        assert row["verdict"] == expected and np.isfinite([row["low"], row["high"]]).all()
+    assert row["reason"] == "incomplete: 29 of 30 runs of e_only_ln at epsilon 0.75"
+    assert verdict(runs, x="gradnorm_full", y=None, of="level", holds=[0, None])["verdict"] == "reproduced"
+
+
 def test_pairing_needs_six_pairs():
     assert verdict(runs_with(0, configs=5))["method"] == "unpaired"
     assert verdict(runs_with(0, configs=6))["method"] == "paired"

@@ -12,7 +12,7 @@ from einorm import figures, published, tables
 from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
-from einorm.figures.panels import accuracy_limits
+from einorm.figures.panels import accuracy_limits, say_incomplete
 from einorm.figures.style import label
 from einorm.selection import TOP, layer_mean
 
@@ -62,9 +62,27 @@ def test_one_run_and_no_run_are_drawn_and_said(name):
 @pytest.mark.parametrize("name", [name for name in PAPER if name != "fig1"])
 def test_a_condition_that_was_not_computed_is_named(name):
     _, texts = draw(name, synthetic.frames(conditions=["ei_none"]))
-    assert "not computed by this preset:" in texts
+    assert "not computed:" in texts
     absent = [c for c in CONDITIONS if c != "ei_none"]
     assert any(label(c) in texts for c in absent)
+
+
+def test_missing_runs_are_named_above_the_figure():
+    data = synthetic.frames(["e_only_ln", "inorm", "ei_ln"], epsilons=(0.0, 0.75))
+    runs = data["runs"]
+    runs = runs[(runs["condition"] != "inorm") | (runs["epsilon"] == 0.75) & (runs["config"] < 3)]
+    runs.attrs["settings"] = {
+        "conditions": ["e_only_ln", "inorm", "ei_ln"], "epsilons": [0, 0.25, 0.75], "configs": 4, "epochs": 3
+    }  # fmt: skip
+    figure, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
+    say_incomplete(figure, points, runs)
+    assert " ".join(figure.get_suptitle().split()) == (
+        "Incomplete. Runs finished: LN+ (E only): none at ε 0.25; I-Norm: none at ε 0, 0.25, 3 of 4 at ε 0.75"
+    )
+    runs.attrs["settings"] = runs.attrs["settings"] | {"conditions": ["e_only_ln"], "epsilons": [0, 0.75]}
+    complete, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
+    say_incomplete(complete, points, runs)
+    assert complete.get_suptitle() == ""
 
 
 def test_an_unknown_figure_and_missing_tables_are_one_line(tmp_path, capsys):

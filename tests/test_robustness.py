@@ -1,8 +1,5 @@
 """Variants of the training: what the robustness table and figures say of them, and the presets that ask."""
 
-import re
-import runpy
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -122,16 +119,3 @@ def test_variants_go_from_images_to_table_figure_and_page(tmp_path):
     assert made == {"robustness_order.png", "robustness_validation.png"}, "nothing was trained as published"
     page = (folder / "paper_artifact" / "bundle" / "report.html").read_text()
     assert "Do the findings depend on how the networks are trained?" in page and "robustness_order" in page
-
-
-def test_the_page_shows_what_the_archives_hold(tmp_path):
-    """Pictures and tables of docs/robustness.md, made again from the archives, are the tracked ones."""
-    docs, page = REPOSITORY / "docs", tmp_path / "robustness.md"
-    tracked = (docs / "robustness.md").read_text()
-    page.write_text(re.sub(r"^\| .*\n", "", tracked, flags=re.M))
-    assert page.read_text() != tracked
-    runpy.run_path(str(docs / "robustness_results.py"))["write"](page, tmp_path)
-    assert re.sub(r"\n+", "\n", page.read_text()) == re.sub(r"\n+", "\n", tracked)
-    for question in QUESTIONS:
-        name = f"{question}.png"
-        assert (tmp_path / name).read_bytes() == (docs / "robustness" / name).read_bytes(), name

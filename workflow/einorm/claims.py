@@ -13,6 +13,7 @@ from .config import Strict
 from .effects import defined_values, difference, effect
 from .oddities import oddities
 from .robustness import robustness
+from .runs import incomplete_cells
 from .runtime import UserError, atomic_path
 from .selection import PAPER_TASK, SELECTIONS, as_published, of_task
 
@@ -94,9 +95,9 @@ def published_effect(statement, values):
     return here
 
 
-def judge(statement, result, rules, runs):
-    """Verdict and its reason in words, by the rules that claims.yaml states on top."""
-    obstacle = too_little(statement, result, rules, runs)
+def judge(statement, result, rules, runs, incomplete=()):
+    """Verdict and its reason in words, by the rules that claims.yaml states on top; see `too_little`."""
+    obstacle = too_little(statement, result, rules, runs, incomplete)
     if obstacle:
         return "undecided", obstacle
     low, high = result["low"], result["high"]
@@ -111,8 +112,11 @@ def judge(statement, result, rules, runs):
     return "undecided", f"{interval} reaches across the limit of '{region(holds)}': more runs are needed"
 
 
-def too_little(statement, result, rules, runs):
-    """Why runs cannot decide a statement, in words; empty if they can."""
+def too_little(statement, result, rules, runs, incomplete=()):
+    """Why runs cannot decide a statement, in words; empty if they can.
+
+    Incomplete cells (`runs.incomplete_cells`) decide nothing: their first runs are no sample, they may be the widest.
+    """
     for condition in filter(None, (statement.x, statement.y)):
         chosen = runs[runs["condition"] == condition]
         wanted = [statement.epsilon] if statement.epsilon != "pooled" else rules.pooled_epsilons
@@ -120,6 +124,9 @@ def too_little(statement, result, rules, runs):
         absent = [f"{epsilon:g}" for epsilon in wanted if not (chosen["epsilon"] == epsilon).any()]
         if absent:
             return f"not computed: {condition} at epsilon {', '.join(absent)}"
+        for cell in incomplete:
+            if cell["condition"] == condition and cell["epsilon"] in wanted:
+                return "incomplete: {finished} of {planned} runs of {condition} at epsilon {epsilon:g}".format(**cell)
         epochs = int(chosen.loc[chosen["epsilon"].isin(wanted), "epochs"].min())
         needed = max(
             rules.epochs_needed[e] for e in [statement.epsilon, *filter(lambda e: e in rules.epochs_needed, wanted)]
@@ -163,11 +170,11 @@ def evaluate(rules, runs, values):
     -------
     DataFrame, verdicts in the order of `VERDICTS`, then by id
     """
-    rows = []
+    rows, incomplete = [], incomplete_cells(runs)
     for statement in rules.statements:
         for selection in dict.fromkeys(("all", statement.published_rule)):
             result = effect(statement, runs, selection)
-            verdict, reason = judge(statement, result, rules, runs)
+            verdict, reason = judge(statement, result, rules, runs, incomplete)
             facts = statement.model_dump(exclude={"holds", "partly", "from_epsilon"})
             facts |= {"claim": statement.id.split(".")[0], "epsilon": str(statement.epsilon), "selection": selection}
             facts |= {"verdict": verdict, "reason": reason, "unit": UNITS.get(statement.metric, "")}

@@ -15,7 +15,7 @@ from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS, Settings
 from .data import checksums
 from .figures import category, names, task_and_module
-from .runs import cell_runs, cells
+from .runs import completeness
 from .runtime import PACKAGE, UserError, atomic_path
 from .selection import PAPER_TASK
 
@@ -23,6 +23,7 @@ PAGE = PACKAGE / "page"
 CAPTIONS = PACKAGE.parent / "report"
 PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 GROUPS_IN_ALT = 12
+PLAIN = {"task": PAPER_TASK, "variant": "paper"}
 
 
 def write(tables_folder, claims_folder, figures_folder, artifact, out):
@@ -63,7 +64,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "deviations": yaml.safe_load((Path(artifact) / "deviations.yaml").read_text(encoding="utf-8")),
         "runs": len(runs),
         "budget": budget(settings),
-        "cells": completeness(settings, runs),
+        "cells": cell_rows(runs),
         "cost": cost(runs, tables.read(Path(tables_folder) / "costs.parquet", "costs")),
         "environment": environment(Path(tables_folder), runs),
         "dataset": {"name": settings.dataset, "checksums": checksums(settings.dataset)},
@@ -114,7 +115,7 @@ def alternative_text(path):
     try:
         points = pd.read_csv(path)
     except pd.errors.EmptyDataError:
-        return "not computed by this preset."
+        return "not computed."
     panels = points.groupby("panel", sort=False) if "panel" in points else [("", points)]
     lines = [
         f"{panel}: {line}".lstrip(": ")
@@ -190,26 +191,12 @@ def budget(settings):
     return ", ".join(parts + ([f"no epsilon {', '.join(f'{e:g}' for e in absent)}"] if absent else []))
 
 
-def completeness(settings, runs):
-    """Rows per cell: runs planned, finished, collapsed; task and variant are named where they are not the paper's."""
-    rows = []
-    for cell in cells(settings):
-        task, variant, condition, epsilon = cell
-        of_cell = (runs["task"] == task) & (runs["variant"] == variant) & (runs["condition"] == condition)
-        chosen = runs[of_cell & (runs["epsilon"] == epsilon)]
-        planned = len(cell_runs(settings, *cell))
-        collapsed = int((chosen["status"] == "collapsed").sum())
-        rows.append(
-            {
-                "condition": condition,
-                "trained": ", ".join([task] * (task != PAPER_TASK) + [variant] * (variant != "paper")),
-                "epsilon": epsilon,
-                "planned": planned,
-                "finished": len(chosen),
-                "collapsed": collapsed,
-            }
-        )
-    return rows
+def cell_rows(runs):
+    """Rows per cell (`runs.completeness`); task and variant are named where they are not the paper's."""
+    return [
+        cell | {"trained": ", ".join(cell[name] for name, plain in PLAIN.items() if cell[name] != plain)}
+        for cell in completeness(runs)
+    ]
 
 
 def cost(runs, costs):

@@ -5,7 +5,7 @@ in configuration and lambda only, trained side by side. Both are identified by t
 """
 
 from .conditions import CONDITIONS
-from .config import hyperparameters
+from .config import Settings, hyperparameters
 from .data import DATASETS
 from .error_signals import ERROR_SIGNALS
 from .runtime import digest, fingerprint
@@ -47,6 +47,41 @@ def cell_runs(settings, task, variant, condition, epsilon):
         shared | {"lambda": lam, "config": config} | hyperparameters()[config]
         for config in settings.configs
         for lam in CONDITIONS[condition].lambdas
+    ]
+
+
+def completeness(table):
+    """How much of what its settings plan a table of runs holds.
+
+    Parameters
+    ----------
+    table : DataFrame "runs", with the settings that made it in its attrs
+
+    Returns
+    -------
+    list of dict
+        For every cell (`cells`): task, variant, condition, epsilon, and the number of runs planned, finished (collapsed
+        ones are), collapsed. Empty where the settings are not known.
+    """
+    if not table.attrs.get("settings"):
+        return []
+    settings, rows = Settings(**table.attrs["settings"]), []
+    names = ["task", "variant", "condition", "epsilon"]
+    finished = table.groupby(names).size().to_dict()
+    collapsed = table[table["status"] == "collapsed"].groupby(names).size().to_dict()
+    for cell in cells(settings):
+        counts = {"finished": finished.get(cell, 0), "collapsed": collapsed.get(cell, 0)}
+        rows.append(dict(zip(names, cell, strict=True)) | {"planned": len(cell_runs(settings, *cell))} | counts)
+    return rows
+
+
+def incomplete_cells(table):
+    """The cells (`completeness`) of the tasks and variants that a table has rows of, of which runs are missing."""
+    kinds = set(zip(table["task"], table["variant"], strict=True))
+    return [
+        cell
+        for cell in completeness(table)
+        if (cell["task"], cell["variant"]) in kinds and cell["finished"] < cell["planned"]
     ]
 
 

@@ -46,7 +46,8 @@ def drawing_code(name):
     """Fingerprint of the code that draws a figure."""
     modules = [f"figures/{module}.py" for module in (*SHARED, *imported(task_and_module(name)[1]))]
     modules += ["robustness.py", "variants.py"] if name.startswith(ROBUSTNESS) else []
-    return digest([fingerprint(module) for module in [*modules, "conditions.py", "selection.py"]])[:16]
+    marks = fingerprint("runs.py", "incomplete_cells")
+    return digest([marks, *(fingerprint(module) for module in [*modules, "conditions.py", "selection.py"])])[:16]
 
 
 def imported(name):
@@ -82,6 +83,7 @@ def make(name, tables_folder, published_folder, out):
         If no figure has this name, or a table is missing or damaged.
     """
     from .. import published, tables
+    from .panels import say_incomplete
     from .style import save
 
     task, module = task_and_module(name)
@@ -94,4 +96,5 @@ def make(name, tables_folder, published_folder, out):
     frames = {table: of_task(frame, task) if asks else as_published(frame, task) for table, frame in read.items()}
     frames["published"] = published.load(published_folder)
     figure, points = import_module(f".{module}", __package__).draw(frames, *asks)
+    say_incomplete(figure, points, frames["runs"])
     save(figure, points, Path(out) / name)

@@ -19,7 +19,7 @@ def draw(tables):
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
     if not epsilons:
-        axes[0, 0].text(0.5, 0.5, "not computed by this preset: sample images", ha="center", va="center")
+        axes[0, 0].text(0.5, 0.5, "not computed: sample images", ha="center", va="center")
     for row, epsilon in zip(axes, epsilons, strict=False):
         row[0].set_ylabel(f"ε = {epsilon:g}")
         chosen = samples[samples["epsilon"] == epsilon].sort_values("label")

@@ -20,7 +20,7 @@ def draw(tables):
         ax.set_title(label(condition))
         chosen = epochs[epochs["condition"] == condition]
         if chosen.empty:
-            note(ax, "not computed\nby this preset", x=0.5, y=0.5, ha="center", va="center")
+            note(ax, "not computed", x=0.5, y=0.5, ha="center", va="center")
             continue
         for epsilon, group in chosen.groupby("epsilon"):
             curves = group.pivot_table(index="epoch", columns=["config", "seed", "lambda"], values="test_acc")

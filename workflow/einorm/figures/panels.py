@@ -3,13 +3,17 @@
 No run is hidden: what lies below an axis is drawn on its edge and counted, what has no value is counted.
 """
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from ..runs import incomplete_cells
 from ..selection import TOP, top_runs
-from .style import GREY, colour, epsilon_style, label
+from .style import GREY, REFERENCE, colour, epsilon_style, label
 
+NOTE_WIDTH = 130  # characters of a line over a whole figure
 SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge
 POINT = ("condition", "epsilon", "lambda", "config", "seed", "status")
 
@@ -28,7 +32,7 @@ def points(panel, runs, values, rule="all runs", **more):
 def say_missing(ax, conditions, what=""):
     """Say on the panel's face that its data were not computed."""
     names = ", ".join(label(condition) for condition in conditions)
-    ax.text(0.5, 0.5, f"not computed\nby this preset:\n{names}{what}", transform=ax.transAxes, ha="center", va="center",
+    ax.text(0.5, 0.5, f"not computed:\n{names}{what}", transform=ax.transAxes, ha="center", va="center",
             color=GREY, wrap=True)  # fmt: skip
     ax.set(xticks=[], yticks=[])
     return pd.DataFrame()
@@ -37,6 +41,30 @@ def say_missing(ax, conditions, what=""):
 def missing(runs, conditions):
     """Conditions of which there is no run."""
     return [condition for condition in conditions if not (runs["condition"] == condition).any()]
+
+
+def say_incomplete(figure, drawn, runs):
+    """Say above a figure which runs of its settings are still missing among the conditions that it draws.
+
+    Parameters
+    ----------
+    drawn : DataFrame of the plotted points
+    runs : table "runs" of the figure, with the settings that made it in its attrs
+    """
+    conditions = {name for column in drawn.filter(regex="^condition") for name in drawn[column].dropna()}
+    missing_of, same = {}, {}
+    for cell in incomplete_cells(runs):
+        if cell["condition"] in conditions:
+            name = label(cell["condition"]) + (f" ({cell['variant']})" if cell["variant"] != "paper" else "")
+            count = f"{cell['finished']} of {cell['planned']}" if cell["finished"] else "none"
+            missing_of.setdefault(name, {}).setdefault(count, []).append(f"{cell['epsilon']:g}")
+    for name, counts in missing_of.items():
+        words = ", ".join(f"{count} at ε\u00a0{', '.join(epsilons)}" for count, epsilons in counts.items())
+        same.setdefault(words, []).append(name)
+    if same:
+        groups = "; ".join(f"{', '.join(names)}: {words}" for words, names in same.items())
+        text = textwrap.fill(f"Incomplete. Runs finished: {groups}", NOTE_WIDTH)
+        figure.suptitle(text, fontsize=7, color=REFERENCE, ha="left", x=0.01)
 
 
 def accuracy_limits(runs):

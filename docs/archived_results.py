@@ -1,0 +1,158 @@
+"""What the archives say, put into the pages: `make docs-results`.
+
+Of the preset paper: the claims with their verdicts, the cost and three figures, into README.md and docs/paper. Of
+the presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Tables stand between
+the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests hold pages and pictures to the archives.
+"""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+
+import einorm
+import numpy as np
+import pandas as pd
+from einorm import archive, claims, figures, published
+from einorm.conditions import CONDITIONS
+from einorm.robustness import robustness
+from einorm.runs import completeness
+from einorm.runtime import atomic_path
+from einorm.selection import as_published
+from einorm.variants import QUESTIONS
+
+DOCS = Path(__file__).parent
+PROJECT = DOCS.parent
+ARTIFACT = PROJECT / "paper_artifact"
+ARCHIVES = ARTIFACT / "archive"
+PUBLISHED = ARTIFACT / "published"
+SHOWN = ("fig4", "fig5", "fig6")  # the figures of the paper that the README shows
+ROBUSTNESS_HEADINGS = (
+    "trained",
+    "runs",
+    "condition",
+    "n",
+    "collapsed",
+    "at chance",
+    "median (%)",
+    "change (points)",
+    "from LN+ (points)",
+)
+
+
+def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", pictures=DOCS / "paper"):
+    """Write the figures `SHOWN` to a folder, claims and cost into a page, what is complete into another."""
+    folder = ARCHIVES / "paper"
+    for name in SHOWN:
+        write_picture(name, folder, Path(pictures) / f"{name}.png")
+    runs, costs = (einorm.load(folder)[name] for name in ("runs", "costs"))
+    cells = pd.DataFrame(completeness(runs))
+    hours = runs.merge(costs).assign(hours=lambda r: r["seconds"] * r["threads"] / 3600).groupby("condition")["hours"]
+    fill(page, {"claims": claims_table(runs), "cost": cost(cells, hours.sum(), archive.check(folder)["machine"])})
+    fill(results, {"cells": cells_table(cells, hours.sum())})
+
+
+def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
+    """Write the picture of every question to a folder, and its table into the page, between its marks."""
+    tables = {}
+    for question in QUESTIONS:
+        folder = ARCHIVES / f"robustness_{question}"
+        write_picture(f"robustness_{question}", folder, Path(pictures) / f"{question}.png")
+        tables[question] = robustness_table(einorm.load(folder)["runs"])
+    fill(page, tables)
+
+
+def write_picture(figure, tables_folder, path):
+    """Draw a figure from an archive and keep its PNG only."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures.make(figure, tables_folder, PUBLISHED, folder)
+        picture = (Path(folder) / f"{figure}.png").read_bytes()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(picture)
+
+
+def fill(page, tables):
+    """Put texts into a page, each between its marks."""
+    text = Path(page).read_text(encoding="utf-8")
+    for name, table in tables.items():
+        marks = re.compile(f"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text = marks.sub(rf"\1\n{table}\n\2", text)  # no row holds a backslash
+    with atomic_path(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def markdown(headings, rows):
+    """A Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def claims_table(runs):
+    """Every statement of claims.yaml with its effect, the published one, and the verdict on all runs."""
+    rules = claims.load_rules(ARTIFACT / "claims.yaml")
+    judged = claims.evaluate(rules, as_published(runs), published.load(PUBLISHED))
+    judged = judged[judged["selection"] == "all"].set_index("id")
+    rows = []
+    for statement in rules.statements:
+        r = judged.loc[statement.id]
+        verdict = (
+            r["verdict"] if r["verdict"] != "undecided" else f"undecided: {r['reason'].split(' of the effect')[0]}"
+        )
+        here = with_interval(r["effect"], r["low"], r["high"])
+        rows.append([statement.id, statement.text, number(r["published_value"]), here, verdict])
+    return markdown(("", "statement", "published", "here (95 % interval)", "verdict"), rows)
+
+
+def cost(cells, hours, machine):
+    """How many runs of an archive are finished, and what they cost, in words; hours: of every condition."""
+    total = cells[["finished", "planned", "collapsed"]].sum()
+    return (
+        f"{total['finished']:,} of {total['planned']:,} runs are finished, {total['collapsed']} of them collapsed. "
+        f"They took {hours.sum():.1f} core-hours ({machine['processor']}, {machine['cores']} cores).\n"
+    )
+
+
+def cells_table(cells, hours):
+    """Runs finished of those planned, a row per condition and a column per epsilon; hours: of every condition."""
+    epsilons = sorted(cells["epsilon"].unique())
+    rows = []
+    for condition, group in cells.groupby("condition", sort=False):
+        of = group.set_index("epsilon")
+        counts = [f"{of.loc[e, 'finished']} of {of.loc[e, 'planned']}" if e in of.index else "" for e in epsilons]
+        rows.append([f"{CONDITIONS[condition].label} (`{condition}`)", *counts, f"{hours.get(condition, 0):.1f}"])
+    return markdown(("condition", *(f"ε {e:g}" for e in epsilons), "core-hours"), rows)
+
+
+def robustness_table(runs):
+    """The answers of an archive's runs."""
+    rows = []
+    for r in robustness(runs).itertuples():
+        name = f"{CONDITIONS[r.condition].label} (`{r.condition}`)"
+        sizes = [
+            with_interval(getattr(r, name), getattr(r, f"{name}_low"), getattr(r, f"{name}_high"))
+            for name in ("change", "versus_ln")
+        ]
+        rows.append(
+            [f"`{r.variant}`", r.selection, name, r.n, r.collapsed, r.at_chance, f"{r.median_test_acc:.2f}", *sizes]
+        )
+    return markdown(ROBUSTNESS_HEADINGS, rows)
+
+
+def with_interval(middle, low, high):
+    """A difference with its interval in words; empty where there is none."""
+    if not np.isfinite(middle):
+        return ""
+    interval = f" ({low:+.2f} to {high:+.2f})" if np.isfinite([low, high]).all() else " (too few runs for an interval)"
+    return f"{middle:+.2f}{interval}"
+
+
+def number(value):
+    """A published effect; a dash where there is none."""
+    return f"{value:+.2f}" if np.isfinite(value) else "–"
+
+
+if __name__ == "__main__":
+    write_paper()
+    write_robustness()
