@@ -205,10 +205,23 @@ def test_small_gradients_vanish_in_float16():
     assert moved == [True, False]
 
 
+def test_hidden_widths_are_padded_to_multiples_and_padding_stays_zero():
+    weights, rates = random_runs("inorm", [21, 18])
+    network = build("inorm", weights, rates)
+    first, second, readout = network.layers
+    assert (first.n_e, second.n_e, readout.n_e) == (24, 24, 10) and first.W.shape[2] == 60
+    assert second.W.shape[2] == readout.W.shape[2] == 24
+    for _ in range(3):
+        train_step(network, torch.rand(8, 60), smooth_targets(torch.arange(8), 10))
+    for r, width in enumerate((21, 18)):
+        assert not second.weights()["Wex"][r, width:].any() and not second.W[r, :, width:].any()
+        assert second.weights()["Wex"][r, :width, :width].all(1).any()
+
+
 def plain_layer(n, runs=1):
     """A layer of given width, for functions that only need widths and masks."""
     layer = {"Wex": np.ones((n, n)), "b": np.zeros(n), "w": np.full(n, 1 / n)}
-    return stack_layers("e", [layer] * runs, torch.float64)
+    return stack_layers("e", [layer] * runs, n, n, torch.float64)
 
 
 @settings(deadline=None, max_examples=30)

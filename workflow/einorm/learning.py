@@ -10,7 +10,7 @@ import torch
 
 from .conditions import CONDITIONS, Condition
 from .error_signals import ERROR_SIGNALS, center, full, unchanged
-from .network import EPS, Layer, forward, mean_units, moments, obey_dale, rounded, select_runs, stack_layers
+from .network import EPS, Layer, forward, mean_units, moments, obey_dale, rounded, select_runs, stack_network
 
 MEASURED = 2  # the first hidden layers, of which metrics are taken
 LABEL_SMOOTHING = 0.1
@@ -46,7 +46,7 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
     """
     condition = CONDITIONS[condition]
     kinds = [condition.layer] * (len(weights[0]) - 1) + ["ei"]
-    layers = [stack_layers(kind, [run[i] for run in weights], dtype, device, precision) for i, kind in enumerate(kinds)]
+    layers = stack_network(kinds, weights, dtype, device, precision)
 
     def per_run(name):
         values = [run[name] for run in hyperparameters]
