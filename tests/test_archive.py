@@ -41,8 +41,11 @@ def write_shards(folder, chosen, configs=(0, 1), code=None):
 
 @pytest.fixture
 def samples(tmp_path):
-    path = tmp_path / "samples.parquet"
-    tables.write(synthetic.samples((0.0, 0.75)), "samples", path, settings().science())
+    return write_samples(tmp_path / "samples.parquet", settings())
+
+
+def write_samples(path, chosen):
+    tables.write(synthetic.samples(chosen.epsilons), "samples", path, chosen.science())
     return path
 
 
@@ -57,8 +60,9 @@ def test_what_was_finished_is_archived(tmp_path, samples):
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "archive", "samples.parquet"}, "nothing left behind"
 
 
-def test_the_rows_of_an_archive_are_those_of_its_shards(tmp_path, samples):
+def test_the_rows_of_an_archive_are_those_of_its_shards(tmp_path):
     chosen = settings(epsilons="[0.75]", conditions="[ei_ln]")
+    samples = write_samples(tmp_path / "samples.parquet", chosen)
     folder = write_shards(tmp_path / "runs", chosen)
     archive.write(chosen, "smoke", folder, samples, tmp_path / "archive")
     (shard,) = folder.rglob("*.parquet")
@@ -109,6 +113,18 @@ def test_an_archive_of_other_settings_is_not_overwritten(tmp_path, samples):
     with pytest.raises(UserError, match=r"\(epochs 2 there, 3 here\)"):
         archive.write(other, "smoke", write_shards(tmp_path / "b", other), samples, out)
     assert archive.check(out, settings())
+
+
+def test_images_of_one_cell_do_not_stand_for_those_of_the_preset(tmp_path, samples):
+    """A campaign that computes cell after cell leaves samples of its last cell behind."""
+    out, chosen = tmp_path / "archive", settings()
+    archive.write(chosen, "smoke", write_shards(tmp_path / "a", chosen, configs=[0]), samples, out)
+    whole = (out / "samples.parquet").read_bytes()
+    write_samples(samples, settings(epsilons="[0.75]"))
+    archive.write(chosen, "smoke", write_shards(tmp_path / "b", chosen, configs=[1]), samples, out)
+    assert (out / "samples.parquet").read_bytes() == whole
+    with pytest.raises(UserError, match="the images of figure 1 with these settings"):
+        archive.write(chosen, "smoke", tmp_path / "a", samples, tmp_path / "other")
 
 
 def test_without_samples_nothing_is_written(tmp_path):

@@ -1,4 +1,4 @@
-"""The pages show what the archives hold: tables and pictures, made again, are the tracked ones."""
+"""`make docs-results`: tables and pictures of the pages, made again from the archives, are the tracked ones."""
 
 import re
 import runpy

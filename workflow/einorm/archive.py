@@ -28,7 +28,7 @@ def write(settings, preset, shards, samples, out):
     settings : Settings
     preset : str, name of the preset, for the manifest
     shards : folder of the shards, one folder per cell
-    samples : path of samples.parquet; where it is missing, the archive's own is kept
+    samples : path of samples.parquet; where it is missing or of other settings, the archive's own is kept
     out : folder of the archive; replaced as a whole
 
     Returns
@@ -64,14 +64,18 @@ def write(settings, preset, shards, samples, out):
     shard = pd.concat(rows, ignore_index=True)
     if earlier is not None and not set(earlier["digest"]) <= set(shard["digest"]):
         raise UserError(f"{out} holds runs of other training code, which would be lost: archive to another folder")
-    return _replace(out, shard, _samples(samples, out), settings, preset, counts)
+    images = _samples(Path(samples), out, tables.settings_digest(settings.science()))
+    return _replace(out, shard, images, settings, preset, counts)
 
 
-def _samples(path, out):
-    for candidate in (Path(path), out / "samples.parquet"):
+def _samples(path, out, digest):
+    """The sample images made with the settings of this digest: those of the path, or the archive's own."""
+    for candidate in (path, out / "samples.parquet"):
         if candidate.exists():
-            return tables.read(candidate, "samples")
-    raise UserError(f"{path} is missing, the images of figure 1: make it with snakemake {path}")
+            samples = tables.read(candidate, "samples")
+            if samples.attrs["digest"] == digest:
+                return samples
+    raise UserError(f"the images of figure 1 with these settings are not in {path}: make them with snakemake {path}")
 
 
 def _replace(out, shard, samples, settings, preset, counts):
