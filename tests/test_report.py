@@ -6,7 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from einorm import report
+from einorm import report, tables
 from einorm.claims import VERDICTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -180,6 +180,18 @@ def test_it_can_be_read_with_a_keyboard_and_a_screen_reader(open_page):
         "es => es.every(e => e.tabIndex === 0 && e.getAttribute('aria-label'))"
     )
     assert regions, "what scrolls can be reached and is named"
+
+
+def test_missing_runs_are_named_on_top(redrawn, tmp_path):
+    folder = redrawn[0]
+    archive = folder / "paper_artifact" / "archive" / "quick"
+    runs = tables.read(archive / "runs.parquet", "runs")
+    tables.write(runs.iloc[3:], "runs", tmp_path / "runs.parquet", runs.attrs["settings"])
+    shutil.copy(archive / "costs.parquet", tmp_path)
+    made = (folder / "results" / "claims", folder / "figures", folder / "paper_artifact")
+    report.write(tmp_path, *made, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert f"{len(runs) - 3} of {len(runs)} planned runs are finished" in page and "1 of 4 (incomplete)" in page
 
 
 def test_it_prints(open_page, tmp_path):
