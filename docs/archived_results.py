@@ -15,10 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import archive, claims, figures, published
+from einorm import archive, claims, figures, published, report
 from einorm.conditions import CONDITIONS
 from einorm.robustness import robustness
-from einorm.runs import completeness
 from einorm.runtime import atomic_path
 from einorm.selection import as_published
 from einorm.variants import QUESTIONS
@@ -47,11 +46,10 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
     folder = ARCHIVES / "paper"
     for name in SHOWN:
         write_picture(name, folder, Path(pictures) / f"{name}.png")
-    runs, costs = (einorm.load(folder)[name] for name in ("runs", "costs"))
-    cells = pd.DataFrame(completeness(runs))
-    hours = runs.merge(costs).assign(hours=lambda r: r["seconds"] * r["threads"] / 3600).groupby("condition")["hours"]
-    fill(page, {"claims": claims_table(runs), "cost": cost(cells, hours.sum(), archive.check(folder)["machine"])})
-    fill(results, {"cells": cells_table(cells, hours.sum())})
+    tables, manifest = einorm.load(folder), archive.check(folder)
+    cells, spent = pd.DataFrame(manifest["cells"]), report.cost(tables["runs"], tables["costs"])
+    fill(page, {"claims": claims_table(tables["runs"]), "cost": cost(cells, spent["all"], manifest["machine"])})
+    fill(results, {"cells": cells_table(cells, spent["conditions"])})
 
 
 def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
@@ -97,20 +95,18 @@ def claims_table(runs):
     rows = []
     for statement in rules.statements:
         r = judged.loc[statement.id]
-        verdict = (
-            r["verdict"] if r["verdict"] != "undecided" else f"undecided: {r['reason'].split(' of the effect')[0]}"
-        )
+        verdict = r["verdict"] + (f": {r['reason']}" if r["verdict"] == "undecided" else "")
         here = with_interval(r["effect"], r["low"], r["high"])
         rows.append([statement.id, statement.text, number(r["published_value"]), here, verdict])
     return markdown(("", "statement", "published", "here (95 % interval)", "verdict"), rows)
 
 
 def cost(cells, hours, machine):
-    """How many runs of an archive are finished, and what they cost, in words; hours: of every condition."""
+    """How many runs of an archive are finished, and what they cost, in words; hours: of all of them."""
     total = cells[["finished", "planned", "collapsed"]].sum()
     return (
         f"{total['finished']:,} of {total['planned']:,} runs are finished, {total['collapsed']} of them collapsed. "
-        f"They took {hours.sum():.1f} core-hours ({machine['processor']}, {machine['cores']} cores).\n"
+        f"They took {hours:.1f} core-hours ({machine['processor']}, {machine['cores']} cores).\n"
     )
 
 
@@ -131,8 +127,8 @@ def robustness_table(runs):
     for r in robustness(runs).itertuples():
         name = f"{CONDITIONS[r.condition].label} (`{r.condition}`)"
         sizes = [
-            with_interval(getattr(r, name), getattr(r, f"{name}_low"), getattr(r, f"{name}_high"))
-            for name in ("change", "versus_ln")
+            with_interval(getattr(r, size), getattr(r, f"{size}_low"), getattr(r, f"{size}_high"))
+            for size in ("change", "versus_ln")
         ]
         rows.append(
             [f"`{r.variant}`", r.selection, name, r.n, r.collapsed, r.at_chance, f"{r.median_test_acc:.2f}", *sizes]

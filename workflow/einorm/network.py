@@ -146,6 +146,7 @@ def stack_network(kinds, weights, dtype=torch.float32, device="cpu", precision=N
     Returns
     -------
     list of `Layer`
+        W (R, rows, inputs) of each; inputs are those of the images, then the padded units of the layer below.
     """
     *hidden, classes = (max(len(run[i]["b"]) for run in weights) for i in range(len(kinds)))
     hidden = [-(-units // ALIGNMENT) * ALIGNMENT for units in hidden]
