@@ -63,6 +63,20 @@ def places(conditions, names):
     return {(c, g): i + offset for i, c in enumerate(conditions) for g, offset in zip(names, offsets, strict=True)}
 
 
+def columns(table):
+    """Of each group of a table of answers: where its conditions stand on the axis, its rows and its colour."""
+    conditions = list(table["condition"].unique())
+    parts = dict(list(table.groupby(["variant", "selection"], sort=False)))
+    at = places(conditions, list(parts))
+    for (group, part), shade in zip(parts.items(), PALETTE, strict=False):
+        yield [at[condition, group] for condition in part["condition"]], part, shade
+
+
+def name_conditions(ax, conditions):
+    """The conditions' names below their places."""
+    ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
+
+
 def accuracies(ax, runs, compared, name_of):
     """Every run's accuracy, its median per group, and lines between runs of one configuration."""
     conditions = [condition for condition in CONDITIONS if (runs["condition"] == condition).any()]
@@ -85,7 +99,7 @@ def accuracies(ax, runs, compared, name_of):
                 ax.text(at[condition, g], 0.01, f"{below} ▾", **where)
             rows.append(points("a", part.reset_index(), part["test_acc"], g[1], group=name_of(*g)))
     ax.set(ylim=(low - 0.1 * (high - low), high), ylabel="test accuracy (%)")
-    ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
+    name_conditions(ax, conditions)
     return pd.concat(rows)
 
 
@@ -93,36 +107,27 @@ def distances(ax, table, name_of):
     """Distance from LN+ trained the same way, with its 95 % interval, per condition and group."""
     rows = table[table["condition"] != REFERENCE].rename(columns={"versus_ln": "value"})
     rows = rows.replace([np.inf, -np.inf], np.nan)  # too few runs for an interval
-    conditions = list(dict.fromkeys(rows["condition"]))
-    names = list(dict.fromkeys(zip(table["variant"], table["selection"], strict=True)))
-    at = places(conditions, names)
-    for shade, g in zip(PALETTE, names, strict=False):
-        part = rows[(rows["variant"] == g[0]) & (rows["selection"] == g[1])]
-        x = [at[condition, g] for condition in part["condition"]]
+    for x, part, shade in columns(rows):
         ax.scatter(x, part["value"], s=14, color=shade, zorder=2)
         ax.vlines(x, *part[["versus_ln_low", "versus_ln_high"]].to_numpy().T, color=shade)
     if rows["versus_ln_low"].min() < rows["value"].min() - REACH:
         ax.set_ylim(bottom=rows["value"].min() - REACH)  # where a run collapsed an interval reaches far down
     ax.axhline(0, color=GREY, linewidth=0.7, linestyle=":")
     ax.set(ylabel=f"points above {label(REFERENCE)}", title="Hodges-Lehmann, 95 % interval")
-    ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
+    name_conditions(ax, rows["condition"].unique())
     named = rows.assign(panel="b", group=list(map(name_of, rows["variant"], rows["selection"])))
     return named[["panel", "condition", "epsilon", "group", "value", "versus_ln_low", "versus_ln_high", "n"]]
 
 
 def chance(ax, table, published, name_of):
     """Share of runs at chance per condition and group, collapsed ones among them, beside the published share."""
-    conditions = list(dict.fromkeys(table["condition"]))
-    names = list(dict.fromkeys(zip(table["variant"], table["selection"], strict=True)))
-    at, width = places(conditions, names), SPREAD / len(names)
-    for shade, g in zip(PALETTE, names, strict=False):
-        part = table[(table["variant"] == g[0]) & (table["selection"] == g[1])]
-        x = [at[condition, g] for condition in part["condition"]]
-        bars = ax.bar(x, 100 * part["at_chance"] / part["n"], width * 0.9, color=shade)
+    for x, part, shade in columns(table):
+        width = 0.9 * SPREAD / table.groupby(["variant", "selection"]).ngroups
+        bars = ax.bar(x, 100 * part["at_chance"] / part["n"], width, color=shade)
         ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["at_chance"], part["n"], strict=True)], fontsize=6)
     group = list(map(name_of, table["variant"], table["selection"]))
     rows = [table.rename(columns={"at_chance": "value"}).assign(panel="b", group=group)]
-    for i, condition in enumerate(conditions):
+    for i, condition in enumerate(table["condition"].unique()):
         theirs = complete_runs(published, condition, table["epsilon"].iloc[0])
         if len(theirs):
             down = int((np.asarray(theirs) <= CHANCE).sum())
@@ -132,5 +137,5 @@ def chance(ax, table, published, name_of):
             rows.append(pd.DataFrame([facts | {"epsilon": table["epsilon"].iloc[0]}]))
     ax.set(ylabel="runs at chance, 10 % (%)", ylim=(0, 100))
     ax.legend(loc="upper right")
-    ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
+    name_conditions(ax, table["condition"].unique())
     return pd.concat(rows)[["panel", "condition", "epsilon", "group", "value", "n"]]
