@@ -22,7 +22,7 @@ budget: $(READY)  ## what every preset costs on this machine
 	$(BIN)/python -m einorm budget
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
 
 faults: $(READY)  ## strike a running workflow 25 times: nothing may be lost (a quarter of an hour)
 	cd tests && ../$(BIN)/python faults.py --rounds 25 --seed 0

@@ -19,6 +19,15 @@ TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "L
 TOP += ("CONTRIBUTING.md", ".snakemake-workflow-catalog.yml")
 PROJECT = ("workflow", "envs", "paper_artifact", "docs", "config", *TOP)
 
+# They start workflows: first, so that the two workers of `make test` end at about the same time.
+LONGEST = ["slurm", "docs_commands", "faults", "bad_input", "determinism", "workflow", "extend", "figures", "robustness"]
+
+
+def pytest_collection_modifyitems(items):
+    """The longest modules first, by `LONGEST`, the others in their order."""
+    names = [f"test_{name}" for name in LONGEST]
+    items.sort(key=lambda item: (*names, item.path.stem).index(item.path.stem))
+
 
 def copy_project(folder):
     for name in PROJECT:
