@@ -20,7 +20,7 @@ TOP += ("CONTRIBUTING.md", ".snakemake-workflow-catalog.yml")
 PROJECT = ("workflow", "envs", "paper_artifact", "docs", "config", *TOP)
 
 # They start workflows: first, so that the two workers of `make test` end at about the same time.
-LONGEST = ["slurm", "docs_commands", "faults", "bad_input", "determinism", "workflow", "extend", "figures", "robustness"]
+LONGEST = ["slurm", "docs_commands", "faults", "bad_input", "determinism", "workflow", "extend", "figures"]
 
 
 def pytest_collection_modifyitems(items):
