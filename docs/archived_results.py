@@ -1,6 +1,6 @@
 """What the archives say, put into the pages: `make docs-results`.
 
-Of the preset paper: the claims with their verdicts, the cost and four figures, into README.md and docs/paper. Of
+Of the preset paper: the claims with their verdicts, the cost and three figures, into README.md and docs/paper. Of
 the presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Tables stand between
 the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests hold pages and pictures to the archives.
 """
@@ -27,7 +27,7 @@ PROJECT = DOCS.parent
 ARTIFACT = PROJECT / "paper_artifact"
 ARCHIVES = ARTIFACT / "archive"
 PUBLISHED = ARTIFACT / "published"
-SHOWN = ("fig4", "published_fig4", "fig5", "fig6")  # the figures that the README shows
+SHOWN = ("published_fig4", "fig5", "fig6")  # the figures that the README shows
 ROBUSTNESS_HEADINGS = (
     "trained",
     "runs",

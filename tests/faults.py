@@ -96,9 +96,8 @@ def project(folder, kind):
 def snakemake(folder, config, *arguments):
     """Start Snakemake on the tables."""
     command = [sys.executable, "-m", "snakemake", "tables", "--cores", "2", *arguments, "--config", *config]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, cwd=folder, env=environ, **pipes)
+    return subprocess.Popen(command, cwd=folder, **pipes)
 
 
 def strike_once(folder, config, kind, moment, chance, expected):

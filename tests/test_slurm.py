@@ -76,8 +76,7 @@ def slurm(tmp_path_factory):
     key.chmod(0o600)
     text = CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=folder, ports=free_ports(2))
     (folder / "slurm.conf").write_text(text)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    env["SLURM_CONF"] = str(folder / "slurm.conf")
+    env = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
     # inside a job Snakemake's plugin drops SLURM_CONF: a cluster has it in /etc, which is not ours to write
     srun = folder / "bin" / "srun"
     srun.parent.mkdir()

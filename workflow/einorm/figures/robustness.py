@@ -121,8 +121,9 @@ def distances(ax, table, name_of):
 
 def chance(ax, table, published, name_of):
     """Share of runs at chance per condition and group, collapsed ones among them, beside the published share."""
-    for x, part, shade in columns(table):
-        width = 0.9 * SPREAD / table.groupby(["variant", "selection"]).ngroups
+    side_by_side = list(columns(table))
+    width = 0.9 * SPREAD / len(side_by_side)
+    for x, part, shade in side_by_side:
         bars = ax.bar(x, 100 * part["at_chance"] / part["n"], width, color=shade)
         ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["at_chance"], part["n"], strict=True)], fontsize=6)
     group = list(map(name_of, table["variant"], table["selection"]))
