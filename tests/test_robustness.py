@@ -9,7 +9,9 @@ import yaml
 from conftest import REPOSITORY, copy_project, snakemake
 from einorm import archive, config, figures, published
 from einorm.figures import robustness as figure
+from einorm.plan import describe
 from einorm.robustness import BY_TEST, BY_VALIDATION, robustness
+from einorm.runs import jobs, run_digest
 from einorm.variants import QUESTIONS, VARIANTS, asked
 
 PUBLISHED = published.load(REPOSITORY / "paper_artifact" / "published")
@@ -23,6 +25,7 @@ def runs_of(question, lower_by=1.0, configs=12, conditions=CONDITIONS, collapsed
         runs = synthetic.frames(conditions, epsilons=(0.75,), configs=configs, collapsed=collapsed)["runs"]
         finished = runs["status"] == "finished"
         runs = runs.assign(variant=variant, digest=runs["digest"] + variant, epochs=10)
+        runs["seed"] = VARIANTS[variant].get("seed", 0)
         parts.append(runs.assign(test_acc=runs["test_acc"] - lower_by * i * finished, validation_acc=runs["test_acc"]))
     return pd.concat(parts, ignore_index=True)
 
@@ -36,6 +39,20 @@ def test_changes_and_distances_are_paired_within_configurations():
     d = np.sort((runs["gradnorm_full"] - runs["e_only_ln"]).to_numpy())
     assert d[0] < row["versus_ln_low"] < row["versus_ln"] < row["versus_ln_high"] < d[-1]
     assert np.isnan(table.loc["shuffled", "e_only_ln"]["versus_ln"]), "LN+ is not compared with itself"
+
+
+def test_runs_of_one_configuration_are_pairs_though_their_seeds_differ():
+    row = robustness(runs_of("seed")).set_index(["variant", "condition"]).loc["seed2", "gradnorm_full"]
+    assert row[["change", "change_low", "change_high"]].tolist() == pytest.approx([-2, -2, -2])
+
+
+def test_runs_of_another_seed_are_trained_on_shifts_of_their_own():
+    settings = config.load(REPOSITORY / "config.yaml", "robustness_seed")
+    codes = {("luminosity", condition): "" for condition in settings.conditions}
+    for batch in jobs(settings).values():
+        seed = VARIANTS[batch[0].get("variant", "paper")].get("seed", 0)
+        assert all(run["seed"] == seed for run in batch) and len({run_digest(run) for run in batch}) == len(batch)
+        assert f"-seed{seed}-" in describe(settings, batch, codes)["shifts"]
 
 
 def test_collapsed_runs_are_counted_and_stay_in():

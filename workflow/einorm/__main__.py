@@ -54,7 +54,7 @@ def samples(args):
     from .runs import shift_table
 
     tables = {
-        (task, epsilon): args.shifts / f"{shift_table(args.settings, task, epsilon)}.npz"
+        (task, epsilon): args.shifts / f"{shift_table(args.settings, task, epsilon, args.settings.seed)}.npz"
         for task in args.settings.tasks
         for epsilon in args.settings.epsilons
     }

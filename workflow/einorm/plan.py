@@ -92,7 +92,7 @@ def experiment(raw):
         "machine": settings.machine.model_dump(),
         "jobs": {name: describe(settings, runs, codes) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),
-        "shift_tables": [shift_table(settings, t, e) for t in settings.tasks for e in settings.epsilons],
+        "shift_tables": [shift_table(settings, t, e, settings.seed) for t in settings.tasks for e in settings.epsilons],
         "collect_code": fingerprint("tables.py"),
         "samples_code": fingerprint("data.py", "write_samples"),
         "benchmark_code": fingerprint("benchmark.py"),
@@ -153,7 +153,7 @@ def describe(settings, runs, codes):
     configurations = ", ".join(str(config) for config in dict.fromkeys(run["config"] for run in runs))
     return {
         "runs": json.dumps(runs, sort_keys=True),
-        "shifts": shift_table(settings, first["task"], first["epsilon"]),
+        "shifts": shift_table(settings, first["task"], first["epsilon"], first["seed"]),
         "minutes": START_UP + round(sum(map(cost, runs)) / SLOW_CORE / 60),
         "code": codes[first["task"], first["condition"]],
         "title": f"{variant}{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",

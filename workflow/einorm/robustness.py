@@ -73,8 +73,9 @@ def answers(question, runs):
 def interval(name, part, others, condition):
     """Difference in test accuracy of runs of one condition and epsilon from those of `condition` among `others`."""
     own, epsilon = part[["condition", "epsilon"]].iloc[0]
-    x = defined_values(part, own, epsilon, "test_acc", "all")
-    y = defined_values(others, condition, epsilon, "test_acc", "all")
+    # pairs are runs of one configuration, though a variant may have changed the seed
+    x = defined_values(part.assign(seed=0), own, epsilon, "test_acc", "all")
+    y = defined_values(others.assign(seed=0), condition, epsilon, "test_acc", "all")
     return limits(name, difference(x, y) if len(y) else NO_EFFECT)
 
 

@@ -135,10 +135,10 @@ def cell_folder(run):
     return f"{run['task']}{variant}/{run['condition']}/eps{run['epsilon']:g}"
 
 
-def shift_table(settings, task, epsilon):
+def shift_table(settings, task, epsilon, seed):
     """Name of a shift table below results/shifts, without its ending: all that decides its content."""
     sizes = f"{settings.epochs}x{settings.train_images}+{settings.test_images}"
-    return f"{task}/eps{float(epsilon):g}-seed{settings.seed}-{sizes}"
+    return f"{task}/eps{float(epsilon):g}-seed{seed}-{sizes}"
 
 
 def training_code(condition, task):

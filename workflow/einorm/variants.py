@@ -22,6 +22,9 @@ VARIANTS = {
     "depth3": {"hidden_layers": 3},
     "depth4": {"hidden_layers": 4},
     "validation": {"validation_images": 10000},
+    "seed1": {"seed": 1},  # other initial weights and other shifts, in training and in the test set
+    "seed2": {"seed": 2},
+    "seed3": {"seed": 3},
 }
 
 # Which variants answer one question about the findings, in the order of a figure ("robustness_<question>").
@@ -31,6 +34,7 @@ QUESTIONS = {
     "smoothing": ("paper", "no_smoothing"),
     "depth": ("depth1", "paper", "depth3", "depth4"),
     "validation": ("validation",),
+    "seed": ("paper", "seed1", "seed2", "seed3"),
 }
 
 
