@@ -31,7 +31,7 @@ def points(panel, runs, values, rule="all runs", **more):
 
 def say_missing(ax, conditions, what=""):
     """Say on the panel's face that its data were not computed."""
-    names = ", ".join(label(condition) for condition in conditions)
+    names = "\n".join(label(condition) for condition in conditions)  # wrap ends at the figure
     ax.text(0.5, 0.5, f"not computed:\n{names}{what}", transform=ax.transAxes, ha="center", va="center",
             color=GREY, wrap=True)  # fmt: skip
     ax.set(xticks=[], yticks=[])
