@@ -15,8 +15,13 @@ from .style import GREY, PALETTE, grid, label, letter
 SPREAD = 0.8  # of the room of a condition, for its groups side by side
 REACH = 6  # points below the lowest distance that an axis shows of intervals
 # What the paper's way to train (of these networks: in float32) is called beside a question's other ways.
-PAPERS_WAY = {"precision": "float32", "order": "file order", "smoothing": "label smoothing 0.1", "depth": "depth2",
-               "seed": "seed0"}  # fmt: skip
+PAPERS_WAY = {
+    "precision": "float32",
+    "order": "file order",
+    "smoothing": "label smoothing 0.1",
+    "depth": "depth2",
+    "seed": "seed0",
+}
 
 
 def draw(tables, question):
