@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import errno
+import functools
 import glob
 import hashlib
 import json
@@ -46,7 +47,12 @@ def fingerprint(module, *names):
     Comments, docstrings and formatting do not count: only code that can change a result does. With `names`, only
     the top-level definitions of these names count, and those of the module that they use.
     """
-    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+    return _code_digest((PACKAGE / module).read_text(encoding="utf-8"), names)
+
+
+@functools.cache  # a plan asks hundreds of times for a few dozen of them; by the text, which may change in a process
+def _code_digest(source, names):
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body.pop(0)
