@@ -3,11 +3,11 @@
 import ast
 import contextlib
 import errno
-import functools
 import glob
 import hashlib
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def fingerprint(module, *names):
     return _code_digest((PACKAGE / module).read_text(encoding="utf-8"), names)
 
 
-@functools.cache  # a plan asks hundreds of times for a few dozen of them; by the text, which may change in a process
+@cache  # a plan asks hundreds of times for a few dozen of them; by the text, which may change in a process
 def _code_digest(source, names):
     tree = ast.parse(source)
     for node in ast.walk(tree):
