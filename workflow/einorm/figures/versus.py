@@ -38,33 +38,33 @@ def scatters(axes, tables, figure, panel, x, y):
     parts, distances = scatter_distances(here, theirs, panel, x, y)
     for ax, points, source in ((axes[0], theirs, "published"), (axes[1], here, "here")):
         ax.axline((low, low), slope=1, color=GREY, linewidth=0.7, linestyle=":")
+        words = distances if source == "here" else {}
         for epsilon, group in points.groupby("epsilon"):
             at = group[["x", "y"]].clip(lower=low + 0.3)
             style = epsilon_style(epsilon, everything["epsilon"].unique())
-            ax.scatter(
-                at["x"], at["y"], s=14, zorder=5, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style
-            )
+            name = f"{epsilon:g}" + words.get(epsilon, "")
+            ax.scatter(at["x"], at["y"], s=14, zorder=5, linewidth=0.3, edgecolor="white", label=name, **style)
         below = int((points[["x", "y"]] < low).any(axis=1).sum())
-        remark = f"{len(points)} pairs" + (f", {below} below the axis" if below else "")
-        note(ax, remark + (distances if source == "here" else ""))
+        note(ax, f"{len(points)} pairs" + (f", {below} below the axis" if below else ""))
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=source)
         ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)} (%)")
-        ax.legend(title="ε", loc="upper left", handletextpad=0.1, borderaxespad=0.1)
+        title = {"title": "ε: distance (x, y)", "title_fontsize": "small"} if words else {"title": "ε"}
+        ax.legend(**title, loc="upper left", handletextpad=0.1, borderaxespad=0.1)
         parts.append(rows(source=source, panel=panel, condition=y, epsilon=points["epsilon"], kind="run", x=points["x"],
                           value=points["y"]))  # fmt: skip
     return pd.concat(parts)
 
 
 def scatter_distances(here, theirs, panel, x, y):
-    """Wasserstein distance per epsilon and condition: rows of the points file, and words for the panel."""
-    parts, text = [], ""
+    """Wasserstein distance per epsilon and condition: rows of the points file, and words per epsilon for the legend."""
+    parts, words = [], {}
     for epsilon in sorted(set(here["epsilon"]) & set(theirs["epsilon"])):
         a, b = here[here["epsilon"] == epsilon], theirs[theirs["epsilon"] == epsilon]
         d = [wasserstein_distance(a[name], b[name]) for name in ("x", "y")]
-        text += f"\ndistance at ε {epsilon:g}: {d[0]:.1f} (x), {d[1]:.1f} (y)"
+        words[epsilon] = f": {d[0]:.1f}, {d[1]:.1f}"
         parts += [rows(source="distance", panel=panel, condition=c, epsilon=[epsilon], kind="Wasserstein", distance=v)
                   for c, v in ((x, d[0]), (y, d[1]))]  # fmt: skip
-    return parts, text
+    return parts, words
 
 
 def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
