@@ -176,9 +176,13 @@ def test_learning_curves_count_collapsed_runs():
 def test_moments_are_medians_over_runs():
     data = synthetic.frames()
     points, texts = draw("moments_alignment", data)
-    row = points.query("condition == 'ei_ln' and epsilon == 0.75 and epoch == 2 and metric == 'mu'").iloc[0]
-    runs = data["epochs"].query("condition == 'ei_ln' and epsilon == 0.75 and epoch == 2")
-    assert row["value"] == pytest.approx(np.median(layer_mean(runs, "mu"))) and row["n"] == 4
+    cell = "condition == 'ei_ln' and epsilon == 0.75 and epoch == 2"
+    rows = points.query(cell).set_index("metric")
+    runs = data["epochs"].query(cell)
+    for metric in ("mu0", "mu1", "var0", "var1"):
+        assert rows.loc[metric, "value"] == pytest.approx(np.median(runs[metric])) and rows.loc[metric, "n"] == 4
+    aligned = np.median(layer_mean(runs, "output_alignment"))
+    assert rows.loc["output_alignment", "value"] == pytest.approx(aligned)
     assert "2 runs have no values" in texts
 
 
