@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ..conditions import CONDITIONS
-from ..selection import layer_mean
+from ..selection import metric_values
 from .panels import say_missing
 from .style import GREY, grid, label, letter, line
 
@@ -58,7 +58,6 @@ def draw(tables):
 
 def medians(epochs, metric):
     """Median over runs per condition and epoch, with the number of runs that have a value, and of those that do not."""
-    value = epochs[metric] if metric in epochs else layer_mean(epochs, metric)
-    values = epochs.assign(value=value).groupby(["condition", "epoch"])["value"]
+    values = epochs.assign(value=metric_values(epochs, metric)).groupby(["condition", "epoch"])["value"]
     table = values.agg(value="median", n="count", without_value=lambda v: int(v.isna().sum()))
     return table.reset_index().assign(metric=metric)

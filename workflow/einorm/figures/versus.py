@@ -10,7 +10,7 @@ from matplotlib.cbook import boxplot_stats
 from scipy.stats import wasserstein_distance
 
 from .. import published
-from ..selection import CHANCE, layer_mean, select_runs
+from ..selection import CHANCE, layer_mean, metric_values, select_runs
 from .panels import SPAN, choose, missing, note, say_missing
 from .style import GREY, colour, epsilon_style, label
 
@@ -90,7 +90,7 @@ def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
         theirs = published_box(tables["published"], figure, panel, condition, epsilon, metric)
         everyone = choose(runs, condition)
         shown = rule(everyone)
-        values = shown[metric] if metric in shown else layer_mean(shown, metric)
+        values = metric_values(shown, metric)
         values = values[np.isfinite(values)]
         ours = {**boxplot_stats(values)[0], "fliers": []} if len(values) else None
         draw_box(ax, theirs, i - 0.19, "0.75")
