@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from einorm import archive, claims, figures, published, report
 from einorm.conditions import CONDITIONS
+from einorm.config import Settings
 from einorm.robustness import robustness
 from einorm.runtime import atomic_path
 from einorm.selection import as_published
@@ -48,7 +49,8 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
         write_picture(name, folder, Path(pictures) / f"{name}.png")
     tables, manifest = einorm.load(folder), archive.check(folder)
     cells, spent = pd.DataFrame(manifest["cells"]), report.cost(tables["runs"], tables["costs"])
-    fill(page, {"claims": claims_table(tables["runs"]), "cost": cost(cells, spent["all"], manifest["machine"])})
+    judged = claims_table(tables["runs"], Settings(**manifest["settings"]))
+    fill(page, {"claims": judged, "cost": cost(cells, spent["all"], manifest["machine"])})
     fill(results, {"cells": cells_table(cells, spent["conditions"])})
 
 
@@ -87,10 +89,10 @@ def markdown(headings, rows):
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-def claims_table(runs):
+def claims_table(runs, settings):
     """Every statement of claims.yaml with its effect, the published one, and the verdict on all runs."""
     rules = claims.load_rules(ARTIFACT / "claims.yaml")
-    judged = claims.evaluate(rules, as_published(runs), published.load(PUBLISHED))
+    judged = claims.evaluate(rules, as_published(runs), settings, published.load(PUBLISHED))
     judged = judged[judged["selection"] == "all"].set_index("id")
     rows = []
     for statement in rules.statements:

@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 from einorm import figures, published, tables
 from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
+from einorm.config import Settings
 from einorm.figures import FIGURES
 from einorm.figures.panels import accuracy_limits, say_incomplete
 from einorm.figures.style import label
@@ -32,8 +33,11 @@ def draw(name, data):
 
 
 def save_tables(data, folder):
+    runs = data["runs"]
+    settings = {"conditions": sorted(set(runs["condition"])), "epsilons": sorted(set(runs["epsilon"]))}
+    settings |= {"configs": sorted(map(int, set(runs["config"]))), "epochs": 3}
     for table, frame in data.items():
-        tables.write(frame, table, folder / f"{table}.parquet", {})
+        tables.write(frame, table, folder / f"{table}.parquet", settings)
     return folder
 
 
@@ -71,17 +75,15 @@ def test_missing_runs_are_named_above_the_figure():
     data = synthetic.frames(["e_only_ln", "inorm", "ei_ln"], epsilons=(0.0, 0.75))
     runs = data["runs"]
     runs = runs[(runs["condition"] != "inorm") | (runs["epsilon"] == 0.75) & (runs["config"] < 3)]
-    runs.attrs["settings"] = {
-        "conditions": ["e_only_ln", "inorm", "ei_ln"], "epsilons": [0, 0.25, 0.75], "configs": 4, "epochs": 3
-    }  # fmt: skip
+    planned = Settings(conditions=["e_only_ln", "inorm", "ei_ln"], epsilons=[0, 0.25, 0.75], configs=4, epochs=3)
     figure, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
-    say_incomplete(figure, points, runs)
+    say_incomplete(figure, points, runs, planned)
     assert " ".join(figure.get_suptitle().split()) == (
         "Incomplete. Runs finished: LN+ (E only): none at ε 0.25; I-Norm: none at ε 0, 0.25, 3 of 4 at ε 0.75"
     )
-    runs.attrs["settings"] = runs.attrs["settings"] | {"conditions": ["e_only_ln"], "epsilons": [0, 0.75]}
+    planned = Settings(conditions=["e_only_ln"], epsilons=[0, 0.75], configs=4, epochs=3)
     complete, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
-    say_incomplete(complete, points, runs)
+    say_incomplete(complete, points, runs, planned)
     assert complete.get_suptitle() == ""
 
 

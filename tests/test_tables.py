@@ -7,9 +7,11 @@ import pytest
 import synthetic
 from conftest import REPOSITORY
 from einorm import config, tables
+from einorm.__main__ import main
 from einorm.runs import jobs
 from einorm.runtime import UserError
 
+ARTIFACT = REPOSITORY / "paper_artifact"
 SETTINGS = {"conditions": ["inorm", "ei_ln"], "epochs": 3}
 
 
@@ -24,6 +26,25 @@ def test_what_is_written_is_read(tmp_path, table):
                                   expected.drop(columns="pixels", errors="ignore"), check_dtype=False)  # fmt: skip
     assert pq.read_schema(path).equals(tables.SCHEMAS[table])
     assert back.attrs["settings"] == SETTINGS and back.attrs["digest"] == tables.settings_digest(SETTINGS)
+
+
+def test_a_table_without_its_settings_is_refused_where_completeness_is_judged(tmp_path):
+    """Nobody could tell which runs are missing, so that incomplete cells would get verdicts."""
+    path = tmp_path / "runs.parquet"
+    complete = {"conditions": ["inorm"], "epsilons": [0], "configs": 2, "epochs": 3}
+    tables.write(synthetic.frames()["runs"], "runs", path, complete)
+    assert tables.settings_of(path).configs == [0, 1]
+    where = ["--rules", str(ARTIFACT / "claims.yaml"), "--published", str(ARTIFACT / "published")]
+    tables.write(synthetic.frames()["runs"], "runs", path, {})
+    with pytest.raises(UserError, match="does not say which settings made it"):
+        tables.settings_of(path)
+    assert main(["claims", "--tables", str(tmp_path), *where, "--out", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="is missing"):
+        tables.settings_of(tmp_path / "absent.parquet")
+    path.write_bytes(b"PAR1")
+    with pytest.raises(tables.DamagedError):
+        tables.settings_of(path)
 
 
 def test_equal_rows_give_equal_bytes_in_any_order(tmp_path):

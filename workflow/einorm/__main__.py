@@ -85,7 +85,8 @@ def claims(args):
     from . import tables
     from .claims import write
 
-    write(tables.read(args.tables / "runs.parquet", "runs"), args.rules, args.published, args.out)
+    path = args.tables / "runs.parquet"
+    write(tables.read(path, "runs"), tables.settings_of(path), args.rules, args.published, args.out)
 
 
 def report(args):

@@ -12,7 +12,7 @@ import yaml
 from . import __version__, archive, tables
 from .claims import VERDICTS, load_rules
 from .conditions import CONDITIONS
-from .config import HYPERPARAMETERS, Settings
+from .config import HYPERPARAMETERS
 from .data import checksums
 from .figures import category, names, task_and_module
 from .runs import completeness
@@ -41,7 +41,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         If a file is missing or damaged.
     """
     runs = tables.read(Path(tables_folder) / "runs.parquet", "runs")
-    settings = Settings(**runs.attrs["settings"])
+    settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     rules = load_rules(Path(artifact) / "claims.yaml")
     results = {
         name: read_csv(Path(claims_folder) / f"{name}.csv")
@@ -64,7 +64,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "deviations": yaml.safe_load((Path(artifact) / "deviations.yaml").read_text(encoding="utf-8")),
         "runs": len(runs),
         "budget": budget(settings),
-        "cells": cell_rows(runs),
+        "cells": cell_rows(runs, settings),
         "cost": cost(runs, tables.read(Path(tables_folder) / "costs.parquet", "costs")),
         "environment": environment(Path(tables_folder), runs),
         "dataset": {"name": settings.dataset, "checksums": checksums(settings.dataset)},
@@ -191,11 +191,11 @@ def budget(settings):
     return ", ".join(parts + ([f"no epsilon {', '.join(f'{e:g}' for e in absent)}"] if absent else []))
 
 
-def cell_rows(runs):
+def cell_rows(runs, settings):
     """Rows per cell (`runs.completeness`); task and variant are named where they are not the paper's."""
     return [
         cell | {"trained": ", ".join(cell[name] for name, plain in PLAIN.items() if cell[name] != plain)}
-        for cell in completeness(runs)
+        for cell in completeness(runs, settings)
     ]
 
 

@@ -5,7 +5,7 @@ in configuration and lambda only, trained side by side. Both are identified by t
 """
 
 from .conditions import CONDITIONS
-from .config import Settings, hyperparameters
+from .config import hyperparameters
 from .data import DATASETS
 from .error_signals import ERROR_SIGNALS
 from .runtime import digest, fingerprint
@@ -50,23 +50,21 @@ def cell_runs(settings, task, variant, condition, epsilon):
     ]
 
 
-def completeness(table):
-    """How much of what its settings plan a table of runs holds.
+def completeness(table, settings):
+    """How much of what the settings plan a table of runs holds.
 
     Parameters
     ----------
-    table : DataFrame "runs", with the settings that made it in its attrs
+    table : DataFrame "runs"
+    settings : Settings that made the table (`tables.settings_of`)
 
     Returns
     -------
     list of dict
         For every cell (`cells`): task, variant, condition, epsilon, and the number of runs planned, finished (collapsed
-        ones are), collapsed. Empty where the settings are not known.
+        ones are), collapsed.
     """
-    if not table.attrs.get("settings"):
-        return []
-    settings, rows = Settings(**table.attrs["settings"]), []
-    names = ["task", "variant", "condition", "epsilon"]
+    names, rows = ["task", "variant", "condition", "epsilon"], []
     finished = table.groupby(names).size().to_dict()
     collapsed = table[table["status"] == "collapsed"].groupby(names).size().to_dict()
     for cell in cells(settings):
@@ -75,12 +73,12 @@ def completeness(table):
     return rows
 
 
-def incomplete_cells(table):
+def incomplete_cells(table, settings):
     """The cells (`completeness`) of the tasks and variants that a table has rows of, of which runs are missing."""
     kinds = set(zip(table["task"], table["variant"], strict=True))
     return [
         cell
-        for cell in completeness(table)
+        for cell in completeness(table, settings)
         if (cell["task"], cell["variant"]) in kinds and cell["finished"] < cell["planned"]
     ]
 

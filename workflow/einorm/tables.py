@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .config import Settings
 from .runtime import UserError, atomic_path, digest
 
 
@@ -138,6 +139,25 @@ def made_with(schema):
         "settings": json.loads(metadata.get(b"einorm.settings", b"{}")),
         "digest": metadata.get(b"einorm.digest", b"").decode(),
     }
+
+
+def settings_of(path):
+    """The checked settings (`config.Settings`) that made a table.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or does not name the settings: without them nobody knows which runs are missing.
+    """
+    try:
+        made = made_with(pq.read_schema(path))["settings"]
+        return Settings(**made)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run snakemake to make it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DamagedError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it and run again") from None
+    except (ValueError, TypeError):
+        raise UserError(f"{path} does not say which settings made it: delete it and run again") from None
 
 
 def check(frame, table, path):

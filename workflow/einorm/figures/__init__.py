@@ -89,6 +89,7 @@ def make(name, tables_folder, published_folder, out):
     task, module = task_and_module(name)
     if module not in (*FIGURES, ROBUSTNESS):
         raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
+    settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     read = {
         table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")
     }
@@ -96,5 +97,5 @@ def make(name, tables_folder, published_folder, out):
     frames = {table: of_task(frame, task) if asks else as_published(frame, task) for table, frame in read.items()}
     frames["published"] = published.load(published_folder)
     figure, points = import_module(f".{module}", __package__).draw(frames, *asks)
-    say_incomplete(figure, points, frames["runs"])
+    say_incomplete(figure, points, frames["runs"], settings)
     save(figure, points, Path(out) / name)

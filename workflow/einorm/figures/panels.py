@@ -43,17 +43,18 @@ def missing(runs, conditions):
     return [condition for condition in conditions if not (runs["condition"] == condition).any()]
 
 
-def say_incomplete(figure, drawn, runs):
+def say_incomplete(figure, drawn, runs, settings):
     """Say above a figure which runs of its settings are still missing among the conditions that it draws.
 
     Parameters
     ----------
     drawn : DataFrame of the plotted points
-    runs : table "runs" of the figure, with the settings that made it in its attrs
+    runs : table "runs" of the figure
+    settings : Settings that made the table
     """
     conditions = {name for column in drawn.filter(regex="^condition") for name in drawn[column].dropna()}
     missing_of, same = {}, {}
-    for cell in incomplete_cells(runs):
+    for cell in incomplete_cells(runs, settings):
         if cell["condition"] in conditions:
             name = label(cell["condition"]) + (f" ({cell['variant']})" if cell["variant"] != "paper" else "")
             count = f"{cell['finished']} of {cell['planned']}" if cell["finished"] else "none"
