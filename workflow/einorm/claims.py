@@ -40,6 +40,7 @@ class Statement(Strict, strict=False):
     partly: Limits | None = None
     published_rule: str = Field("all", pattern=f"^({'|'.join(SELECTIONS)})$")
     text: str
+    revised: str | None = None  # what had been seen when the statement was added or its rule changed
 
 
 class Rules(Strict, strict=False):
@@ -163,14 +164,14 @@ def number(value):
     return f"{value:+.2f}" if value else "0"
 
 
-def evaluate(rules, runs, values):
+def evaluate(rules, runs, settings, values):
     """Every statement under the rule that counts all runs and, where it differs, under the published one.
 
     Returns
     -------
     DataFrame, verdicts in the order of `VERDICTS`, then by id
     """
-    rows, incomplete = [], incomplete_cells(runs)
+    rows, incomplete = [], incomplete_cells(runs, settings)
     for statement in rules.statements:
         for selection in dict.fromkeys(("all", statement.published_rule)):
             result = effect(statement, runs, selection)
@@ -189,9 +190,9 @@ def evaluate(rules, runs, values):
     return table.drop(columns=["order", "plain"]).reset_index(drop=True)
 
 
-def extension(rules, runs, values, task):
+def extension(rules, runs, settings, values, task):
     """The statements on a task of ours, by the same rules: an extension, for which nothing was published."""
-    table = evaluate(rules, as_published(runs, task), values)
+    table = evaluate(rules, as_published(runs, task), settings, values)
     table = table[table["selection"] == "all"].assign(task=task, published_value=np.nan)
     return table.assign(
         id=table["id"] + f" {task}",
@@ -238,7 +239,7 @@ def equivalence(result, margin):
     return "equal" if within(low, high, limits) else "different" if outside(low, high, limits) else "open"
 
 
-def write(runs, rules_path, published_folder, out):
+def write(runs, settings, rules_path, published_folder, out):
     """Write claims.parquet and .csv, comparisons.csv, oddities.csv, published_check.csv and robustness.csv to a folder.
 
     Raises
@@ -248,9 +249,10 @@ def write(runs, rules_path, published_folder, out):
     """
     rules, values = load_rules(rules_path), published.load(published_folder)
     variants = robustness(of_task(runs))
-    extensions = [extension(rules, runs, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
+    extensions = [extension(rules, runs, settings, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
     runs = as_published(runs)
-    claims = pd.concat([evaluate(rules, runs, values).assign(task=PAPER_TASK), *extensions], ignore_index=True)
+    paper = evaluate(rules, runs, settings, values).assign(task=PAPER_TASK)
+    claims = pd.concat([paper, *extensions], ignore_index=True)
     tables = {"claims": claims, "comparisons": compare_all(rules, runs, values)}
     tables |= {"oddities": oddities(rules, runs, values), "published_check": published.check_tests(values)}
     tables |= {"robustness": variants}

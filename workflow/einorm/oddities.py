@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from . import published, stats
-from .selection import layer_mean, metric_values, select_runs
+from .selection import CHANCE, at_chance, layer_mean, metric_values, select_runs
 
 
 def oddities(rules, runs, values):
@@ -60,12 +60,12 @@ def hidden_runs(runs, values):
     for epsilon in sorted(runs["epsilon"].unique()):
         chosen = of(runs, "inorm", epsilon)
         number = published.statistic(values, "inorm", epsilon, "test_acc", "n_at_chance", "Fig4")
-        yield row("I-Norm runs at chance", epsilon, 0.0, number, 0.0, float((chosen["test_acc"] <= 10).sum()))
+        yield row("I-Norm runs at chance", epsilon, 0.0, number, 0.0, float(at_chance(chosen).sum()))
         theirs = [
             published.statistic(values, "inorm", epsilon, "test_acc", name, "Fig4")
             for name in ("median_excluding_chance", "median")
         ]
-        kept = of(runs, "inorm", epsilon, "without_collapsed")
+        kept = of(runs, "inorm", epsilon, "above_chance")
         yield row(
             "median I-Norm test accuracy (%)", epsilon, *theirs, middle(kept["test_acc"]), middle(chosen["test_acc"])
         )
@@ -85,9 +85,8 @@ def boxes_without_chance(runs, values):
     for condition in ("gradnorm_scale", "gradnorm_decorrelate"):
         for epsilon in sorted(runs["epsilon"].unique()):
             theirs = published.statistic(values, condition, epsilon, "test_acc", "median", "Fig6")
-            everyone = of(runs, condition, epsilon)["test_acc"]
-            boxed = everyone if middle(everyone) < 50 else everyone[everyone > 10]
-            undone = theirs if theirs <= 10 else np.nan  # a box that keeps all runs has nothing to undo
+            everyone, boxed = (of(runs, condition, epsilon, rule)["test_acc"] for rule in ("all", "above_chance"))
+            undone = theirs if theirs <= CHANCE else np.nan  # a box that keeps all runs has nothing to undo
             yield row(
                 f"median test accuracy (%) of {condition}", epsilon, theirs, undone, middle(boxed), middle(everyone)
             )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from .conditions import CONDITIONS
 from .effects import NO_EFFECT, defined_values, difference
-from .selection import CHANCE, top_runs
+from .selection import at_chance, collapsed, top_runs
 from .variants import QUESTIONS, VARIANTS, asked
 
 REFERENCE = "e_only_ln"  # LN+
@@ -60,8 +60,8 @@ def answers(question, runs):
         order = chosen["condition"].map(list(CONDITIONS).index).sort_values(kind="stable").index
         for (condition, epsilon), part in chosen.loc[order].groupby(["condition", "epsilon"], sort=False):
             row = {"question": question, "variant": variant, "selection": selection, "condition": condition}
-            row |= {"epsilon": epsilon, "n": len(part), "collapsed": int((part["status"] == "collapsed").sum())}
-            row["at_chance"] = int((part["test_acc"] <= CHANCE).sum())
+            row |= {"epsilon": epsilon, "n": len(part), "collapsed": int(collapsed(part).sum())}
+            row["at_chance"] = int(at_chance(part).sum())
             row["median_test_acc"] = part["test_acc"].median()
             row |= interval("change", part, paper, condition) if variant != "paper" else {}
             row |= interval("versus_ln", part, chosen, REFERENCE) if condition != REFERENCE else {}

@@ -4,8 +4,9 @@ import numpy as np
 
 PAPER_TASK = "luminosity"
 TOP = 10  # the published rule: the best runs per epsilon, by test accuracy
-SELECTIONS = ("all", "top10", "without_collapsed")
-CHANCE = 10.0  # test accuracy (%) up to which the paper calls a run at chance
+SELECTIONS = ("all", "top10", "above_chance")
+CHANCE = 10.0  # test accuracy (%) up to which a run is at chance
+BOX_MEDIAN = 50.0  # median test accuracy (%) of a group from which the paper leaves its runs at chance out
 
 
 def of_task(rows, task=PAPER_TASK):
@@ -30,11 +31,30 @@ def top_runs(runs, by="test_acc"):
     return best.groupby(["condition", "epsilon"]).head(TOP)
 
 
+def at_chance(runs):
+    """Whether each run is at chance: its test accuracy is 10 % or less. Collapsed runs (`collapsed`) are among them."""
+    return runs["test_acc"] <= CHANCE
+
+
+def collapsed(runs):
+    """Whether each run has collapsed: its loss was no longer finite, so that training stopped."""
+    return runs["status"] == "collapsed"
+
+
+def above_chance(runs):
+    """The published rule of Figs. 4 to 7 about runs at chance.
+
+    They are left out of a group (condition and epsilon) whose median test accuracy is 50 % or more, and kept in any
+    other group.
+    """
+    medians = runs.groupby(["condition", "epsilon"])["test_acc"].transform("median")
+    return runs[~at_chance(runs) | (medians < BOX_MEDIAN)]
+
+
 def select_runs(runs, selection):
     """Runs by one of the `SELECTIONS`."""
-    if selection == "top10":
-        return top_runs(runs)
-    return runs[runs["test_acc"] > CHANCE] if selection == "without_collapsed" else runs
+    rules = {"all": lambda runs: runs, "top10": top_runs, "above_chance": above_chance}
+    return rules[selection](runs)
 
 
 def layer_mean(runs, metric):

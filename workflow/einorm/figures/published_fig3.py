@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ..selection import top_runs
 from . import versus
 from .style import grid, letter
 
@@ -12,7 +13,7 @@ def draw(tables):
     parts = []
     for ax, metric, name in zip(axes, ("mu", "var"), ("μ (mean over units)", "variance over units"), strict=True):
         trio = ("ei_none", "inorm_sub", "inorm")
-        parts.append(versus.boxes(ax, tables, "Fig3", f"{metric}_box", trio, "pooled", metric, versus.best))
+        parts.append(versus.boxes(ax, tables, "Fig3", f"{metric}_box", trio, "pooled", metric, top_runs))
         ax.set(
             ylabel=name,
             yscale="log" if metric == "var" and len(parts[-1]) else "linear",

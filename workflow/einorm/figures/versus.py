@@ -10,7 +10,7 @@ from matplotlib.cbook import boxplot_stats
 from scipy.stats import wasserstein_distance
 
 from .. import published
-from ..selection import CHANCE, layer_mean, metric_values, select_runs
+from ..selection import above_chance, layer_mean, metric_values
 from .panels import SPAN, choose, missing, note, say_missing
 from .style import GREY, colour, epsilon_style, label
 
@@ -127,7 +127,7 @@ def draw_box(ax, box, at, shade):
 
 
 def accuracy_boxes(figure, place, tables, number, conditions):
-    """Test accuracy per epsilon as in Figs. 6 and 7, by their rule (`without_chance`)."""
+    """Test accuracy per epsilon as in Figs. 6 and 7, by their rule (`selection.above_chance`)."""
     epsilons = sorted(tables["runs"]["epsilon"].unique())
     if not epsilons:
         return [say_missing(figure.add_subplot(place), conditions)]
@@ -135,7 +135,7 @@ def accuracy_boxes(figure, place, tables, number, conditions):
     parts = []
     for i, epsilon in enumerate(epsilons):
         ax = figure.add_subplot(inner[i // 2, i % 2])
-        parts.append(boxes(ax, tables, number, f"box_eps{epsilon:g}", conditions, epsilon, "test_acc", without_chance))
+        parts.append(boxes(ax, tables, number, f"box_eps{epsilon:g}", conditions, epsilon, "test_acc", above_chance))
         ax.set(title=f"ε = {epsilon:g}; grey: published; Δ: points between quartiles", ylabel="test accuracy (%)")
         cut_off(ax, parts[-1])
     return parts
@@ -152,16 +152,6 @@ def cut_off(ax, points):
             ax.set_ylim(bottom=low)
             ax.text(i, 0.01, f"{', '.join(below)}: goes on\nbelow ▾", transform=ax.get_xaxis_transform(), ha="center",
                     va="bottom", fontsize=6)  # fmt: skip
-
-
-def without_chance(runs):
-    """The published rule of the boxes of Figs. 6 and 7."""
-    return runs if runs["test_acc"].median() < 50 else runs[runs["test_acc"] > CHANCE]
-
-
-def best(runs):
-    """The published rule of Figs. 2b and 3."""
-    return select_runs(runs, "top10")
 
 
 def histogram(ax, tables, figure, panel, condition, epsilon, metric):
