@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .config import Settings
 from .runtime import UserError, atomic_path, digest
 
 
@@ -149,6 +148,8 @@ def settings_of(path):
     UserError
         If the file cannot be read, or does not name the settings: without them nobody knows which runs are missing.
     """
+    from .config import Settings  # here, since config imports data, which imports tables
+
     try:
         made = made_with(pq.read_schema(path))["settings"]
         return Settings(**made)
