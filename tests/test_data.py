@@ -11,6 +11,7 @@ import torch
 from einorm import data, tables, tasks
 from einorm.config import Settings
 from einorm.runtime import UserError
+from einorm.samples import write_samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -254,7 +255,7 @@ def test_shifted_pixels_stay_in_range(epsilon, seed):
 def test_samples_hold_one_shifted_image_per_class(tmp_path, images_path, images):
     experiment = Settings(conditions=["inorm"], epsilons=[0, 0.75], configs=1, epochs=1, test_images=200)
     paths = {("luminosity", e): shift_file(tmp_path, epsilon=e, tests=200) for e in (0, 0.75)}
-    data.write_samples(experiment, images_path, paths, tmp_path / "samples.parquet")
+    write_samples(experiment, images_path, paths, tmp_path / "samples.parquet")
     samples = tables.read(tmp_path / "samples.parquet", "samples")
     assert samples.groupby("epsilon")["label"].apply(sorted).tolist() == [list(range(10))] * 2
     row = samples.iloc[-1]

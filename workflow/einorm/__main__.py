@@ -49,9 +49,9 @@ def collect(args):
 
 
 def samples(args):
-    """Write the sample images of figure 1 (`data.write_samples`)."""
-    from .data import write_samples
+    """Write the sample images of figure 1 (`samples.write_samples`)."""
     from .runs import shift_table
+    from .samples import write_samples
 
     tables = {
         (task, epsilon): args.shifts / f"{shift_table(args.settings, task, epsilon, args.settings.seed)}.npz"

@@ -1,4 +1,4 @@
-"""Images: data sets with their sources and checksums, the tables of their shifts, samples for figure 1.
+"""Images: data sets with their sources and checksums, and the tables of their shifts.
 
 Add a data set as one entry of `DATASETS`. Nothing here needs torch but the download from a data set's own mirrors.
 """
@@ -16,9 +16,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from . import tables
 from .runtime import UserError, atomic_path
 from .tasks import TASKS, draw_shifts
 
@@ -253,36 +251,3 @@ def _load_npz(path, names):
         raise UserError(f"{path} is missing: run snakemake to make it") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
-
-
-def sample_images(task, dataset, epsilon, images, shifts):
-    """Rows of the samples table for one epsilon: the first test image of every class, shifted (Fig. 1)."""
-    x, labels = images["test_images"], images["test_labels"]
-    d = shifts["test"]
-    first = [np.flatnonzero(labels == label)[0] for label in np.unique(labels)]
-    first = [i for i in first if i < len(d)]
-    shifted = TASKS[task][1](x[first].astype(np.float32) / 255, d[first])
-    return pd.DataFrame(
-        {
-            "task": task,
-            "dataset": dataset,
-            "epsilon": float(epsilon),
-            "image": first,
-            "label": labels[first].astype(int),
-            "shift": d[first].astype(float),
-            "pixels": list(shifted),
-        }
-    )
-
-
-def write_samples(settings, images_path, shift_paths, out):
-    """Write the samples table of all tasks and epsilons; `shift_paths` maps (task, epsilon) to shift tables.
-
-    Raises UserError as `load`, or if `out` cannot be written.
-    """
-    images = load(images_path)
-    parts = [
-        sample_images(task, settings.dataset, epsilon, images, load_shifts(path))
-        for (task, epsilon), path in shift_paths.items()
-    ]
-    tables.write(pd.concat(parts, ignore_index=True), "samples", out, settings.science())

@@ -94,7 +94,7 @@ def experiment(raw):
         "lengths": by_length(list(planned)),
         "shift_tables": [shift_table(settings, t, e, settings.seed) for t in settings.tasks for e in settings.epsilons],
         "collect_code": fingerprint("tables.py"),
-        "samples_code": fingerprint("data.py", "write_samples"),
+        "samples_code": fingerprint("samples.py"),
         "benchmark_code": fingerprint("benchmark.py"),
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
         "reuse": f"--archive '{archived}'" if settings.reuse_archive and settings.results == "computed" else "",
