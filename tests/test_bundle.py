@@ -95,6 +95,32 @@ def test_a_whole_bundle_has_no_fault(path):
     assert done.returncode == 0 and "unchanged" in done.stdout
 
 
+@pytest.fixture
+def alone(files, tmp_path):
+    """Run the bundle's own verify.py, alone in a folder, by a Python that finds nothing but its standard library."""
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "verify.py").write_bytes(files["workflow/einorm/verify.py"])
+    return lambda *arguments: subprocess.run(
+        [sys.executable, "-I", "-S", "verify.py", *arguments], cwd=tmp_path / "alone", capture_output=True, text=True
+    )
+
+
+def test_the_file_verify_of_a_bundle_needs_only_the_standard_library(path, alone, tmp_path):
+    done = alone(path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: every file is there and unchanged\n", "")
+    changed = bytearray(path.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (tmp_path / "changed.zip").write_bytes(changed)
+    done = alone(tmp_path / "changed.zip")
+    assert done.returncode == 1 and done.stdout.startswith(f"{tmp_path}/changed.zip: ") and not done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("a.zip", "b.zip"), ("--help",)])
+def test_the_file_verify_says_how_it_is_called(arguments, alone):
+    done = alone(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "usage: python verify.py ZIP\n")
+
+
 def test_any_changed_byte_is_found(path, tmp_path):
     """At 60 seeded places, and at all places of the last 200 bytes: contents, headers, directory."""
     content, copy = path.read_bytes(), tmp_path / "changed.zip"

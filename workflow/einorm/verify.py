@@ -1,5 +1,7 @@
 """Check a bundle anywhere: every file there, none changed, nothing else in the zip. Standard library only.
 
+``python verify.py ZIP`` runs this file alone, without the package; ``python -m einorm verify ZIP`` does the same.
+
 A bundle's zip is written in one canonical way (stored, sorted, no dates), so that it can be written again from its own
 entries and compared byte by byte. It is read as data: nothing is unpacked, and what no canonical zip holds is not read.
 """
@@ -8,11 +10,28 @@ import hashlib
 import io
 import json
 import stat
+import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
 LIMIT = 2**30  # bytes of a zip that is looked at
 SUMS, CRATE = "SHA256SUMS", "ro-crate-metadata.json"
+
+
+def main(arguments=None):
+    """Check the bundle named on the command line; the exit code: 0 whole, 1 with faults, 2 without a name."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print("usage: python verify.py ZIP", file=sys.stderr)
+        return 2
+    return check(arguments[0])
+
+
+def check(path):
+    """Print the faults of a bundle, or that there is none; the exit code, 1 with faults."""
+    found = faults(path)
+    print("\n".join(found) if found else f"{path}: every file is there and unchanged")
+    return 1 if found else 0
 
 
 def canonical(files):
@@ -113,3 +132,7 @@ def crate(files):
     for name, sha256 in data.items():
         if name not in files or hashlib.sha256(files[name]).hexdigest() != sha256:
             yield f"{CRATE}: {name} is not the file it describes"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
