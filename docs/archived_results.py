@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import archive, claims, figures, published, report
+from einorm import archive, claims, figures, published, report, tables
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.robustness import robustness
@@ -47,21 +47,21 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
     folder = ARCHIVES / "paper"
     for name in SHOWN:
         write_picture(name, folder, Path(pictures) / f"{name}.png")
-    tables, manifest = einorm.load(folder), archive.check(folder)
-    cells, spent = pd.DataFrame(manifest["cells"]), report.cost(tables["runs"], tables["costs"])
-    judged = claims_table(tables["runs"], Settings(**manifest["settings"]))
+    held, manifest = einorm.load(folder), archive.check(folder)
+    cells, spent = pd.DataFrame(manifest["cells"]), report.cost(held["runs"], held["costs"])
+    judged = claims_table(held["runs"], Settings(**manifest["settings"]))
     fill(page, {"claims": judged, "cost": cost(cells, spent["all"], manifest["machine"])})
     fill(results, {"cells": cells_table(cells, spent["conditions"])})
 
 
 def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
     """Write the picture of every question to a folder, and its table into the page, between its marks."""
-    tables = {}
+    answers = {}
     for question in QUESTIONS:
         folder = ARCHIVES / f"robustness_{question}"
         write_picture(f"robustness_{question}", folder, Path(pictures) / f"{question}.png")
-        tables[question] = robustness_table(einorm.load(folder)["runs"])
-    fill(page, tables)
+        answers[question] = robustness_table(einorm.load(folder)["runs"])
+    fill(page, answers)
 
 
 def write_picture(figure, tables_folder, path):
@@ -73,10 +73,10 @@ def write_picture(figure, tables_folder, path):
         temporary.write_bytes(picture)
 
 
-def fill(page, tables):
+def fill(page, texts):
     """Put texts into a page, each between its marks."""
     text = Path(page).read_text(encoding="utf-8")
-    for name, table in tables.items():
+    for name, table in texts.items():
         marks = re.compile(f"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         text = marks.sub(rf"\1\n{table}\n\2", text)  # no row holds a backslash
     with atomic_path(page) as temporary:
@@ -103,24 +103,27 @@ def claims_table(runs, settings):
     return markdown(("", "statement", "published", "here (95 % interval)", "verdict"), rows)
 
 
-def cost(cells, hours, machine):
-    """How many runs of an archive are finished, and what they cost, in words; hours: of all of them."""
+def cost(cells, spent, machine):
+    """How many runs of an archive are finished, and what they cost, in words; spent: `tables.hours` of all of them."""
     total = cells[["finished", "planned", "collapsed"]].sum()
     return (
         f"{total['finished']:,} of {total['planned']:,} runs are finished, {total['collapsed']} of them collapsed. "
-        f"They took {hours:.1f} core-hours ({machine['processor']}, {machine['cores']} cores).\n"
+        f"They took {tables.hours_in_words(spent)} ({machine['processor']}, {machine['cores']} cores).\n"
     )
 
 
-def cells_table(cells, hours):
-    """Runs finished of those planned, a row per condition and a column per epsilon; hours: of every condition."""
+def cells_table(cells, spent):
+    """Runs finished of those planned, a row per condition and a column per epsilon; spent: `tables.hours` of each."""
+    units = {"core_hours": "core-hours", "gpu_hours": "GPU-hours"}
+    shown = [unit for unit in units if unit == "core_hours" or any(hours[unit] for hours in spent.values())]
     epsilons = sorted(cells["epsilon"].unique())
     rows = []
     for condition, group in cells.groupby("condition", sort=False):
         of = group.set_index("epsilon")
         counts = [f"{of.loc[e, 'finished']} of {of.loc[e, 'planned']}" if e in of.index else "" for e in epsilons]
-        rows.append([f"{CONDITIONS[condition].label} (`{condition}`)", *counts, f"{hours.get(condition, 0):.1f}"])
-    return markdown(("condition", *(f"ε {e:g}" for e in epsilons), "core-hours"), rows)
+        hours = [f"{spent.get(condition, {}).get(unit, 0):.1f}" for unit in shown]
+        rows.append([f"{CONDITIONS[condition].label} (`{condition}`)", *counts, *hours])
+    return markdown(("condition", *(f"ε {e:g}" for e in epsilons), *(units[unit] for unit in shown)), rows)
 
 
 def robustness_table(runs):

@@ -19,7 +19,7 @@ def settings(**changes):
     return config.load(REPOSITORY / "config.yaml", None, [f"{key}={value}" for key, value in overrides.items()])
 
 
-def write_shards(folder, chosen, configs=(0, 1), code=None):
+def write_shards(folder, chosen, configs=(0, 1), code=None, **columns):
     """Shards of some configurations with invented numbers, in the places and with the digests of real ones."""
     for cell in cells(chosen):
         task, _, condition, epsilon = cell
@@ -32,7 +32,7 @@ def write_shards(folder, chosen, configs=(0, 1), code=None):
             wide = data["epochs"].merge(data["runs"].drop(columns=[*tables.METRICS, "epochs"]), on=list(tables.KEYS))
             wide = wide.merge(data["costs"], on=list(tables.KEYS))
             facts = {"code": code or training_code(condition, task), "digest": run_digest(run), "config": run["config"]}
-            rows.append(wide.assign(**facts))
+            rows.append(wide.assign(**facts | columns))
         path = folder / task / condition / f"eps{float(epsilon):g}" / f"{min(configs)}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         tables.write(pd.concat(rows), "shard", path, {"runs": []})
@@ -58,6 +58,24 @@ def test_what_was_finished_is_archived(tmp_path, samples):
     runs = tables.read(out / "runs.parquet", "runs")
     assert len(runs) == 8 and runs.attrs["settings"] == chosen.science()
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "archive", "samples.parquet"}, "nothing left behind"
+
+
+def test_an_archive_counts_core_hours_and_gpu_hours_apart(tmp_path, samples):
+    """Two kinds of runs, 4 each: 1 second on 3 threads of a CPU, half an hour on a GPU."""
+    out, chosen = tmp_path / "archive", settings()
+    write_shards(tmp_path / "runs", chosen, configs=[0], threads=3)
+    write_shards(tmp_path / "runs", chosen, configs=[1], device="cuda", threads=2, seconds=1800.0)
+    manifest = archive.write(chosen, "smoke", tmp_path / "runs", samples, out)
+    assert (manifest["core_hours"], manifest["gpu_hours"]) == (round(12 / 3600, 3), 2.0)
+
+
+def test_a_manifest_that_knows_no_gpu_hours_is_read(tmp_path, samples):
+    out, chosen = tmp_path / "archive", settings()
+    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
+    del manifest["gpu_hours"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert "gpu_hours" not in archive.check(out, chosen) and len(archive.load(out)["runs"]) == 8
+    assert archive.write(chosen, "smoke", tmp_path / "none", samples, out)["gpu_hours"] == 0
 
 
 def test_the_rows_of_an_archive_are_those_of_its_shards(tmp_path):

@@ -3,6 +3,7 @@
 import re
 import runpy
 
+import pandas as pd
 import pytest
 from conftest import REPOSITORY
 
@@ -31,3 +32,16 @@ def test_pages_show_what_the_archives_hold(tmp_path, write, pages, pictures):
     for path in tracked:
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
         assert f"{pictures}/{path.name}" in pages[0].read_text()
+
+
+def test_pages_show_core_hours_and_gpu_hours_apart():
+    counts = {"planned": 2, "finished": 2, "collapsed": 0}
+    cells = pd.DataFrame([{"condition": c, "epsilon": 0.75} | counts for c in ("inorm", "ei_ln")])
+    on_cpu, on_gpu = {"core_hours": 3.0, "gpu_hours": 0.0}, {"core_hours": 0.0, "gpu_hours": 0.5}
+    head, _, *rows = MADE["cells_table"](cells, {"inorm": on_cpu, "ei_ln": on_gpu}).splitlines()
+    assert head == "| condition | ε 0.75 | core-hours | GPU-hours |"
+    assert [row.split(" | ", 1)[1] for row in rows] == ["2 of 2 | 3.0 | 0.0 |", "2 of 2 | 0.0 | 0.5 |"]
+    assert "GPU" not in MADE["cells_table"](cells, {"inorm": on_cpu, "ei_ln": on_cpu})
+    machine = {"processor": "a processor", "cores": 2}
+    words = MADE["cost"](cells, {"core_hours": 3.0, "gpu_hours": 0.5}, machine)
+    assert "They took 3.0 core-hours and 0.5 GPU-hours (a processor, 2 cores)." in words

@@ -194,6 +194,27 @@ def test_missing_runs_are_named_on_top(redrawn, tmp_path):
     assert f"{len(runs) - 3} of {len(runs)} planned runs are finished" in page and "1 of 4 (incomplete)" in page
 
 
+def test_core_hours_and_gpu_hours_are_shown_apart(redrawn, tmp_path):
+    """All runs of GradNorm as if they had taken half an hour of a GPU each."""
+    folder = redrawn[0]
+    held = {
+        name: tables.read(folder / f"paper_artifact/archive/quick/{name}.parquet", name) for name in ("runs", "costs")
+    }
+    settings, chosen = held["runs"].attrs["settings"], {n: f["condition"] == "gradnorm_full" for n, f in held.items()}
+    others = tables.hours(
+        held["runs"].merge(held["costs"], on=[*tables.KEYS])[lambda f: f["condition"] != "gradnorm_full"]
+    )
+    held["runs"].loc[chosen["runs"], "device"] = "cuda"
+    held["costs"].loc[chosen["costs"], "seconds"] = 1800.0
+    for name, frame in held.items():
+        tables.write(frame, name, tmp_path / f"{name}.parquet", settings)
+    made = (folder / "results" / "claims", folder / "figures", folder / "paper_artifact")
+    report.write(tmp_path, *made, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert f"{others['core_hours']:.2f} core-hours and 4.00 GPU-hours in all, 80 runs" in page
+    assert page.count("4.000 GPU-hours<") == 1 and "4.000 core-hours" not in page
+
+
 def test_it_prints(open_page, tmp_path):
     page = open_page()
     page.emulate_media(media="print")

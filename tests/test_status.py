@@ -1,11 +1,12 @@
 """status: what the files of a campaign show, while it runs and after."""
 
 import os
+import re
 import time
 
 import pytest
-from einorm.runs import jobs
-from einorm.status import SILENCE, job_state, print_status, status
+from einorm.runs import cost, jobs
+from einorm.status import SILENCE, job_state, print_status, status, time_left
 from test_archive import settings, write_shards
 
 
@@ -29,7 +30,7 @@ def test_runs_are_counted_by_condition_and_epsilon(tmp_path):
     first = numbers(tmp_path, chosen, "ei_ln", 0.75)
     assert first == {"planned": 2, "finished": 1, "running": 0, "failed": 0, "left": 1}
     table, left, at_work = status(chosen, tmp_path)
-    assert table["planned"].sum() == 8 and table["finished"].sum() == 4 and left > 0 and at_work == 0
+    assert table["planned"].sum() == 8 and table["finished"].sum() == 4 and left["cpu"] > 0 and not at_work
 
 
 def test_logs_tell_running_failed_and_stopped_jobs_apart(tmp_path):
@@ -44,7 +45,47 @@ def test_logs_tell_running_failed_and_stopped_jobs_apart(tmp_path):
     assert numbers(tmp_path, chosen, "gradnorm_full", 0)["left"] == 2, "killed: its log grows no more"
     _, left, at_work = status(chosen, tmp_path)
     log_of(tmp_path, names["ei_ln", 0], "2 runs\n")
-    assert at_work == 1 and left < status(chosen, tmp_path)[1], "half of a running job is done"
+    assert at_work == {"cpu": 1} and left["cpu"] < status(chosen, tmp_path)[1]["cpu"], "half of a running job is done"
+
+
+def test_hours_of_cores_and_of_gpus_are_told_apart(tmp_path):
+    """Half of the runs are left; the finished ones took an hour on two threads, or half an hour of a GPU."""
+    chosen = settings(conditions="[ei_ln]", configs="[0, 1, 2, 3]")
+    job = next(name for name, runs in jobs(chosen).items() if runs[0]["epsilon"] == 0)
+    write_shards(tmp_path / "runs", chosen, configs=[0], threads=2, seconds=3600.0)
+    on_cpu, left = status(chosen, tmp_path)[1], {}
+    assert set(on_cpu) == {"cpu"}
+    write_shards(tmp_path / "runs", chosen, configs=[1], device="cuda", threads=2, seconds=1800.0)
+    _, left, at_work = status(chosen, tmp_path)
+    work = {
+        config: sum(cost(r) for runs in jobs(chosen).values() for r in runs if r["config"] == config)
+        for config in range(4)
+    }
+    open_work = work[2] + work[3]
+    assert left == pytest.approx({"cpu": open_work / work[0] * 2 * 7200, "cuda": open_work / work[1] * 2 * 1800})
+    assert re.fullmatch(
+        r"about [\d.]+ h of one core or [\d.]+ (h|min) of one GPU left; no job is running", time_left(left, at_work, 2)
+    )
+    log_of(tmp_path, job, "4 runs: 2 finished before, 2 to train on cuda\n")
+    assert status(chosen, tmp_path)[2] == {"cuda": 1}
+
+
+@pytest.mark.parametrize(
+    ("at_work", "threads", "says"),
+    [
+        ({"cpu": 4}, 1, "2.0 h with the 4 jobs now running"),
+        ({"cpu": 4}, 2, "60 min with the 4 jobs now running"),
+        ({"cuda": 2}, 2, "60 min with the 2 jobs now running"),
+        ({"cpu": 4, "cuda": 2}, 1, "40 min with the 6 jobs now running"),
+    ],
+)
+def test_the_time_left_is_that_of_the_jobs_at_work(at_work, threads, says):
+    text = time_left({"cpu": 8 * 3600, "cuda": 2 * 3600}, at_work, threads)
+    assert text == f"about 8.0 h of one core or 2.0 h of one GPU left: {says}"
+
+
+def test_a_first_job_on_a_gpu_has_no_time_yet():
+    assert "first on their device" in time_left({"cpu": 3600}, {"cuda": 1}, 1)
 
 
 def test_other_training_code_and_damaged_shards_are_not_finished(tmp_path):
@@ -69,4 +110,4 @@ def test_it_is_printed(tmp_path, capsys, configs, says):
 
 
 def test_it_knows_nothing_of_a_job_that_never_started(tmp_path):
-    assert job_state(tmp_path / "absent.log", SILENCE) == ("waiting", 0)
+    assert job_state(tmp_path / "absent.log", SILENCE) == ("waiting", 0, None)

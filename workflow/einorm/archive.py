@@ -94,7 +94,7 @@ def _replace(out, shard, samples, settings, preset, counts):
         "version": __version__,
         "machine": machine(),
         "versions": sorted(set(shard["versions"])),
-        "core_hours": round(float((last["seconds"] * last["threads"]).sum()) / 3600, 3),
+        **{unit: round(spent, 3) for unit, spent in tables.hours(last).items()},
         "complete": all(cell["finished"] == cell["planned"] for cell in counts),
         "cells": counts,
         "files": {f"{name}.parquet": _facts(fresh / f"{name}.parquet") for name in TABLES},

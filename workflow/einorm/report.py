@@ -78,6 +78,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment_.filters |= {"number": number, "interval": interval, "p": p_value, "label": name_of}
+    environment_.filters["hours"] = tables.hours_in_words
     page = environment_.get_template("report.html").render(context)
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -200,10 +201,10 @@ def cell_rows(runs, settings):
 
 
 def cost(runs, costs):
-    """Core-hours per condition, and in all."""
+    """What the runs took (`tables.hours`), per condition and in all: core-hours and GPU-hours apart."""
     runs = runs.merge(costs, on=[*tables.KEYS], validate="1:1")
-    hours = (runs["seconds"] * runs["threads"] / 3600).groupby(runs["condition"], sort=False).sum()
-    return {"conditions": hours.to_dict(), "all": float(hours.sum())}
+    groups = runs.groupby("condition", sort=False)
+    return {"conditions": {name: tables.hours(group) for name, group in groups}, "all": tables.hours(runs)}
 
 
 def environment(folder, runs):

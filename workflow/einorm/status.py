@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,8 @@ from .runtime import duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
 SILENCE = 600  # seconds without a new line in its log, or three epochs, after which a job no longer counts as running
-SPEED = 2e10  # multiply-adds per second of a core, until finished runs tell (benchmark.json: 28e9 and up)
+SPEED = {"cpu": 2e10}  # multiply-adds per second of a core, until finished runs tell (benchmark.json: 28e9 and up)
+UNITS = {"cpu": "core", "cuda": "GPU"}
 
 
 def print_status(settings, results):
@@ -28,16 +30,19 @@ def print_status(settings, results):
     total = table[list(COLUMNS)].sum()
     print(f"{total['finished']} of {total['planned']} runs finished, {total['collapsed']} of them collapsed")
     if total["finished"] < total["planned"]:
-        print(f"about {duration(seconds_left)} of one core left" + pace(seconds_left, at_work))
+        print(time_left(seconds_left, at_work, settings.machine.threads))
 
 
-def pace(seconds_left, at_work):
-    """The time left (s of one core) with the jobs that are at work, in words."""
-    return (
-        f": {duration(seconds_left / at_work)} with the {at_work} jobs now running"
-        if at_work
-        else "; no job is running"
-    )
+def time_left(seconds_left, at_work, threads):
+    """The time left (s) of one core or of one GPU, and of the jobs that are at work, in words; threads: of a job."""
+    alone = " or ".join(f"{duration(seconds)} of one {UNITS[device]}" for device, seconds in seconds_left.items())
+    jobs_at_work = sum(at_work.values())
+    if not jobs_at_work:
+        return f"about {alone} left; no job is running"
+    if not set(at_work) <= set(seconds_left):
+        return f"about {alone} left; the {jobs_at_work} jobs now running are the first on their device"
+    share = sum(n * (threads if device == "cpu" else 1) / seconds_left[device] for device, n in at_work.items())
+    return f"about {alone} left: {duration(1 / share)} with the {jobs_at_work} jobs now running"
 
 
 def status(settings, results):
@@ -50,14 +55,14 @@ def status(settings, results):
 
     Returns
     -------
-    DataFrame, float, int
+    DataFrame, dict, Counter
         One row per condition and epsilon (`COLUMNS` are numbers of runs; collapsed ones are finished, failed ones
-        left); core-seconds left; number of jobs running.
+        left); device -> seconds left of one core (cpu) or one GPU (cuda) alone; device -> number of jobs running.
     """
     planned = jobs(settings)
     finished = finished_runs(results / "runs", planned)
-    speed = measured_speed(planned, finished)
-    rows, work, at_work = {}, 0, 0
+    speeds = measured_speeds(planned, finished) or SPEED
+    rows, work, at_work = {}, 0, Counter()
     for name, runs in planned.items():
         first = runs[0]
         key = first["condition"], first["epsilon"]
@@ -69,19 +74,19 @@ def status(settings, results):
         if not open_runs:
             continue
         work_of_job = sum(map(cost, open_runs))
-        silence = max(SILENCE, 3 * work_of_job / speed / first["epochs"])
-        state, done = job_state(results / "logs" / "train" / f"{name}.log", silence)
+        silence = max(SILENCE, 3 * work_of_job / min(speeds.values()) / first["epochs"])
+        state, done, device = job_state(results / "logs" / "train" / f"{name}.log", silence)
         work += work_of_job * (1 - done)
-        at_work += state == "running"
+        at_work += Counter([device] if state == "running" else [])
         row["running" if state == "running" else "left"] += len(open_runs)
         row["failed"] += len(open_runs) if state == "failed" else 0
     order = {key: i for i, key in enumerate((c, float(e)) for c in settings.conditions for e in settings.epsilons)}
     table = pd.DataFrame([rows[key] for key in sorted(rows, key=lambda key: order.get(key, len(order)))])
-    return table, work / speed, at_work
+    return table, {device: work / speed for device, speed in speeds.items()}, at_work
 
 
 def finished_runs(folder, planned):
-    """Digest -> status and seconds of every finished run of the planned jobs; a damaged shard holds none."""
+    """Digest -> status, device, threads and seconds of every finished run of the jobs; a damaged shard holds none."""
     cells = {Path(name).parent: runs[0] for name, runs in planned.items()}
     finished = {}
     for cell, first in cells.items():
@@ -92,33 +97,35 @@ def finished_runs(folder, planned):
             except tables.UserError:
                 continue
             rows = rows[(rows["code"] == code) & (rows["epoch"] == first["epochs"])].set_index("digest")
-            finished |= rows[["status", "seconds"]].to_dict("index")
+            finished |= rows[["status", "device", "threads", "seconds"]].to_dict("index")
     return finished
 
 
-def measured_speed(planned, finished):
-    """Multiply-adds per second of a core, from the finished runs that did not collapse."""
-    whole = [
-        (cost(run), finished[run_digest(run)]["seconds"])
-        for runs in planned.values()
-        for run in runs
-        if finished.get(run_digest(run), {}).get("status") == "finished"
-    ]
-    return sum(work for work, _ in whole) / sum(seconds for _, seconds in whole) if whole else SPEED
+def measured_speeds(planned, finished):
+    """Device -> multiply-adds per second of one core (cpu) or GPU (cuda), from the runs that did not collapse."""
+    work, seconds = Counter(), Counter()
+    for run in [run for runs in planned.values() for run in runs]:
+        facts = finished.get(run_digest(run), {})
+        if facts.get("status") == "finished":
+            work[facts["device"]] += cost(run)
+            seconds[facts["device"]] += facts["seconds"] * (facts["threads"] if facts["device"] == "cpu" else 1)
+    return {device: work[device] / seconds[device] for device in sorted(work)}
 
 
 def job_state(log, silence):
-    """A job's state by its log, and the share of its epochs that a running one has done.
+    """A job's state by its log, the share of its epochs that a running one has done, and its device.
 
     The state is running, failed or waiting: stopped ones, too, and those without a line for `silence` seconds.
     """
     try:
         text, age = log.read_text(encoding="utf-8", errors="replace"), time.time() - log.stat().st_mtime
     except FileNotFoundError:
-        return "waiting", 0
+        return "waiting", 0, None
     if "einorm: error:" in text:
-        return "failed", 0
+        return "failed", 0, None
     if age > silence:
-        return "waiting", 0
+        return "waiting", 0, None
     epochs = re.findall(r"^epoch (\d+)/(\d+)", text, re.M)
-    return "running", int(epochs[-1][0]) / int(epochs[-1][1]) if epochs else 0
+    device = re.search(r" to train on (\w+)", text)
+    done = int(epochs[-1][0]) / int(epochs[-1][1]) if epochs else 0
+    return "running", done, device[1] if device else "cpu"
