@@ -36,6 +36,13 @@ audit: $(READY)  ## look the locked packages up among the known vulnerabilities 
 	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
 	$(VENV)-audit/bin/pip-audit --require-hashes --disable-pip -r envs/requirements.lock
 
+BUNDLE ?= paper_artifact/bundle/einorm-quick.zip
+crate: $(READY)  ## check the RO-Crate of a bundle (BUNDLE=ZIP) with roc-validator, in an environment of its own
+	$(BIN)/python -m venv --clear $(VENV)-crate
+	$(VENV)-crate/bin/python -m pip install --quiet roc-validator==0.13.0
+	$(VENV)-crate/bin/python -m pip install --quiet --no-deps rocrate==0.9.0  # for the context of RO-Crate 1.1
+	$(VENV)-crate/bin/python tests/validate_crate.py $(BUNDLE)
+
 lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,4 +78,4 @@ $(READY): envs/requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: run smoke archive artifact budget test faults test-slurm audit lint lock docs docs-reference docs-results docs-pictures help
+.PHONY: run smoke archive artifact budget test faults test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help

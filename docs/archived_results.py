@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import archive, claims, figures, published, report, tables
+from einorm import archive, claims, figures, provenance, published, report, tables
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.robustness import robustness
@@ -50,7 +50,7 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
     held, manifest = einorm.load(folder), archive.check(folder)
     cells, spent = pd.DataFrame(manifest["cells"]), report.cost(held["runs"], held["costs"])
     judged = claims_table(held["runs"], Settings(**manifest["settings"]))
-    fill(page, {"claims": judged, "cost": cost(cells, spent["all"], manifest["machine"])})
+    fill(page, {"claims": judged, "cost": cost(cells, spent["all"], archive.trainings(folder))})
     fill(results, {"cells": cells_table(cells, spent["conditions"])})
 
 
@@ -103,12 +103,13 @@ def claims_table(runs, settings):
     return markdown(("", "statement", "published", "here (95 % interval)", "verdict"), rows)
 
 
-def cost(cells, spent, machine):
+def cost(cells, spent, trainings):
     """How many runs of an archive are finished, and what they cost, in words; spent: `tables.hours` of all of them."""
+    machines = "; ".join(dict.fromkeys(provenance.name_of(training["machine"]) for training in trainings))
     total = cells[["finished", "planned", "collapsed"]].sum()
     return (
         f"{total['finished']:,} of {total['planned']:,} runs are finished, {total['collapsed']} of them collapsed. "
-        f"They took {tables.hours_in_words(spent)} ({machine['processor']}, {machine['cores']} cores).\n"
+        f"They took {tables.hours_in_words(spent)} ({machines}).\n"
     )
 
 

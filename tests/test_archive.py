@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import archive, config, tables
+from einorm import archive, config, provenance, tables
 from einorm.runs import cell_runs, cells, run_digest, training_code
 from einorm.runtime import UserError
 
@@ -69,6 +69,30 @@ def test_an_archive_counts_core_hours_and_gpu_hours_apart(tmp_path, samples):
     assert (manifest["core_hours"], manifest["gpu_hours"]) == (round(12 / 3600, 3), 2.0)
 
 
+def recorded(machine):
+    return json.dumps({"einorm": "0.1.0", "machine": machine})
+
+
+def test_an_archive_says_which_machines_trained(tmp_path, samples, monkeypatch):
+    """Two runs of a cell: one recorded its machine, an older one did not; then it is archived again elsewhere."""
+    out, chosen = tmp_path / "archive", settings(epsilons="[0.75]", conditions="[ei_ln]")
+    samples = write_samples(samples, chosen)
+    trainer, first, second = ({"processor": name, "cores": 2, "system": "x"} for name in ("trainer", "first", "second"))
+    monkeypatch.setattr(provenance, "machine", lambda: first)
+    write_shards(tmp_path / "a", chosen, configs=[0], versions=recorded(trainer))
+    write_shards(tmp_path / "a", chosen, configs=[1])
+    archive.write(chosen, "smoke", tmp_path / "a", samples, out)
+    monkeypatch.setattr(provenance, "machine", lambda: second)
+    manifest = archive.write(chosen, "smoke", tmp_path / "none", samples, out)
+    assert manifest["machine"] == first, "the machine of runs that recorded none"
+    found = {training["machine"]["processor"]: training for training in manifest["trainings"]}
+    assert {name: training["runs"] for name, training in found.items()} == {"trainer": 1, "first": 1}
+    assert found["trainer"]["versions"] == {"einorm": "0.1.0"} and found["first"]["versions"] == {}
+    assert manifest["trainings"] == archive.trainings(out)
+    (out / "manifest.json").unlink()
+    assert {str(t["machine"] and t["machine"]["processor"]) for t in archive.trainings(out)} == {"trainer", "None"}
+
+
 def test_a_manifest_that_knows_no_gpu_hours_is_read(tmp_path, samples):
     out, chosen = tmp_path / "archive", settings()
     manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
@@ -117,7 +141,7 @@ def test_runs_of_other_training_code_are_left_out_and_never_overwritten(tmp_path
     assert not out.exists()
     archive.write(chosen, "smoke", write_shards(tmp_path / "new", chosen), samples, out)
     rows = archive.shard_rows(out).assign(code="old code")
-    archive._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", [])
+    archive._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", [], {})
     before = (out / "runs.parquet").read_bytes()
     with pytest.raises(UserError, match="runs of other training code, which would be lost"):
         archive.write(chosen, "smoke", write_shards(tmp_path / "part", chosen, configs=[0]), samples, out)

@@ -43,5 +43,6 @@ def test_pages_show_core_hours_and_gpu_hours_apart():
     assert [row.split(" | ", 1)[1] for row in rows] == ["2 of 2 | 3.0 | 0.0 |", "2 of 2 | 0.0 | 0.5 |"]
     assert "GPU" not in MADE["cells_table"](cells, {"inorm": on_cpu, "ei_ln": on_cpu})
     machine = {"processor": "a processor", "cores": 2}
-    words = MADE["cost"](cells, {"core_hours": 3.0, "gpu_hours": 0.5}, machine)
-    assert "They took 3.0 core-hours and 0.5 GPU-hours (a processor, 2 cores)." in words
+    trainings = [{"machine": machine}, {"machine": machine | {"gpu": "a GPU"}}, {"machine": machine}]
+    words = MADE["cost"](cells, {"core_hours": 3.0, "gpu_hours": 0.5}, trainings)
+    assert "They took 3.0 core-hours and 0.5 GPU-hours (a processor, 2 cores; a processor, 2 cores, a GPU)." in words

@@ -124,3 +124,34 @@ def test_the_published_configurations_lie_in_their_ranges():
     for configuration in config.hyperparameters():
         assert 1e-3 <= configuration["lr"] <= 1e-2 and 100 <= configuration["hidden_width"] < 500
         assert 1e-5 <= configuration["lr_wei"] <= 1e-2 and 1e-2 <= configuration["lr_wix"] <= 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["preset=paper"],
+        ["results=archive"],
+        ["preset=smoke", "conditions=[inorm, gradnorm_full]", "epochs=3", "machine={threads: 2}"],
+    ],
+)
+def test_a_record_says_what_a_workflow_was_started_with(overrides):
+    raw, shipped = config.read(SHIPPED, overrides), config.read(SHIPPED)
+    record = config.record(raw, shipped)
+    chosen = config.settings(raw)
+    assert record["preset"] == raw["preset"] and record["settings"]["archive"] == raw["preset"]
+    assert config.Settings(**record["settings"] | {"archive": None}) == chosen
+    assert [word.partition("=")[0] for word in record["overrides"]] == sorted(w.partition("=")[0] for w in overrides)
+    assert config.load(SHIPPED, overrides=record["overrides"]) == chosen, "they can be given again"
+
+
+def test_a_record_names_folders_without_their_place():
+    raw = config.read(SHIPPED, ["archive=/home/me/runs/", "data={path: /home/me/images}"])
+    record = config.record(raw, config.read(SHIPPED))
+    assert record["settings"]["archive"] == "runs" and record["settings"]["data"] == {"path": "images"}
+    assert record["overrides"] == ["archive=runs", 'data={"path": "images"}']
+
+
+def test_a_record_counts_values_that_snakemake_hands_over_as_text():
+    given = config.read(SHIPPED) | {"configs": ["5"], "preset": "quick"}
+    assert config.record(given, config.read(SHIPPED))["overrides"] == ["configs=[5]"]

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, snakemake
-from einorm import tables
+from einorm import provenance, tables
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
 
@@ -49,7 +49,8 @@ def test_every_figure_and_table_is_made(smoke):
     epochs = tables.read(smoke / "results" / "tables" / "epochs.parquet", "epochs")
     assert len(epochs) == 2 * len(runs)
     assert runs.attrs == epochs.attrs and runs.attrs["settings"]["epochs"] == 2
-    assert json.loads(runs["versions"].iloc[0])["torch"]
+    versions = json.loads(runs["versions"].iloc[0])
+    assert versions["torch"] and versions["machine"] == provenance.machine(), "the machine that trains is recorded"
 
 
 def test_nothing_is_half_written(smoke):

@@ -100,7 +100,7 @@ def bundle(args):
     """Write the bundle (`bundle.write`)."""
     from .bundle import write
 
-    write(args.project, args.tables, args.claims, args.figures, args.report, args.preset, args.out)
+    write(args.project, args.tables, args.claims, args.figures, args.report, args.started, args.out)
 
 
 def verify(args):
@@ -159,6 +159,16 @@ def settings_json(text):
         return config.Settings(**json_value(text))
     except (TypeError, ValueError):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} are no settings: see workflow/rules/tables.smk") from None
+
+
+def started_json(text):
+    """What `config.record` gives, from its JSON; raises ArgumentTypeError if it is none."""
+    started = json_value(text)
+    try:
+        config.Settings(**started["settings"])
+        return {key: started[key] for key in ("preset", "settings", "overrides")}
+    except (TypeError, ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no start: see workflow/rules/outputs.smk") from None
 
 
 class Parser(argparse.ArgumentParser):
@@ -236,7 +246,7 @@ def parser():
     sub = command(bundle, "write the bundle, a zip ready for a DOI")
     for name in ("--project", "--tables", "--claims", "--figures", "--report", "--out"):
         sub.add_argument(name, required=True, type=Path)
-    sub.add_argument("--preset", required=True)
+    sub.add_argument("--started", required=True, type=started_json, help="what the workflow ran with (config.record)")
 
     sub = command(verify, "check a bundle: one line per fault, exit code 1 if there is one")
     sub.add_argument("zip", type=Path)

@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import os
-import platform
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from . import __version__, tables
+from . import __version__, provenance, tables
 from .config import describe_difference
 from .plan import TABLES
 from .runs import cell_folder, cell_runs, cells, run_digest, training_code
@@ -41,7 +39,8 @@ def write(settings, preset, shards, samples, out):
         If there is no finished run, the samples are nowhere, or `out` holds runs of other settings or training code.
     """
     out, shards = Path(out), Path(shards)
-    earlier = check(out, settings) and shard_rows(out) if (out / MANIFEST).exists() else None
+    before = check(out, settings) if (out / MANIFEST).exists() else None
+    earlier = shard_rows(out) if before else None
     rows, counts = [], []
     for cell in cells(settings):
         task, variant, condition, epsilon = cell
@@ -65,7 +64,8 @@ def write(settings, preset, shards, samples, out):
     if earlier is not None and not set(earlier["digest"]) <= set(shard["digest"]):
         raise UserError(f"{out} holds runs of other training code, which would be lost: archive to another folder")
     images = _samples(Path(samples), out, tables.settings_digest(settings.science()))
-    return _replace(out, shard, images, settings, preset, counts)
+    machine = before["machine"] if before else provenance.machine()
+    return _replace(out, shard, images, settings, preset, counts, machine)
 
 
 def _samples(path, out, digest):
@@ -78,7 +78,7 @@ def _samples(path, out, digest):
     raise UserError(f"the images of figure 1 with these settings are not in {path}: make them with snakemake {path}")
 
 
-def _replace(out, shard, samples, settings, preset, counts):
+def _replace(out, shard, samples, settings, preset, counts, machine):
     """Write a new folder beside the old one and put it in its place: an interruption leaves one of the two whole."""
     fresh, old = (out.with_name(f".{out.name}.{kind}") for kind in ("new", "old"))
     for folder in (fresh, old):
@@ -92,8 +92,8 @@ def _replace(out, shard, samples, settings, preset, counts):
         "settings": science,
         "digest": tables.settings_digest(science),
         "version": __version__,
-        "machine": machine(),
-        "versions": sorted(set(shard["versions"])),
+        "machine": machine,  # where it was first written: stands for that of runs that did not record theirs
+        "trainings": provenance.trainings(last, machine),
         **{unit: round(spent, 3) for unit, spent in tables.hours(last).items()},
         "complete": all(cell["finished"] == cell["planned"] for cell in counts),
         "cells": counts,
@@ -166,21 +166,12 @@ def shard_rows(folder):
     return epochs.merge(runs, on=[*tables.KEYS], validate="m:1")[tables.SHARD.names]
 
 
-def machine():
-    """What the runs were archived on: processor, cores, operating system, Python."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        processor = names[0] if names else processor
-    return {
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
+def trainings(folder):
+    """What trained the runs of a folder of tables (`provenance.trainings`); an archive's manifest names the machine of
+    runs that did not record theirs."""
+    runs, costs = (tables.read(folder / f"{name}.parquet", name) for name in ("runs", "costs"))
+    machine = check(folder)["machine"] if (folder / MANIFEST).exists() else None
+    return provenance.trainings(runs.merge(costs, on=[*tables.KEYS], validate="1:1"), machine)
 
 
 def _facts(path):

@@ -8,6 +8,7 @@ import csv
 import difflib
 import json
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
@@ -178,6 +179,28 @@ def settings(raw, preset=None):
         return Settings(**_merge(presets[chosen], raw))
     except ValidationError as error:
         raise UserError(_one_line(error)) from None
+
+
+def record(raw, shipped):
+    """What a workflow was started with, in plain values for its record: no folder of this machine, only its name.
+
+    Parameters
+    ----------
+    raw : the mapping that Snakemake gives, config.yaml with its overrides
+    shipped : the mapping of config.yaml alone
+
+    Returns
+    -------
+    dict
+        preset; settings, all keys of `Settings`; overrides, the ``key=value`` that turn config.yaml into this.
+    """
+    chosen = settings(raw).model_dump()
+    chosen["archive"] = Path(chosen["archive"]).name if chosen["archive"] else raw["preset"]
+    chosen["data"]["path"] = chosen["data"]["path"] and Path(chosen["data"]["path"]).name
+    given = {key: value for key, value in _typed(raw).items() if value != shipped.get(key)}
+    given |= {key: chosen[key] for key in ("archive", "data") if key in given}
+    words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in sorted(given.items())]
+    return {"preset": raw["preset"], "settings": chosen, "overrides": words}
 
 
 def describe_difference(theirs, ours):

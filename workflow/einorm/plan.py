@@ -102,6 +102,7 @@ def experiment(raw):
         "report_inputs": [relative(ARTIFACT / name) for name in ("claims.yaml", "deviations.yaml")],
         "project": relative(ROOT),
         "preset": raw["preset"],
+        "started": json.dumps(config.record(raw, config.read(ROOT / "config.yaml")), sort_keys=True),
         "claims_code": digest([fingerprint(f"{module}.py") for module in JUDGING]),
         "report_code": digest([fingerprint("report.py"), *((PACKAGE / "page" / name).read_text() for name in PAGE)]),
         "bundle_code": fingerprint("bundle.py"),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from . import __version__, archive, tables
+from . import __version__, archive, provenance, tables
 from .claims import VERDICTS, load_rules
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS
@@ -66,7 +66,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "budget": budget(settings),
         "cells": cell_rows(runs, settings),
         "cost": cost(runs, tables.read(Path(tables_folder) / "costs.parquet", "costs")),
-        "environment": environment(Path(tables_folder), runs),
+        "environment": environment(Path(tables_folder)),
         "dataset": {"name": settings.dataset, "checksums": checksums(settings.dataset)},
         "settings": runs.attrs["settings"],
         "digest": runs.attrs["digest"],
@@ -207,15 +207,15 @@ def cost(runs, costs):
     return {"conditions": {name: tables.hours(group) for name, group in groups}, "all": tables.hours(runs)}
 
 
-def environment(folder, runs):
-    """Versions, devices and the machine that the runs were made on (an archive's manifest knows; else this one)."""
-    manifest = folder / archive.MANIFEST
-    machine = json.loads(manifest.read_text(encoding="utf-8"))["machine"] if manifest.exists() else archive.machine()
+def environment(folder):
+    """What trained the runs: machines, versions, devices; and the file of their hyperparameters."""
+    trainings = archive.trainings(folder)
+    machines = [training["machine"] for training in trainings if training["machine"]]
     return {
-        "machine": machine,
-        "versions": [json.loads(text) for text in sorted(runs["versions"].unique())],
-        "devices": sorted(runs["device"].unique()),
-        "threads": sorted(int(n) for n in runs["threads"].unique()),
+        "machines": list({provenance.name_of(machine): machine for machine in machines}.items()),
+        "versions": list({json.dumps(t["versions"]): t["versions"] for t in trainings}.values()),
+        "devices": sorted({training["device"] for training in trainings}),
+        "threads": sorted({training["threads"] for training in trainings}),
         "hyperparameters": HYPERPARAMETERS.name,
     }
 

@@ -43,7 +43,7 @@ _RUN_FIELDS = [
     ("collapsed_step", pa.int64()),  # first step whose loss was not finite; -1: none
     ("device", pa.string()),
     ("threads", pa.int64()),
-    ("versions", pa.string()),  # JSON: python, torch, numpy, einorm
+    ("versions", pa.string()),  # JSON of what trained: python, torch, numpy, einorm; machine (since 2026-11-26)
     ("code", pa.string()),  # fingerprint of the training code
     ("digest", pa.string()),  # digest of the run's specification
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import __version__, archive, tables
+from . import __version__, archive, provenance, tables
 from .conditions import CONDITIONS
 from .data import load, load_shifts
 from .device import choose_device, step_on
@@ -63,15 +63,16 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     parts = [finished]
     if left:
         parts.append(train(left, load(images_path), load_shifts(shifts_path), device, report=print_progress))
-        parts[1] = parts[1].assign(device=device, threads=threads, versions=versions(), code=code)
+        parts[1] = parts[1].assign(device=device, threads=threads, versions=versions(device), code=code)
     shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
     tables.write(shard, "shard", out, {"runs": runs})
 
 
-def versions():
-    """JSON of the versions that can matter to a result."""
+def versions(device="cpu"):
+    """JSON of what trains here and can matter to a result: versions, and the machine with its GPU if that trains."""
     names = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    return json.dumps(names | {"einorm": __version__}, sort_keys=True)
+    machine = provenance.machine() | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})
+    return json.dumps(names | {"einorm": __version__, "machine": machine}, sort_keys=True)
 
 
 def finished_rows(folder, runs, code, archived=None):

@@ -102,8 +102,8 @@ rule artifact:
     params:
         project=EXPERIMENT["project"],
         tables=plan.folder_of("tables"),
-        preset=EXPERIMENT["preset"],
+        started=EXPERIMENT["started"],
         code=EXPERIMENT["bundle_code"],
     shell:
         "python -m einorm bundle --project {params.project:q} --tables {params.tables:q} --claims results/claims --figures figures"
-        " --report paper_artifact/bundle/report.html --preset {params.preset} --out {output} > {log}"
+        " --report paper_artifact/bundle/report.html --started {params.started:q} --out {output} > {log}"

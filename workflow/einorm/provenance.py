@@ -1,0 +1,60 @@
+"""What trained and what drew: machines, devices and versions, as runs record them and as an installation has them."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+from .tables import hours
+
+DRAWING = ("snakemake", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn")  # what figures and verdicts use
+
+
+def machine():
+    """This machine: processor, cores, operating system, Python."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
+        processor = names[0] if names else processor
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def trainings(runs, unrecorded=None):
+    """What trained runs, a dict per combination: machine, versions, device, threads, number of runs, `tables.hours`.
+
+    Parameters
+    ----------
+    runs : DataFrame, a row per run, with the columns versions, device, threads and seconds
+    unrecorded : the machine of runs that did not record theirs; None: it is not known
+    """
+    found = []
+    for (text, device, threads), group in runs.groupby(["versions", "device", "threads"], sort=True):
+        versions = json.loads(text)
+        facts = {"machine": versions.pop("machine", unrecorded), "versions": versions, "device": device}
+        found.append(facts | {"threads": int(threads), "runs": len(group)} | hours(group))
+    return found
+
+
+def name_of(machine):
+    """A machine for reading: processor, cores and, where one trained, the GPU."""
+    return ", ".join(filter(None, [machine["processor"], f"{machine['cores']} cores", machine.get("gpu")]))
+
+
+def drawing():
+    """What draws here, without what differs between machines whose drawings are equal: versions, and kind of system."""
+    versions = {"python": platform.python_version()}
+    for name in DRAWING:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"versions": versions, "system": f"{platform.system()} {platform.machine()}"}
