@@ -13,10 +13,10 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY
-from einorm import bundle, config, crate, provenance, verify
+from einorm import config, crate, provenance, sources, verify
 from einorm.__main__ import main
 from einorm.figures import FIGURES
-from einorm.plan import TABLES
+from einorm.tables import TABLES
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_it_holds_what_it_should(files):
 def test_the_checklist_names_files_of_the_bundle():
     text = (REPOSITORY / "paper_artifact" / "checklist.md").read_text()
     names = set(re.findall(r"`([\w./-]+\.\w+|[\w./-]+/[\w.-]+|LICENSE|Makefile|Snakefile)`", text))
-    assert len(names) > 20 and names <= set(bundle.project_files(REPOSITORY))
+    assert len(names) > 20 and names <= set(sources.files(REPOSITORY))
 
 
 def test_sha256sums_is_read_by_sha256sum(files, tmp_path):

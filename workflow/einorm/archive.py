@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 
 from . import __version__, provenance, tables
 from .config import describe_difference
-from .plan import TABLES
 from .runs import cell_folder, cell_runs, cells, run_digest, training_code
 from .runtime import UserError
 from .selection import layer_mean
+from .tables import TABLES
 
 MANIFEST = "manifest.json"
 

@@ -3,22 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from . import archive, crate, tables
+from . import archive, crate, sources, tables
 from .config import Settings, describe_difference
 from .figures import names
-from .plan import TABLES
 from .runtime import UserError, atomic_path
+from .tables import TABLES
 from .verify import CRATE, SUMS, canonical
-
-# Of the project: what computes, what tests it, and what it is judged by.
-PROJECT = (
-    "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md",
-    ".snakemake-workflow-catalog.yml", ".github/**/*.yml", ".ci/run", "config/README.md", "envs/*",
-    "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
-    "workflow/einorm/page/*", "paper_artifact/*.yaml", "paper_artifact/*.md", "paper_artifact/*.json",
-    "paper_artifact/published/*", "docs/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
-    "docs/reference/*.md", "docs/robustness/*.png", "tests/*.py", "tests/golden/*",
-)  # fmt: skip
 
 
 def write(project, tables_folder, claims_folder, figures_folder, report, started, out):
@@ -36,7 +26,7 @@ def write(project, tables_folder, claims_folder, figures_folder, report, started
     UserError
         If a file is missing, or the tables were made with other settings.
     """
-    sources = project_files(Path(project))
+    own = sources.files(Path(project))
     made = {f"results/tables/{name}.parquet": Path(tables_folder) / f"{name}.parquet" for name in TABLES}
     made |= {f"results/claims/{path.name}": path for path in sorted(Path(claims_folder).glob("claims.*"))}
     settings = Settings(**started["settings"])
@@ -49,18 +39,12 @@ def write(project, tables_folder, claims_folder, figures_folder, report, started
         for kind in ("pdf", "png", "csv")
     }
     made["report.html"] = Path(report)
-    files = {name: content(path) for name, path in (sources | made).items()}
+    files = {name: content(path) for name, path in (own | made).items()}
     files[CRATE] = crate.describe(files, list(made), started, archive.trainings(Path(tables_folder)))
     files[SUMS] = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
     with atomic_path(out) as temporary:
         temporary.write_bytes(canonical(files))
     print(f"{out}: {len(files)} files, {sum(map(len, files.values())) / 2**20:.1f} MB")
-
-
-def project_files(project):
-    """Name in the bundle -> path, of the project's own files."""
-    found = [path for pattern in PROJECT for path in project.glob(pattern) if path.is_file()]
-    return {path.relative_to(project).as_posix(): path for path in found if "__pycache__" not in path.parts}
 
 
 def check_settings(path, settings):

@@ -1,4 +1,4 @@
-"""What the Snakefile needs to know of an experiment: plain strings, numbers and paths; no torch, no pandas."""
+"""What the Snakefile needs to know of an experiment: plain strings, numbers and paths; without torch."""
 
 import argparse
 import json
@@ -8,17 +8,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import config
-from .figures import category, drawing_code, names, task_and_module
+from . import archive, closure, config, sources
+from .figures import caption, category, names, task_and_module
 from .runs import cost, jobs, shift_table, training_code
-from .runtime import PACKAGE, UserError, digest, fingerprint
+from .runtime import PACKAGE, UserError, fingerprint
+from .tables import TABLES
+from .tasks import TASKS
 
 ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
-TABLES = ("runs", "epochs", "costs", "samples")
 ARTIFACT = ROOT / "paper_artifact"
-JUDGING = ("claims", "effects", "stats", "selection", "oddities", "robustness", "published", "variants")
-PAGE = ("report.html", "report.css", "report.js")
+READ_SETTINGS = ("__main__.py", "settings_json")  # makes the settings of a command line, for `made_by`
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
 START_UP, SLOW_CORE = 10, 5e9
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
@@ -83,7 +83,7 @@ def experiment(raw):
     check_data_path(settings.data.path)
     archived = archive_folder(settings, raw["preset"])
     folder = archived if settings.results == "archive" else RESULTS / "tables"
-    planned = jobs(settings)
+    planned, drawn = jobs(settings), names(settings.tasks, settings.variants)
     codes = {(t, c): training_code(c, t) for t in settings.tasks for c in settings.conditions}
     return {
         "settings": json.dumps(settings.science(), sort_keys=True),
@@ -93,20 +93,25 @@ def experiment(raw):
         "jobs": {name: describe(settings, runs, codes) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),
         "shift_tables": [shift_table(settings, t, e, settings.seed) for t in settings.tasks for e in settings.epsilons],
-        "collect_code": fingerprint("tables.py"),
-        "samples_code": fingerprint("samples.py"),
-        "benchmark_code": fingerprint("benchmark.py"),
+        "shift_codes": {task: drawing_of_shifts(task) for task in TASKS},
+        "collect_code": made_by("collect", READ_SETTINGS),
+        "samples_code": made_by("samples", READ_SETTINGS),
+        "benchmark_code": made_by("benchmark"),
+        "autograd": [relative(path) for path in [ROOT / "tests/oracle.py"] if path.exists()],
+        "claims_code": made_by("claims"),
+        "report_code": made_by("report"),
+        "bundle_code": made_by("bundle", ("__main__.py", "started_json")),
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
+        "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
         "reuse": f"--archive '{archived}'" if settings.reuse_archive and settings.results == "computed" else "",
         "artifact": relative(ARTIFACT),
-        "report_inputs": [relative(ARTIFACT / name) for name in ("claims.yaml", "deviations.yaml")],
+        "captions": sorted({relative(caption(name)) for name in drawn}),
+        "page": sorted(relative(path) for path in (PACKAGE / "page").iterdir() if path.is_file()),
         "project": relative(ROOT),
+        "sources": [relative(path) for _, path in sorted(sources.files(ROOT).items())],
         "preset": raw["preset"],
         "started": json.dumps(config.record(raw, config.read(ROOT / "config.yaml")), sort_keys=True),
-        "claims_code": digest([fingerprint(f"{module}.py") for module in JUDGING]),
-        "report_code": digest([fingerprint("report.py"), *((PACKAGE / "page" / name).read_text() for name in PAGE)]),
-        "bundle_code": fingerprint("bundle.py"),
-        "figures": {name: describe_figure(name) for name in names(settings.tasks, settings.variants)},
+        "figures": {name: describe_figure(name) for name in drawn},
     }
 
 
@@ -121,8 +126,6 @@ def archive_folder(settings, preset):
     folder = Path(settings.archive).expanduser() if settings.archive else Path(relative(ARTIFACT / "archive" / preset))
     if settings.results == "computed" and not settings.reuse_archive:
         return folder
-    from . import archive  # brings pandas, which an ordinary start does without
-
     if settings.results == "archive":
         archive.check(folder, settings)
     else:
@@ -163,7 +166,19 @@ def describe(settings, runs, codes):
 
 def describe_figure(name):
     """A figure as its rule sees it."""
-    return {"code": drawing_code(name), "category": category(name), "caption": task_and_module(name)[1]}
+    draw = (f"figures/{task_and_module(name)[1]}.py", "draw")  # a module that is imported by a computed name
+    return {"code": made_by("figure", draw), "category": category(name), "caption": caption(name).name}
+
+
+def made_by(command, *places):
+    """Fingerprint of all code that decides what a subcommand makes; `places` as in `closure`, which says why."""
+    return closure.code(("__main__.py", command), *places)
+
+
+def drawing_of_shifts(task):
+    """Fingerprint of the code that draws a task's shifts: a part of what `training_code` counts, so that a change of it
+    trains again, and new tasks leave the tables of the old ones alone."""
+    return [fingerprint("tasks.py", "draw_shifts", TASKS[task][0].__name__), fingerprint("runtime.py", "stream")]
 
 
 def check_folders():

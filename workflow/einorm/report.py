@@ -14,13 +14,12 @@ from .claims import VERDICTS, load_rules
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS
 from .data import checksums
-from .figures import category, names, task_and_module
+from .figures import caption, category, names
 from .runs import completeness
 from .runtime import PACKAGE, UserError, atomic_path
 from .selection import PAPER_TASK
 
 PAGE = PACKAGE / "page"
-CAPTIONS = PACKAGE.parent / "report"
 PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 GROUPS_IN_ALT = 12
 PLAIN = {"task": PAPER_TASK, "variant": "paper"}
@@ -101,13 +100,13 @@ def figure(name, folder):
     for path in (png, points):
         if not path.is_file():
             raise UserError(f"{path} is missing: make it with snakemake {name}")
-    caption = (CAPTIONS / f"{task_and_module(name)[1]}.rst").read_text(encoding="utf-8").strip()
+    text = caption(name).read_text(encoding="utf-8").strip()
     return {
         "name": name,
         "category": category(name),
-        "caption": caption,
+        "caption": text,
         "image": "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode(),
-        "alt": f"{'. '.join(caption.split('. ')[:2]).rstrip('.')}. {alternative_text(points)}",
+        "alt": f"{'. '.join(text.split('. ')[:2]).rstrip('.')}. {alternative_text(points)}",
     }
 
 

@@ -66,6 +66,8 @@ SAMPLES = pa.schema(
         ("pixels", pa.list_(pa.float32())),  # shifted image, row by row, in [0, 1]
     ]
 )
+#: What is computed, and what an archive holds: a file each.
+TABLES = ("runs", "epochs", "costs", "samples")
 SCHEMAS = {"epochs": EPOCHS, "runs": RUNS, "costs": COSTS, "samples": SAMPLES, "shard": SHARD}
 SORT = {
     "epochs": [*KEYS, "epoch"],

@@ -1,5 +1,7 @@
 # `snakemake benchmark --cores 1`: how fast training is on this machine, as a table, JSON and a figure.
 rule benchmark:
+    input:
+        autograd=EXPERIMENT["autograd"],
     output:
         json="results/benchmark.json",
         figure=expand("figures/benchmark.{kind}", kind=["pdf", "png", "csv"]),

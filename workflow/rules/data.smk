@@ -22,6 +22,8 @@ rule shifts:
         "results/logs/shifts/{task}/eps{epsilon}-seed{seed}-{epochs}x{train}+{test}.log",
     conda:
         "../../envs/einorm.yaml"
+    params:
+        code=lambda wildcards: EXPERIMENT["shift_codes"].get(wildcards.task),
     shell:
         "python -m einorm shifts --task {wildcards.task} --epsilon {wildcards.epsilon} --seed {wildcards.seed}"
         " --epochs {wildcards.epochs} --train-images {wildcards.train} --test-images {wildcards.test}"

@@ -8,10 +8,10 @@ for figure, facts in EXPERIMENT["figures"].items():
             figure
         input:
             tables=EXPERIMENT["tables"],
-            published=PUBLISHED if figure.startswith("published_") else [],
+            published=PUBLISHED,
         output:
             f"figures/{figure}.pdf",
-            report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}.rst", category=facts["category"]),
+            report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}", category=facts["category"]),
             f"figures/{figure}.csv",
         log:
             f"results/logs/figures/{figure}.log",
@@ -68,7 +68,10 @@ rule page:
         rules.figures.input,
         rules.claims.output,
         tables=EXPERIMENT["tables"],
-        texts=EXPERIMENT["report_inputs"],
+        manifest=EXPERIMENT["manifest"],
+        texts=expand(f"{EXPERIMENT['artifact']}/{{name}}.yaml", name=["claims", "deviations"]),
+        captions=EXPERIMENT["captions"],
+        page=EXPERIMENT["page"],
     output:
         "paper_artifact/bundle/report.html",
     log:
@@ -92,6 +95,8 @@ rule artifact:
         rules.claims.output,
         rules.page.output,
         tables=EXPERIMENT["tables"],
+        manifest=EXPERIMENT["manifest"],
+        sources=EXPERIMENT["sources"],
     output:
         f"paper_artifact/bundle/einorm-{EXPERIMENT['preset']}.zip",
     log:

@@ -1,16 +1,17 @@
 """Figures: one file each, drawn from the tables. To add one, add a file with `draw` and a caption in workflow/report.
 
 A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``, where tables maps "runs", "epochs"
-and "samples" to DataFrames, and "published" to those of `published.load`. `robustness` draws several and is told which.
-Importing this package imports
-neither matplotlib nor torch.
+and "samples" to DataFrames, and "published" to those of `published.load`.
+`robustness` draws several and is told which. Importing this package imports neither matplotlib nor torch.
 """
 
 from importlib import import_module
 from pathlib import Path
 
-from ..runtime import UserError, digest, fingerprint
+from ..config import nearest
+from ..runtime import PACKAGE, UserError
 from ..selection import PAPER_TASK, as_published, of_task
+from ..tasks import TASKS
 from ..variants import QUESTIONS, asked
 
 SHARED = ("style", "panels")  # modules that are no figures; so are those below
@@ -23,37 +24,32 @@ FIGURES = sorted(
 )
 
 
-def names(tasks, variants=("paper",)):
-    """Figures of an experiment: all of `FIGURES` where runs were trained as published, for every task of ours the same
-    panels, "<task>_<figure>", and "robustness_<question>" for what further variants answer."""
-    ours = [task for task in tasks if task != PAPER_TASK]
+def known(tasks, questions):
+    """Name -> (task, module that draws it) of all figures: those of `FIGURES`, for every task of ours the same panels,
+    "<task>_<figure>", but for the published values, and "robustness_<question>"."""
+    found = {name: (PAPER_TASK, name) for name in FIGURES}
     panels = [name for name in FIGURES if not name.startswith("published_")]
-    as_published = [*FIGURES, *(f"{task}_{name}" for task in ours for name in panels)] if "paper" in variants else []
-    return [*as_published, *(f"{ROBUSTNESS}_{question}" for question in asked(variants))]
+    found |= {f"{task}_{name}": (task, name) for task in tasks if task != PAPER_TASK for name in panels}
+    return found | {f"{ROBUSTNESS}_{question}": (PAPER_TASK, ROBUSTNESS) for question in questions}
+
+
+def names(tasks, variants=("paper",)):
+    """Figures of an experiment: the paper's where runs were trained as published, and what further variants answer."""
+    drawn = known(tasks, asked(variants))
+    return [name for name, (_, module) in drawn.items() if "paper" in variants or module == ROBUSTNESS]
 
 
 def task_and_module(name):
-    """The task that a figure shows, and the module that draws it."""
-    if name in FIGURES:
-        return PAPER_TASK, name
-    if name.removeprefix(f"{ROBUSTNESS}_") in QUESTIONS:
-        return PAPER_TASK, ROBUSTNESS
-    task, _, module = name.partition("_")
-    return task, module
+    """The task that a figure shows, and the module that draws it. Raises UserError if no figure has this name."""
+    figures = known(TASKS, QUESTIONS)
+    if name not in figures:
+        raise UserError(f"no figure is called {name}{nearest(name, figures)}")
+    return figures[name]
 
 
-def drawing_code(name):
-    """Fingerprint of the code that draws a figure."""
-    modules = [f"figures/{module}.py" for module in (*SHARED, *imported(task_and_module(name)[1]))]
-    modules += ["robustness.py", "variants.py"] if name.startswith(ROBUSTNESS) else []
-    marks = fingerprint("runs.py", "incomplete_cells")
-    return digest([marks, *(fingerprint(module) for module in [*modules, "conditions.py", "selection.py"])])[:16]
-
-
-def imported(name):
-    """A figure's module and the figure modules that it imports from."""
-    source = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
-    return [other for other in (*FIGURES, VERSUS, ROBUSTNESS) if other == name or f"from .{other} import" in source]
+def caption(name):
+    """Path of a figure's caption."""
+    return PACKAGE.parent / "report" / f"{task_and_module(name)[1]}.rst"
 
 
 def category(name):
@@ -87,8 +83,6 @@ def make(name, tables_folder, published_folder, out):
     from .style import save
 
     task, module = task_and_module(name)
-    if module not in (*FIGURES, ROBUSTNESS):
-        raise UserError(f"no figure is called {name}; known are: {', '.join(FIGURES)}")
     settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     read = {
         table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")

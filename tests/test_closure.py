@@ -1,0 +1,450 @@
+"""What an edit makes again: fingerprints of outputs, import circles, what commands execute, real workflow runs."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import REPOSITORY, from_archive
+from einorm import closure, config, plan, runs, runtime
+from einorm.conditions import CONDITIONS
+from einorm.figures import FIGURES, known
+from einorm.tasks import TASKS
+from einorm.variants import QUESTIONS
+from test_workflow import edited, planned
+
+MODULES = sorted(path.relative_to(runtime.PACKAGE).as_posix() for path in runtime.PACKAGE.rglob("*.py"))
+
+# A package in which every form of import and of definition occurs: module -> text.
+SMALL = {
+    "__init__.py": "VERSION = 1\n",
+    "far.py": """
+import einorm.deep.leaf
+
+OFFSET = 1
+
+
+def go():
+    return einorm.deep.leaf.a() + OFFSET
+""",
+    "near.py": """
+from . import far
+from .deep import leaf as other
+
+
+def f():
+    return far.go()
+
+
+def g():
+    return other.b()
+
+
+def h():
+    from einorm.far import OFFSET
+
+    return OFFSET
+""",
+    "deep/__init__.py": "from ..near import f as passed_on\n",
+    "deep/leaf.py": """
+import os
+
+from ..near import h
+
+os.environ["SEEN"] = "1"
+
+
+def a():
+    return A + B
+
+
+def b():
+    return h() + TABLE["x"] + TYPED
+
+
+A, B = 1, 2
+TABLE = {}
+TABLE["x"] = 3
+TYPED: int = 4
+TYPED += 1
+""",
+    "top.py": """
+import einorm.far as distant
+from .deep import passed_on
+
+
+def run():
+    return passed_on()
+
+
+def alias():
+    return distant.OFFSET
+
+
+def everything():
+    return vars(distant)
+
+
+if __name__ == "__main__":
+    run()
+""",
+}
+FAR = {"far.go", "far.OFFSET", "leaf.a", "leaf.A", "leaf.B", "leaf.TABLE"}  # an entry is made where TABLE is imported
+REACHED = {  # place -> its definitions in the closure, worked out by hand
+    ("deep/leaf.py", "a"): {"leaf.a", "leaf.A", "leaf.B", "leaf.TABLE"},
+    ("far.py", "go"): FAR,
+    ("near.py", "f"): {"near.f", *FAR},
+    ("near.py", "g"): {"near.g", "leaf.b", "leaf.TABLE", "leaf.TYPED", "near.h", "far.OFFSET"},
+    ("near.py", "h"): {"near.h", "far.OFFSET", "leaf.TABLE"},
+    ("top.py", "run"): {"top.run", "near.f", *FAR},
+    ("top.py", "alias"): {"top.alias", "far.OFFSET", "leaf.TABLE"},
+    ("top.py", "everything"): {"top.everything", *FAR, "leaf.b", "leaf.TYPED", "near.h"},
+    ("__init__.py", "VERSION"): {"__init__.VERSION"},
+}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    folder = tmp_path / "einorm"
+    for name, text in SMALL.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.setattr(runtime, "PACKAGE", folder)
+    closure._definitions.cache_clear()
+    yield folder
+    closure._definitions.cache_clear()
+
+
+def definitions(place):
+    found = closure.closure(place)
+    return {f"{m.split('/')[-1][:-3]}.{name}" for (m, name), text in found.items() if text} - {"leaf.on import"}
+
+
+@pytest.mark.parametrize("place", REACHED, ids=".".join)
+def test_a_definition_reaches_what_it_mentions_through_every_form_of_import(small, place):
+    assert definitions(place) == REACHED[place]
+
+
+def test_what_a_module_does_when_it_is_imported_counts_where_it_is_imported(small):
+    before = {place: closure.code(place) for place in REACHED}
+    path = small / "deep/leaf.py"
+    path.write_text(path.read_text().replace('= "1"', '= "2"'))
+    changed = {place for place in REACHED if closure.code(place) != before[place]}
+    assert changed == set(REACHED) - {("__init__.py", "VERSION")}
+
+
+@pytest.mark.parametrize("old", ["A, B = 1", 'TABLE["x"] = 3', "TYPED: int = 4", "TYPED += 1", "return A + B"])
+def test_every_kind_of_definition_counts(small, old):
+    before, path = closure.code(("deep/leaf.py", closure.WHOLE)), small / "deep/leaf.py"
+    path.write_text(path.read_text().replace(old, f"{old}0"))
+    assert closure.code(("deep/leaf.py", closure.WHOLE)) != before
+
+
+def test_comments_docstrings_layout_and_the_start_of_a_program_do_not_count(small):
+    before, path = closure.code(("top.py", closure.WHOLE)), small / "top.py"
+    text = path.read_text().replace("def run():\n", 'def run():\n    """Run."""\n').replace("    run()", "    alias()")
+    path.write_text(f'"""A module."""\n# a comment\n{text}')
+    assert closure.code(("top.py", closure.WHOLE)) == before
+
+
+def test_a_place_that_is_not_there_is_no_silent_nothing(small):
+    with pytest.raises(LookupError, match=r"top.py defines no walk"):
+        closure.code(("top.py", "walk"))
+
+
+OTHERS = ("claims", "report", "bundle", "benchmark", "collect", "samples", "training")
+DRAWN = known(TASKS, QUESTIONS)
+
+
+def fingerprints():
+    """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
+    facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
+    facts |= {name: plan.made_by(name) for name in ("claims", "report", "bundle", "benchmark")}
+    facts |= {name: plan.made_by(name, plan.READ_SETTINGS) for name in ("collect", "samples")}
+    return facts | {"training": [runs.training_code(c, t) for c in CONDITIONS for t in TASKS]}
+
+
+def drawn(*modules, but=()):
+    """Figures, of all tasks and questions, that modules in `figures` draw; without names: of all modules but some."""
+    return {name for name, (_, module) in DRAWN.items() if (module in modules or not modules) and module not in but}
+
+
+PUBLISHED = drawn(*(f"published_fig{i}" for i in range(2, 8)))
+ROBUSTNESS = drawn("robustness")
+ALL = drawn()
+
+# Module -> a function in it, and the outputs that this function decides: by reading the code, not by `closure`.
+DECIDES = {
+    "__init__.py": ("load", set()),
+    "__main__.py": ("report", {"report"}),
+    "archive.py": ("machine", {"report"}),
+    "benchmark.py": ("peaks", {"benchmark"}),
+    "budget.py": ("estimate", set()),
+    "bundle.py": ("facts", {"bundle"}),
+    "claims.py": ("judge", {"claims"}),
+    "closure.py": ("closure", set()),
+    "conditions.py": ("_inorm", ALL | {"claims", "report", "benchmark", "collect", "samples"}),
+    "config.py": ("hyperparameters", ALL | {"claims", "report", "collect", "samples"}),
+    "data.py": ("_fetch_mirrors", set()),
+    "device.py": ("step_on", {"training"}),
+    "effects.py": ("trend", {"claims"}),
+    "error_signals.py": ("center", {"benchmark", "training"}),
+    "figures/__init__.py": ("make", ALL),
+    "figures/fig1.py": ("draw", drawn("fig1")),
+    "figures/fig2.py": ("draw", drawn("fig2")),
+    "figures/fig3.py": ("draw", drawn("fig3")),
+    "figures/fig4.py": ("draw_learned", drawn("fig4", "fig5")),
+    "figures/fig5.py": ("draw", drawn("fig5")),
+    "figures/fig6.py": ("against_ln", drawn("fig6", "fig7")),
+    "figures/fig7.py": ("draw", drawn("fig7")),
+    "figures/lambda_sweep.py": ("draw", drawn("lambda_sweep")),
+    "figures/learning_curves.py": ("draw", drawn("learning_curves")),
+    "figures/moments_alignment.py": ("draw", drawn("moments_alignment")),
+    "figures/panels.py": ("say_incomplete", ALL),
+    "figures/published_fig2.py": ("draw", drawn("published_fig2")),
+    "figures/published_fig3.py": ("draw", drawn("published_fig3")),
+    "figures/published_fig4.py": ("draw_learned", drawn("published_fig4", "published_fig5")),
+    "figures/published_fig5.py": ("draw", drawn("published_fig5")),
+    "figures/published_fig6.py": ("draw", drawn("published_fig6")),
+    "figures/published_fig7.py": ("draw", drawn("published_fig7")),
+    "figures/robustness.py": ("accuracies", ROBUSTNESS),
+    "figures/style.py": ("save", ALL | {"benchmark"}),
+    "figures/versus.py": ("rows", PUBLISHED),
+    "golden.py": ("replay", set()),
+    "learning.py": ("train_step", {"benchmark", "training"}),
+    "network.py": ("forward", {"benchmark", "training"}),
+    "oddities.py": ("hidden_runs", {"claims"}),
+    "plan.py": ("by_length", set()),
+    "published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
+    "release_randomness.py": ("sequence", set()),
+    "report.py": ("cell_rows", {"report"}),
+    "robustness.py": ("answers", ROBUSTNESS | {"claims"}),
+    "roofline.py": ("draw", {"benchmark"}),
+    "runs.py": ("completeness", ALL | {"claims", "report"}),
+    "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
+    "samples.py": ("sample_images", {"samples"}),
+    "selection.py": ("of_task", ALL | {"claims"}),
+    "sources.py": ("files", {"bundle"}),
+    "stats.py": ("holm", {"claims"}),
+    "status.py": ("job_state", set()),
+    "tables.py": ("read", ALL | {"claims", "report", "bundle", "collect"}),
+    "tasks.py": ("draw_shifts", {"training"}),
+    "train.py": ("train", {"training"}),
+    "variants.py": ("how", {"collect", "training"}),
+    "verify.py": ("canonical", {"bundle"}),
+}
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A copy of the package, of which the fingerprints are taken, and the fingerprints."""
+    folder = tmp_path_factory.mktemp("package") / "einorm"
+    shutil.copytree(runtime.PACKAGE, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "PACKAGE", folder)
+        yield folder, fingerprints()
+
+
+def test_every_module_is_in_the_table():
+    assert list(DECIDES) == MODULES, "add a new module to DECIDES: a function of it, and the outputs that it decides"
+
+
+@pytest.mark.parametrize("module", DECIDES)
+def test_an_edit_inside_a_function_changes_what_it_decides_and_only_that(copied, module):
+    (folder, before), (function, decides) = copied, DECIDES[module]
+    text = (folder / module).read_text()
+    (node,) = (n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == function)
+    lines, at = text.splitlines(keepends=True), node.body[-1].lineno - 1
+    (folder / module).write_text("".join([*lines[:at], " " * node.body[-1].col_offset + "edited = 1\n", *lines[at:]]))
+    try:
+        after = fingerprints()
+    finally:
+        (folder / module).write_text(text)
+    assert {name for name in before if after[name] != before[name]} == decides
+
+
+def imported(module):
+    """The package's modules that a module imports, anywhere in it; all of its own imports are relative."""
+    found, package = set(), [*module.split("/")[:-1]]
+    for node in ast.walk(ast.parse((runtime.PACKAGE / module).read_text())):
+        if isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("einorm") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            paths = ["/".join(filter(None, [*base, *more])) for alias in node.names for more in ([alias.name], [])]
+            found |= {f"{path}.py" for path in paths} & {*MODULES}
+    return found
+
+
+def test_there_is_no_import_circle():
+    """Imports in functions count. A package's own __init__ does not: Python imports it before its modules anyway."""
+    graph = {module: imported(module) for module in MODULES}
+    assert graph["figures/fig5.py"] == {"figures/fig4.py"} and "runs.py" in graph["claims.py"]
+    for _ in MODULES:  # take away what imports nothing that is left
+        graph = {m: found & set(graph) for m, found in graph.items()}
+        graph = {m: found for m, found in graph.items() if found}
+    assert graph == {}
+
+
+def test_a_training_job_imports_neither_plans_nor_figures(tmp_path):
+    run = runs.cell_runs(config.load(REPOSITORY / "config.yaml", "smoke"), "luminosity", "paper", "ei_ln", 0)[0]
+    script = "import sys; from einorm.__main__ import main; main(sys.argv[1:]); print('\\n'.join(sys.modules))"
+    job = [
+        "train",
+        "--runs",
+        json.dumps([run]),
+        "--images",
+        "absent",
+        "--shifts",
+        "absent",
+        "--out",
+        tmp_path / "shard",
+    ]
+    done = subprocess.run([sys.executable, "-c", script, *job], capture_output=True, text=True, check=True)
+    assert "absent is missing" in done.stderr, "it got as far as reading its images"
+    modules = set(done.stdout.split())
+    assert {"einorm.train", "einorm.archive", "torch"} <= modules
+    assert not {"einorm.plan", "einorm.closure", "einorm.figures", "matplotlib"} & modules
+
+
+TRACE = """
+import json, sys
+from pathlib import Path
+
+import einorm
+from einorm.__main__ import main
+
+package, seen = str(Path(einorm.__file__).parent) + "/", set()
+
+
+def note(frame, event, argument):
+    code = frame.f_code
+    if event == "call" and code.co_filename.startswith(package):
+        seen.add((code.co_filename.removeprefix(package), code.co_qualname.split(".")[0]))
+
+
+sys.setprofile(note)
+failed = main(sys.argv[1:])
+sys.setprofile(None)
+print(json.dumps(sorted(seen)))
+sys.exit(failed)
+"""
+TABLES = "paper_artifact/archive/quick"
+PLOTTED = {  # of every kind of panel
+    "fig6": TABLES,
+    "lambda_sweep": TABLES,
+    "published_fig3": TABLES,
+    "robustness_precision": "paper_artifact/archive/robustness_precision",
+}
+
+
+def executed(folder, command):
+    """(module, top-level name) of all that a subcommand executes of the package, but for the command line itself."""
+    env = os.environ | {"PYTHONPATH": str(folder / "workflow")}
+    done = subprocess.run([sys.executable, "-c", TRACE, *command], cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ran = {tuple(place) for place in json.loads(done.stdout.splitlines()[-1]) if not place[1].startswith("<")}
+    assert len(ran) > 10
+    return ran - {("__main__.py", name) for name in ("main", "parser")}
+
+
+@pytest.mark.parametrize("name", PLOTTED)
+def test_all_code_that_draws_a_figure_is_in_its_closure(name, tmp_path):
+    published = "paper_artifact/published"
+    command = ["figure", name, "--tables", PLOTTED[name], "--published", published, "--out", str(tmp_path)]
+    places = ("__main__.py", "figure"), (f"figures/{DRAWN[name][1]}.py", "draw")
+    assert executed(REPOSITORY, command) <= set(closure.closure(*places))
+
+
+COMMANDS = {
+    "claims": f"--tables {TABLES} --rules paper_artifact/claims.yaml --published paper_artifact/published",
+    "report": f"--tables {TABLES} --claims results/claims --figures figures --artifact paper_artifact",
+    "bundle": f"--project . --tables {TABLES} --claims results/claims --figures figures"
+    " --report paper_artifact/bundle/report.html --preset quick",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_all_code_that_makes_claims_report_and_bundle_is_in_their_closures(name, bundled, tmp_path):
+    ran = executed(bundled, [name, *COMMANDS[name].split(), "--out", str(tmp_path / "out")])
+    assert ran <= set(closure.closure(("__main__.py", name)))
+
+
+@pytest.mark.parametrize("name", ["collect", "samples"])
+def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
+    shards = [str(path.relative_to(smoke)) for path in (smoke / "results/runs").rglob("*.parquet")]
+    inputs = {
+        "collect": ["--shards", *shards],
+        "samples": ["--images", "results/data/fashion_mnist.npz", "--shifts", "results/shifts"],
+    }
+    settings = json.dumps(config.load(smoke / "config.yaml", "smoke").science())
+    ran = executed(smoke, [name, "--settings", settings, *inputs[name], "--out", str(tmp_path / "out")])
+    assert ran <= set(closure.closure(("__main__.py", name), plan.READ_SETTINGS))
+
+
+# What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
+PAGE, CLAIMS, BUNDLE, DRAW = {"page"}, {"claims"}, {"artifact"}, {*FIGURES}
+SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
+P, VALUES = "workflow/einorm", "paper_artifact/published"
+EDITS = {
+    "nothing": (None, "", "", set()),
+    "a comment": (f"{P}/stats.py", "import numpy as np", "import numpy as np  # numbers", BUNDLE),
+    "versus.py": (f"{P}/figures/versus.py", '"distance")', '"distance", "other")', SIDE_BY_SIDE | PAGE),
+    "a look": (
+        f"{P}/figures/style.py",
+        '"lines.linewidth": 1.2',
+        '"lines.linewidth": 1.3',
+        DRAW | PAGE,
+    ),
+    "published.py": (f"{P}/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
+    "stats.py": (f"{P}/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),
+    "runs.py": (f"{P}/runs.py", "finished = table", "finished = 1 * table", DRAW | CLAIMS | PAGE),
+    "learning.py": (f"{P}/learning.py", "LABEL_SMOOTHING = 0.1", "LABEL_SMOOTHING = 0.2", BUNDLE),
+    "a caption": ("workflow/report/fig3.rst", "a", "A", PAGE),
+    "the page's style": (f"{P}/page/report.css", "{", "{ ", PAGE),
+    "claims.yaml": ("paper_artifact/claims.yaml", "margin: 0.5", "margin: 0.6", CLAIMS | PAGE),
+    "deviations.yaml": ("paper_artifact/deviations.yaml", "a", "A", PAGE),
+    "a published value": (
+        "paper_artifact/published/published_tests.csv",
+        "0.75813",
+        "0.75812",
+        DRAW | CLAIMS | PAGE,
+    ),
+    "the machine in the manifest": (f"{TABLES}/manifest.json", '"cores": ', '"cores": 1', PAGE),
+    "README.md": ("README.md", "einorm", "Einorm", BUNDLE),
+    "a page of the docs": ("docs/extend.md", "# Extend", "# To extend", BUNDLE),
+    "hyperparameters.csv": (f"{P}/hyperparameters.csv", "config,", "number,", BUNDLE),
+}
+FROM_ARCHIVE = ("all", "artifact", "--config", "results=archive")
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_no_output_stays_stale_after_an_edit_and_no_other_is_made_again(name, bundled, tmp_path):
+    file, old, new, decides = EDITS[name]
+    folder = edited(bundled, tmp_path, file, old, new) if file else bundled
+    assert {*planned(folder, *FROM_ARCHIVE)} - {"all"} == decides | (BUNDLE if file else set())
+
+
+def test_a_real_run_makes_again_what_edits_decide(bundled, tmp_path):
+    folder = edited(bundled, tmp_path, f"{P}/figures/versus.py", "} pairs", "} couples")
+    for file, old, new in (
+        ("workflow/report/fig3.rst", "\n", " Edited.\n"),
+        ("README.md", "# einorm", "# Edited: einorm"),
+    ):
+        path = folder / file
+        path.write_text(path.read_text().replace(old, new, 1))
+    done = from_archive(folder, "all", "artifact")
+    assert done.returncode == 0, done.stdout
+    drawn = {name: (folder / f"figures/{name}.png").read_bytes() for name in FIGURES}
+    changed = {name for name in FIGURES if drawn[name] != (bundled / f"figures/{name}.png").read_bytes()}
+    assert changed == {"published_fig2", "published_fig4", "published_fig5"}, "the scatter plots of versus.py"
+    report = (folder / "paper_artifact/bundle/report.html").read_text()
+    assert " Edited." in report
+    with zipfile.ZipFile(folder / "paper_artifact/bundle/einorm-quick.zip") as bundle:
+        assert bundle.read("README.md").startswith(b"# Edited.") and bundle.read("report.html").decode() == report
+        assert bundle.read("figures/published_fig2.png") == drawn["published_fig2"]
+    assert "Nothing to be done" in from_archive(folder, "all", "artifact").stdout
