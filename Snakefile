@@ -2,6 +2,7 @@
 # `python -m einorm <subcommand>`; what is computed is in config.yaml.
 import re
 import sys
+import time
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -9,10 +10,11 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+STARTED = time.time()
 CONFIGURATION = Path(workflow.basedir) / "config.yaml"
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from einorm import plan
+from einorm import plan, status
 
 try:
     plan.check_start(CONFIGURATION)
@@ -50,6 +52,8 @@ rule all:
 
 onerror:
     print(
-        "einorm: the workflow stopped. Finished runs are kept: mend what the error names and run the same command "
-        "again (after a kill: add --rerun-incomplete, and run `snakemake --unlock` first if it says locked)."
+        *status.failures(Path("results/logs"), STARTED),
+        "einorm: the workflow stopped. Finished runs are kept: correct what the error names and run the same command "
+        "again (after a kill: add --rerun-incomplete, and run `snakemake --unlock` first if it says locked).",
+        sep="\n",
     )

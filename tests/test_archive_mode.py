@@ -85,8 +85,8 @@ def test_training_takes_over_the_runs_of_an_archive(tmp_path):
     command = [sys.executable, "-m", "einorm", "archive", *small]
     done = subprocess.run(command, cwd=first, capture_output=True, text=True)
     assert done.returncode == 0 and "4 of 4 runs" in done.stdout, done.stdout + done.stderr
-    shutil.copytree(first / "paper_artifact/archive/smoke", second / "paper_artifact/archive/smoke")
-    compute(second, "reuse_archive=true")
+    shutil.copytree(first / "paper_artifact/archive/smoke", tmp_path / "it's an archive")
+    compute(second, "reuse_archive=true", "archive=../it's an archive")
     logs = [path.read_text() for path in (second / "results" / "logs" / "train").rglob("*.log")]
     assert logs and all("0 to train" in log and "epoch" not in log for log in logs)
     for table in ("runs", "epochs"):

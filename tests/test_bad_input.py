@@ -202,7 +202,7 @@ CASES = {  # name -> what is spoiled, command, words of the line
         ("idx", "train-images-idx3-ubyte"),
     ),
     "an unknown task": (None, SHIFTS, ("volume", "luminosity")),
-    "an unknown figure": (None, [*DRAW[:4], "fig99", *DRAW[5:]], ("fig99", "fig2")),
+    "an unknown figure": (None, [*DRAW[:4], "fig99", *DRAW[5:]], ("fig99", "did you mean 'fig")),
     "a damaged table": (cut(f"{ARCHIVE}/runs.parquet"), DRAW, ("runs.parquet is damaged",)),
     "a missing table": (lambda f: (f / ARCHIVE / "epochs.parquet").unlink(), DRAW, ("epochs.parquet is missing",)),
     "a table that is another": (

@@ -163,7 +163,8 @@ DRAWN = known(TASKS, QUESTIONS)
 def fingerprints():
     """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
     facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
-    facts |= {name: plan.made_by(name) for name in ("claims", "report", "bundle", "benchmark")}
+    facts |= {name: plan.made_by(name) for name in ("claims", "report", "benchmark")}
+    facts |= {"bundle": plan.made_by("bundle", plan.READ_START)}
     facts |= {name: plan.made_by(name, plan.READ_SETTINGS) for name in ("collect", "samples")}
     return facts | {"training": [runs.training_code(c, t) for c in CONDITIONS for t in TASKS]}
 
@@ -181,14 +182,15 @@ ALL = drawn()
 DECIDES = {
     "__init__.py": ("load", set()),
     "__main__.py": ("report", {"report"}),
-    "archive.py": ("machine", {"report"}),
+    "archive.py": ("trainings", {"report", "bundle"}),
     "benchmark.py": ("peaks", {"benchmark"}),
     "budget.py": ("estimate", set()),
-    "bundle.py": ("facts", {"bundle"}),
+    "bundle.py": ("content", {"bundle"}),
     "claims.py": ("judge", {"claims"}),
     "closure.py": ("closure", set()),
     "conditions.py": ("_inorm", ALL | {"claims", "report", "benchmark", "collect", "samples"}),
     "config.py": ("hyperparameters", ALL | {"claims", "report", "collect", "samples"}),
+    "crate.py": ("facts", {"bundle"}),
     "data.py": ("_fetch_mirrors", set()),
     "device.py": ("step_on", {"training"}),
     "effects.py": ("trend", {"claims"}),
@@ -219,6 +221,7 @@ DECIDES = {
     "network.py": ("forward", {"benchmark", "training"}),
     "oddities.py": ("hidden_runs", {"claims"}),
     "plan.py": ("by_length", set()),
+    "provenance.py": ("machine", {"report"}),
     "published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
     "release_randomness.py": ("sequence", set()),
     "report.py": ("cell_rows", {"report"}),
@@ -364,7 +367,7 @@ COMMANDS = {
     "claims": f"--tables {TABLES} --rules paper_artifact/claims.yaml --published paper_artifact/published",
     "report": f"--tables {TABLES} --claims results/claims --figures figures --artifact paper_artifact",
     "bundle": f"--project . --tables {TABLES} --claims results/claims --figures figures"
-    " --report paper_artifact/bundle/report.html --preset quick",
+    " --report paper_artifact/bundle/report.html --started",
 }
 
 

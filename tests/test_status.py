@@ -6,7 +6,7 @@ import time
 
 import pytest
 from einorm.runs import cost, jobs
-from einorm.status import SILENCE, job_state, print_status, status, time_left
+from einorm.status import CLOCKS, SILENCE, failures, job_state, print_status, status, time_left
 from test_archive import settings, write_shards
 
 
@@ -111,3 +111,19 @@ def test_it_is_printed(tmp_path, capsys, configs, says):
 
 def test_it_knows_nothing_of_a_job_that_never_started(tmp_path):
     assert job_state(tmp_path / "absent.log", SILENCE) == ("waiting", 0, None)
+
+
+TRACEBACK = 'Traceback (most recent call last):\n  File "train.py", line 1, in train\nMemoryError: too large\n'
+
+
+def test_what_failed_is_said_in_a_line_each_with_its_log(tmp_path):
+    log_of(tmp_path, "user", "1 runs\neinorm: error: no space left\n")
+    log_of(tmp_path, "crash", f"epoch 1/2\n{TRACEBACK}")
+    log_of(tmp_path, "fine", "epoch 1/2\nUserWarning: einorm: error: is quoted here only\n")
+    log_of(tmp_path, "earlier", TRACEBACK, age=1000 + CLOCKS)
+    folder = tmp_path / "logs" / "train"
+    assert failures(tmp_path / "logs", time.time() - 900) == [
+        f"einorm: error: MemoryError: too large (log: {folder / 'crash.log'})",
+        f"einorm: error: no space left (log: {folder / 'user.log'})",
+    ]
+    assert job_state(folder / "crash.log", SILENCE) == ("failed", 0, None)

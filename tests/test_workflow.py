@@ -1,6 +1,7 @@
 """The whole workflow under the smoke preset, from raw images to every figure, in a copy of the project."""
 
 import json
+import os
 import re
 import shutil
 
@@ -75,7 +76,7 @@ def test_a_second_run_has_nothing_to_do(smoke):
 
 
 def test_machine_settings_make_nothing_run_again(smoke):
-    assert planned(smoke, "--config", "preset=smoke", "machine={device: cpu, threads: 1}") == {}
+    assert planned(smoke, "--config", "preset=smoke", "machine={device: cpu, threads: 1}", "data={path: .}") == {}
 
 
 def test_an_edit_of_a_comment_has_nothing_to_do(smoke, tmp_path):
@@ -93,6 +94,12 @@ def test_a_new_version_in_the_environment_file_has_nothing_to_do(smoke, tmp_path
 def test_an_edit_of_the_training_code_trains_again(smoke, tmp_path):
     folder = edited(smoke, tmp_path, "workflow/einorm/network.py", "EPS = 1e-5", "EPS = 1e-6")
     assert planned(folder)["train"] == planned(smoke, "--forceall")["train"]
+
+
+def test_an_edit_of_how_shifts_are_drawn_draws_them_again(smoke, tmp_path):
+    folder = edited(smoke, tmp_path, "workflow/einorm/tasks.py", "rng.uniform(-1, 1, n)", "rng.uniform(-1, 1.5, n)")
+    jobs = planned(folder)
+    assert jobs["shifts"] == 2 and jobs["train"] == planned(smoke, "--forceall")["train"] and "prepare" not in jobs
 
 
 def test_an_edit_of_one_error_signal_trains_its_conditions_only(smoke, tmp_path):
@@ -172,10 +179,10 @@ def test_a_mistake_stops_before_any_job_with_one_line(tmp_path, config, says):
 
 def test_altered_images_stop_the_workflow_with_one_line(tmp_path):
     folder = copy_project(tmp_path / "project")
-    images = tmp_path / "images"
+    images = tmp_path / "the author's images"  # a name that a shell takes apart if it is not quoted
     images.mkdir()
     (images / "train-images-idx3-ubyte").write_bytes(b"altered")
-    done = snakemake(folder, "--config", "preset=smoke", f"data={{path: {images}}}")
+    done = snakemake(folder, "--config", "preset=smoke", f'data={{path: "{images}"}}')
     lines = [line for line in done.stdout.splitlines() if "einorm: error" in line]
     assert done.returncode != 0 and len(lines) == 1 and "train-images-idx3-ubyte is truncated or altered" in lines[0]
     assert "Traceback" not in done.stdout and not list((folder / "results" / "data").glob("*"))
@@ -207,3 +214,49 @@ def test_profiles_say_how_never_what():
         lines = path.read_text().splitlines()
         keys = [i for i, line in enumerate(lines) if re.match(r"[\w-]+:", line)]
         assert all(lines[i - 1].startswith("#") for i in keys), "every key is commented"
+
+
+SHELL = re.compile(r'shell:\n((?:\s+"[^\n]*"\n?)+)')
+
+
+def test_every_log_has_stderr_and_every_path_that_reaches_a_shell_is_quoted():
+    commands = [c for path in (REPOSITORY / "workflow/rules").glob("*.smk") for c in SHELL.findall(path.read_text())]
+    assert len(commands) == 10
+    for command in commands:
+        assert command.rstrip().endswith('> {log:q} 2>&1"')
+        assert {f for f in re.findall(r"{([^}]*)}", command) if not f.endswith(":q")} <= {"resources.maths_threads"}
+
+
+def test_a_traceback_is_in_the_log_and_its_last_line_on_the_terminal(tmp_path):
+    folder = copy_project(tmp_path)
+    path = folder / "workflow/einorm/figures/fig1.py"
+    path.write_text(path.read_text().replace("def draw(tables):\n", "def draw(tables):\n    1 / 0\n", 1))
+    done = snakemake(folder, "fig1", "--config", "results=archive")
+    log = "results/logs/figures/fig1.log"
+    assert "Traceback (most recent call last)" in (folder / log).read_text()
+    lines = [line for line in done.stdout.splitlines() if line.startswith("einorm: error: ")]
+    assert lines == [f"einorm: error: ZeroDivisionError: division by zero (log: {log})"]
+
+
+CONDA = """#!/bin/sh
+case "$*" in
+  *info*) echo '{"conda_prefix": "/opt/conda", "root_prefix": "/opt/conda", "platform": "linux-64"}';;
+  *version*) echo "conda 24.9.0";;
+  *) echo '{"get": {"channel_priority": "strict"}}';;
+esac
+"""
+
+
+@pytest.mark.parametrize(("device", "trains_in"), [("cuda", "einorm-gpu"), ("cpu", "einorm")])
+def test_training_on_a_gpu_takes_its_conda_environment(tmp_path, monkeypatch, device, trains_in):
+    """Planned only, with a stand-in for conda that answers what Snakemake asks."""
+    folder, conda = copy_project(tmp_path / "project"), tmp_path / "bin" / "conda"
+    conda.parent.mkdir()
+    conda.write_text(CONDA)
+    conda.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{conda.parent}{os.pathsep}{os.environ['PATH']}")
+    done = snakemake(
+        folder, "-n", "tables", "--sdm", "conda", "--config", "preset=smoke", f"machine={{device: {device}}}"
+    )
+    wanted = re.findall(r"Conda environment envs/(\S+).yaml will be created", done.stdout)
+    assert done.returncode == 0 and set(wanted) == {"einorm", trains_in}, done.stdout

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import stat
 import sys
 from pathlib import Path
 
@@ -145,6 +143,11 @@ def golden(args):
     return print_replay(args.folder)
 
 
+def folder(text):
+    """The path of a folder, or None for an empty text."""
+    return Path(text) if text else None
+
+
 def json_value(text):
     """The value of a JSON text; raises ArgumentTypeError if it is none."""
     try:
@@ -191,7 +194,7 @@ def parser():
     sub = command(prepare, "find or fetch a data set, check it, write it as one file")
     sub.add_argument("--dataset", required=True, choices=config.DATASETS)
     sub.add_argument("--downloads", required=True, type=Path, help="folder that keeps what was fetched")
-    sub.add_argument("--path", help="folder with the four IDX files")
+    sub.add_argument("--path", type=folder, help="folder with the four IDX files; empty: find or fetch them")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(shifts, "write the shift of every image in every epoch")
@@ -207,7 +210,7 @@ def parser():
     sub.add_argument("--shifts", required=True, type=Path)
     sub.add_argument("--device", default="auto")
     sub.add_argument("--threads", default=1, type=int)
-    sub.add_argument("--archive", type=Path, help="take over the finished runs of this archive")
+    sub.add_argument("--archive", type=folder, help="take over the finished runs of this archive; empty: of none")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(collect, "put all shards together into epochs.parquet, runs.parquet and costs.parquet")
@@ -283,10 +286,8 @@ def main(arguments=None):
 
 
 def complain(error):
-    """One line to the terminal and, where the output is a file, a job's log, to that; the exit code."""
+    """One line to the terminal or, from a rule, to its log; the exit code."""
     print(f"einorm: error: {error}", file=sys.stderr)
-    if stat.S_ISREG(os.fstat(1).st_mode):
-        print(f"einorm: error: {error}")
     return 1
 
 

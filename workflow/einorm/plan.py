@@ -18,7 +18,8 @@ from .tasks import TASKS
 ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
 ARTIFACT = ROOT / "paper_artifact"
-READ_SETTINGS = ("__main__.py", "settings_json")  # makes the settings of a command line, for `made_by`
+# What makes the settings of a command line, for `made_by`.
+READ_SETTINGS, READ_START = ("__main__.py", "settings_json"), ("__main__.py", "started_json")
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
 START_UP, SLOW_CORE = 10, 5e9
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
@@ -88,7 +89,8 @@ def experiment(raw):
     return {
         "settings": json.dumps(settings.science(), sort_keys=True),
         "dataset": settings.dataset,
-        "data_path": settings.data.path,
+        "data_path": settings.data.path or "",
+        "environment": "einorm-gpu" if settings.machine.device == "cuda" else "einorm",
         "machine": settings.machine.model_dump(),
         "jobs": {name: describe(settings, runs, codes) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),
@@ -100,10 +102,10 @@ def experiment(raw):
         "autograd": [relative(path) for path in [ROOT / "tests/oracle.py"] if path.exists()],
         "claims_code": made_by("claims"),
         "report_code": made_by("report"),
-        "bundle_code": made_by("bundle", ("__main__.py", "started_json")),
+        "bundle_code": made_by("bundle", READ_START),
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
         "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
-        "reuse": f"--archive '{archived}'" if settings.reuse_archive and settings.results == "computed" else "",
+        "reuse": str(archived) if settings.reuse_archive and settings.results == "computed" else "",
         "artifact": relative(ARTIFACT),
         "captions": sorted({relative(caption(name)) for name in drawn}),
         "page": sorted(relative(path) for path in (PACKAGE / "page").iterdir() if path.is_file()),

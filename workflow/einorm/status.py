@@ -13,6 +13,7 @@ from .runtime import duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
 SILENCE = 600  # seconds without a new line in its log, or three epochs, after which a job no longer counts as running
+CLOCKS = 60  # seconds by which the clocks of machines that share a folder may differ
 SPEED = {"cpu": 2e10}  # multiply-adds per second of a core, until finished runs tell (benchmark.json: 28e9 and up)
 UNITS = {"cpu": "core", "cuda": "GPU"}
 
@@ -121,7 +122,7 @@ def job_state(log, silence):
         text, age = log.read_text(encoding="utf-8", errors="replace"), time.time() - log.stat().st_mtime
     except FileNotFoundError:
         return "waiting", 0, None
-    if "einorm: error:" in text:
+    if failed(text):
         return "failed", 0, None
     if age > silence:
         return "waiting", 0, None
@@ -129,3 +130,25 @@ def job_state(log, silence):
     device = re.search(r" to train on (\w+)", text)
     done = int(epochs[-1][0]) / int(epochs[-1][1]) if epochs else 0
     return "running", done, device[1] if device else "cpu"
+
+
+def failed(log):
+    """Whether the text of a log tells of an error: a user's mistake, or a traceback."""
+    return bool(re.search(r"^(einorm: error: |Traceback \(most recent call last\))", log, re.M))
+
+
+def failures(folder, since):
+    """What went wrong in jobs, a line each: the last line of every log that tells of an error, and where the log is.
+
+    Parameters
+    ----------
+    folder : Path of the logs
+    since : time (s since 1970) of the oldest log that counts
+    """
+    found = []
+    for path in sorted(folder.rglob("*.log")):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.stat().st_mtime > since - CLOCKS else ""
+        if failed(text):
+            last = text.rstrip().splitlines()[-1].removeprefix("einorm: error: ")
+            found.append(f"einorm: error: {last} (log: {path})")
+    return found

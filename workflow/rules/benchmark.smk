@@ -8,11 +8,11 @@ rule benchmark:
     log:
         "results/logs/benchmark.log",
     conda:
-        "../../envs/einorm.yaml"
+        f"../../envs/{EXPERIMENT['environment']}.yaml"
     resources:
         maths_threads=EXPERIMENT["machine"]["threads"],
     params:
         code=EXPERIMENT["benchmark_code"],
     shell:
-        "python -m einorm benchmark --threads {resources.maths_threads} --json {output.json} --figure figures/benchmark"
-        " > {log}"
+        "python -m einorm benchmark --threads {resources.maths_threads} --json {output.json:q} --figure figures/benchmark"
+        " > {log:q} 2>&1"

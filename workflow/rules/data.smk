@@ -8,11 +8,12 @@ rule prepare:
     localrule: True
     conda:
         "../../envs/einorm.yaml"
-    params:
-        source=f"--path '{EXPERIMENT['data_path']}'" if EXPERIMENT["data_path"] else "",
+    resources:
+        # where from, not what: a resource never makes a finished job run again; empty: find or fetch them
+        folder=EXPERIMENT["data_path"],
     shell:
-        "python -m einorm prepare --dataset {wildcards.dataset} {params.source} --downloads results/downloads"
-        " --out {output} > {log}"
+        "python -m einorm prepare --dataset {wildcards.dataset:q} --path {resources.folder:q}"
+        " --downloads results/downloads --out {output:q} > {log:q} 2>&1"
 
 
 rule shifts:
@@ -25,6 +26,6 @@ rule shifts:
     params:
         code=lambda wildcards: EXPERIMENT["shift_codes"].get(wildcards.task),
     shell:
-        "python -m einorm shifts --task {wildcards.task} --epsilon {wildcards.epsilon} --seed {wildcards.seed}"
-        " --epochs {wildcards.epochs} --train-images {wildcards.train} --test-images {wildcards.test}"
-        " --out {output} > {log}"
+        "python -m einorm shifts --task {wildcards.task:q} --epsilon {wildcards.epsilon:q} --seed {wildcards.seed:q}"
+        " --epochs {wildcards.epochs:q} --train-images {wildcards.train:q} --test-images {wildcards.test:q}"
+        " --out {output:q} > {log:q} 2>&1"

@@ -24,8 +24,8 @@ for figure, facts in EXPERIMENT["figures"].items():
             published=lambda wildcards: f"{EXPERIMENT['artifact']}/published",
             code=facts["code"],
         shell:
-            "python -m einorm figure {params.figure} --tables {params.tables:q} --published {params.published:q}"
-            " --out figures > {log}"
+            "python -m einorm figure {params.figure:q} --tables {params.tables:q} --published {params.published:q}"
+            " --out figures > {log:q} 2>&1"
 
 
 # All figures of the chosen preset, from its tables.
@@ -59,7 +59,7 @@ rule claims:
         code=EXPERIMENT["claims_code"],
     shell:
         "python -m einorm claims --tables {params.tables:q} --rules {input.rules:q} --published {params.published:q}"
-        " --out results/claims > {log}"
+        " --out results/claims > {log:q} 2>&1"
 
 
 # The page to read first.
@@ -85,7 +85,7 @@ rule page:
         code=EXPERIMENT["report_code"],
     shell:
         "python -m einorm report --tables {params.tables:q} --claims results/claims --figures figures"
-        " --artifact {params.artifact:q} --out {output} > {log}"
+        " --artifact {params.artifact:q} --out {output:q} > {log:q} 2>&1"
 
 
 # Everything in one zip, ready for a DOI.
@@ -111,4 +111,4 @@ rule artifact:
         code=EXPERIMENT["bundle_code"],
     shell:
         "python -m einorm bundle --project {params.project:q} --tables {params.tables:q} --claims results/claims --figures figures"
-        " --report paper_artifact/bundle/report.html --started {params.started:q} --out {output} > {log}"
+        " --report paper_artifact/bundle/report.html --started {params.started:q} --out {output:q} > {log:q} 2>&1"

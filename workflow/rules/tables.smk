@@ -14,7 +14,7 @@ rule collect:
         settings=EXPERIMENT["settings"],
         code=EXPERIMENT["collect_code"],
     shell:
-        "python -m einorm collect --settings {params.settings:q} --shards {input} --out results/tables > {log}"
+        "python -m einorm collect --settings {params.settings:q} --shards {input:q} --out results/tables > {log:q} 2>&1"
 
 
 rule samples:
@@ -32,8 +32,8 @@ rule samples:
         settings=EXPERIMENT["settings"],
         code=EXPERIMENT["samples_code"],
     shell:
-        "python -m einorm samples --settings {params.settings:q} --images {input.images} --shifts results/shifts"
-        " --out {output} > {log}"
+        "python -m einorm samples --settings {params.settings:q} --images {input.images:q} --shifts results/shifts"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 # The tables of the chosen preset: computed here, or an archive's.

@@ -19,10 +19,10 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
             job="|".join(map(re.escape, jobs)),
         priority: priority
         conda:
-            "../../envs/einorm.yaml"
+            f"../../envs/{EXPERIMENT['environment']}.yaml"
         threads: EXPERIMENT["machine"]["threads"]
         resources:
-            # how, not what: a resource never makes a finished job run again
+            # how, not what: a resource never makes a finished job run again; no archive: empty
             device=EXPERIMENT["machine"]["device"],
             maths_threads=EXPERIMENT["machine"]["threads"],
             mem_mb=1500,
@@ -35,6 +35,6 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
         message:
             f"Training (a {length} job) {{params.title}}; log: {{log}}"
         shell:
-            "python -m einorm train --runs {params.runs:q} --images {input.images} --shifts {input.shifts}"
-            " --device {resources.device} --threads {resources.maths_threads} {resources.archive}"
-            " --out {output} > {log}"
+            "python -m einorm train --runs {params.runs:q} --images {input.images:q} --shifts {input.shifts:q}"
+            " --device {resources.device:q} --threads {resources.maths_threads} --archive {resources.archive:q}"
+            " --out {output:q} > {log:q} 2>&1"
