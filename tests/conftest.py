@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -38,6 +39,32 @@ def copy_project(folder):
         else:
             shutil.copy2(source, target)
     return folder
+
+
+def complete(folder):
+    """Put beside a copied project what only its developers need: the tests, and the environment that make makes."""
+    shutil.copytree(REPOSITORY / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = folder / ".venv"
+    environment.mkdir()
+    for path in Path(sys.prefix).iterdir():
+        if path.name != ".ready":
+            (environment / path.name).symlink_to(path)
+    (environment / ".ready").touch()
+
+
+def run_documented(page, start, folder):
+    """Run the one command of a page that begins so in a project folder, and return what it prints.
+
+    A test that does this covers the command: see test_docs_commands.py.
+    """
+    lines = (REPOSITORY / page).read_text(encoding="utf-8").splitlines()
+    (command,) = {re.sub(r"\s+#.*", "", line) for line in lines if line.startswith(start)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "workflow")}
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=env, text=True, **output)
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    return done.stdout
 
 
 BLOCK = """

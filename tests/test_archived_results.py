@@ -2,36 +2,39 @@
 
 import re
 import runpy
+import shutil
 
 import pandas as pd
-import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, complete, copy_project, run_documented
 
 DOCS = REPOSITORY / "docs"
 MADE = runpy.run_path(str(DOCS / "archived_results.py"))
 TABLE = re.compile(r"(<!-- table \w+ -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    ("write", "pages", "pictures"),
-    [
-        ("write_paper", [REPOSITORY / "README.md", DOCS / "results.md"], "paper"),
-        ("write_robustness", [DOCS / "robustness.md"], "robustness"),
-    ],
-)
-def test_pages_show_what_the_archives_hold(tmp_path, write, pages, pictures):
-    fresh = [tmp_path / page.name for page in pages]
-    for page, copy in zip(pages, fresh, strict=True):
-        copy.write_text(TABLE.sub(r"\1\2", page.read_text()))
-        assert copy.read_text() != page.read_text()
-    MADE[write](*fresh, tmp_path)
-    for page, copy in zip(pages, fresh, strict=True):
-        assert copy.read_text() == page.read_text()
-    tracked = sorted((DOCS / pictures).glob("*.png"))
-    assert [path.name for path in tracked] == sorted(path.name for path in tmp_path.glob("*.png"))
-    for path in tracked:
-        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
-        assert f"{pictures}/{path.name}" in pages[0].read_text()
+PAGES = ("README.md", "docs/results.md", "docs/robustness.md")
+PICTURES = {"README.md": "docs/paper", "docs/robustness.md": "docs/robustness"}
+
+
+def test_the_command_refreshes_the_pages(tmp_path):
+    """In a copy of the project whose tables and pictures were taken out, they come out as they are tracked."""
+    folder = copy_project(tmp_path)
+    complete(folder)
+    for page in PAGES:
+        text = (folder / page).read_text()
+        (folder / page).write_text(TABLE.sub(r"\1\2", text))
+        assert (folder / page).read_text() != text
+    for pictures in PICTURES.values():
+        shutil.rmtree(folder / pictures)
+    run_documented("docs/reproduce.md", "make docs-results", folder)
+    for page in PAGES:
+        assert (folder / page).read_text() == (REPOSITORY / page).read_text(), page
+    for page, pictures in PICTURES.items():
+        tracked = sorted((REPOSITORY / pictures).glob("*.png"))
+        assert [path.name for path in tracked] == sorted(path.name for path in (folder / pictures).iterdir())
+        for path in tracked:
+            assert (folder / pictures / path.name).read_bytes() == path.read_bytes(), path.name
+            assert f"{pictures.removeprefix('docs/')}/{path.name}" in (REPOSITORY / page).read_text()
 
 
 def test_pages_show_core_hours_and_gpu_hours_apart():

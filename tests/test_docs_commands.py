@@ -1,15 +1,18 @@
-"""The documentation: every command in it is executed in a copy of the project, its tables and links hold.
+"""The documentation: its commands are executed in a copy of the project, its tables and links hold.
 
 A comment directly before a block says how it is executed:
 
     (none)                           as written, where everything was made from the shipped archive
     <!-- ci: plan -->                Snakemake plans only: a profile sets --dry-run, also for `make`
     <!-- ci: smoke -->               as written, where the smoke preset has run and config.yaml names it
-    <!-- ci: elsewhere FILE WORD --> not here: FILE does it, and mentions WORD (if left out: the block's last word)
+    <!-- ci: elsewhere WHERE -->     not here: as a line of the script WHERE, or by the test WHERE (FILE::TEST), which
+                                     runs what the page says (`conftest.run_documented`)
+    <!-- ci: not run: REASON -->     nowhere
 
 docs/extend.md has a test of its own.
 """
 
+import ast
 import json
 import os
 import re
@@ -21,7 +24,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, copy_project
+from conftest import REPOSITORY, complete, copy_project
 from einorm import budget, config
 from einorm.benchmark import FAMILIES, WIDTHS
 from einorm.runs import cost, jobs
@@ -30,7 +33,7 @@ from markdown_it import MarkdownIt
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")]
 PAGES += sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
-COMMENT = re.compile(r"<!-- ci: (?P<mode>plan|smoke|elsewhere (?P<file>\S+)(?: (?P<word>.+))?) -->")
+COMMENT = re.compile(r"<!-- ci: (?P<mode>plan|smoke|elsewhere (?P<where>\S+)|not run: (?P<reason>.+)) -->")
 EXECUTED = ("bash", "python")
 SHOWN = ("text", "yaml")  # what a command prints, what a file holds; directives of the site begin with {
 
@@ -46,7 +49,7 @@ class Block:
     @property
     def mode(self):
         match = COMMENT.fullmatch(self.comment)
-        return match["mode"].split()[0] if match else "written"
+        return re.match(r"not run|\w+", match["mode"])[0] if match else "written"
 
     @property
     def commands(self):
@@ -75,7 +78,7 @@ def blocks(page):
 
 BLOCKS = [block for page in PAGES if page != DOCS / "extend.md" for block in blocks(page)]
 COMMANDS = [block for block in BLOCKS if block.language in EXECUTED]
-HERE = [block for block in COMMANDS if block.mode != "elsewhere"]
+HERE = [block for block in COMMANDS if block.mode not in ("elsewhere", "not run")]
 ELSEWHERE = [block for block in COMMANDS if block.mode == "elsewhere"]
 
 
@@ -104,17 +107,6 @@ def project(request, tmp_path_factory):
         return folder
 
     return made
-
-
-def complete(folder):
-    """Put beside a copied project what only its developers need: the tests, and the environment that make makes."""
-    shutil.copytree(REPOSITORY / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    environment = folder / ".venv"
-    environment.mkdir()
-    for path in Path(sys.prefix).iterdir():
-        if path.name != ".ready":
-            (environment / path.name).symlink_to(path)
-    (environment / ".ready").touch()
 
 
 @pytest.fixture(scope="module")
@@ -150,14 +142,63 @@ def test_a_wrong_command_is_noticed(run):
 
 @pytest.mark.parametrize("block", ELSEWHERE, ids=name)
 def test_what_is_executed_elsewhere_is(block):
-    match = COMMENT.fullmatch(block.comment)
-    word = match["word"] or block.commands[-1].split()[-1]
-    covering = REPOSITORY / match["file"]
-    assert covering.is_file() and word in block.text and word in covering.read_text(encoding="utf-8"), word
+    assert not uncovered(block)
+
+
+def uncovered(block):
+    """Commands of a block that the place named in its comment does not run."""
+    file, _, test = COMMENT.fullmatch(block.comment)["where"].partition("::")
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    if not test:
+        return set(block.commands) - set(text.splitlines())
+    run = [start for page, start in documented_commands(text, test) if page == block.page]
+    return {command for command in block.commands if not any(map(command.startswith, run))}
+
+
+def documented_commands(text, test):
+    """(page, start) of every command of a page that a test runs with `conftest.run_documented`."""
+    functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == test]
+    calls = [node for function in functions for node in ast.walk(function) if isinstance(node, ast.Call)]
+    named = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "run_documented"]
+    return [tuple(argument.value for argument in call.args[:2]) for call in named]
+
+
+COVERING = "tests/test_train.py::test_budget_prints_every_preset"
+
+
+@pytest.mark.parametrize(
+    ("page", "where", "text", "missed"),
+    [
+        ("docs/reproduce.md", COVERING, "python -m einorm budget", False),
+        ("docs/reproduce.md", COVERING, "python -m einorm budget\npython -m einorm status", True),
+        ("docs/quickstart.md", COVERING, "python -m einorm budget", True),
+        ("docs/reproduce.md", "tests/test_train.py::test_no_such", "python -m einorm budget", True),
+        ("docs/reproduce.md", "tests/test_train.py", "python -m einorm budget", True),
+        ("README.md", ".ci/run", "make test", False),
+        ("README.md", ".ci/run", "make tests", True),
+        ("README.md", "Makefile", "make test", True),
+    ],
+)
+def test_a_command_that_nothing_executes_is_noticed(page, where, text, missed):
+    block = Block(page, 1, "bash", f"{text}\n", f"<!-- ci: elsewhere {where} -->")
+    assert bool(uncovered(block)) == missed
+
+
+def test_a_command_that_is_only_mentioned_is_noticed():
+    test = "def test_a():\n    'run_documented(p.md, make a)'\n    run_documented('p.md', 'make b', folder)\n"
+    assert documented_commands(test, "test_a") == [("p.md", "make b")] and not documented_commands(test, "test_b")
+
+
+def test_few_commands_are_not_run():
+    """Those that install, and those of many minutes, of which other tests do a smaller piece."""
+    commands = [command for block in COMMANDS if block.mode == "not run" for command in block.commands]
+    installing = [command for command in commands if re.match(r"(pip install|conda env create) ", command)]
+    assert set(commands) - set(installing) == {"make test-slurm", "make faults", "python -m einorm benchmark"}
 
 
 def test_the_pages_have_commands_of_every_kind():
-    assert {block.mode for block in COMMANDS} == {"written", "plan", "smoke", "elsewhere"} and len(COMMANDS) > 40
+    kinds = {"written", "plan", "smoke", "elsewhere", "not run"}
+    assert {block.mode for block in COMMANDS} == kinds and len(COMMANDS) > 40
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())

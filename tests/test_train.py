@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, run_documented
 from einorm import config, device, runs, tables, train
-from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.runtime import UserError
@@ -190,9 +189,8 @@ def test_cuda_agrees_with_the_cpu(images, no_shifts, condition):
     np.testing.assert_allclose(on_cuda["train_loss"], on_cpu["train_loss"], rtol=1e-2)
 
 
-def test_budget_prints_every_preset(capsys):
-    assert main(["budget", "--config", str(REPOSITORY / "config.yaml")]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_budget_prints_every_preset():
+    lines = run_documented("docs/reproduce.md", "python -m einorm budget", REPOSITORY).splitlines()
     assert [line.split()[0] for line in lines] == ["preset", *config.preset_names(REPOSITORY / "config.yaml")]
     paper = lines[3].split()
     assert paper[1] == "1710" and float(paper[4]) > float(lines[2].split()[4]) > 0
