@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY, run_documented
-from einorm import config, device, runs, tables, train
+from einorm import config, device, provenance, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.runtime import UserError
@@ -118,6 +118,13 @@ def test_threads_come_from_the_job_whatever_the_environment_says(tmp_path, image
     environment = os.environ | {"OMP_NUM_THREADS": "7", "MKL_NUM_THREADS": "7"}
     done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True)
     assert "threads 1" in done.stdout, done.stderr
+
+
+def test_a_run_records_the_machine_and_the_gpu_that_train_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    on_cpu, on_gpu = json.loads(train.versions("cpu")), json.loads(train.versions("cuda"))
+    assert on_cpu["machine"] == provenance.machine() and on_gpu["machine"] == provenance.machine() | {"gpu": "a GPU"}
+    assert on_cpu["torch"] == torch.__version__ and on_cpu["machine"]["cores"] >= 1
 
 
 def test_a_finished_run_is_never_trained_again(tmp_path, images_path, shifts_path, capsys, monkeypatch):
