@@ -40,7 +40,8 @@ def trainings(runs, unrecorded=None):
     for (text, device, threads), group in runs.groupby(["versions", "device", "threads"], sort=True):
         versions = json.loads(text)
         facts = {"machine": versions.pop("machine", unrecorded), "versions": versions, "device": device}
-        found.append(facts | {"threads": int(threads), "runs": len(group)} | hours(group))
+        spent = {unit: round(value, 3) for unit, value in hours(group).items()}
+        found.append(facts | {"threads": int(threads), "runs": len(group)} | spent)
     return found
 
 
