@@ -148,7 +148,8 @@ def settings_of(path):
     Raises
     ------
     UserError
-        If the file cannot be read, or does not name the settings: without them nobody knows which runs are missing.
+        If the file is missing or does not name the settings, without which nobody knows which runs are missing;
+        DamagedError if it cannot be read as a table.
     """
     from .config import Settings  # here, since config imports data, which imports tables
 
