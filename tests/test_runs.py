@@ -1,6 +1,9 @@
 """Runs, jobs, digests and code fingerprints."""
 
+import re
+
 import pytest
+import synthetic
 from conftest import REPOSITORY
 from einorm import config, plan, runs, runtime
 from einorm.conditions import CONDITIONS
@@ -23,7 +26,7 @@ def test_jobs_hold_runs_of_one_cell_and_little_padding():
     used = padded = 0
     for name, batch in planned.items():
         assert len({(r["task"], r["condition"], r["epsilon"]) for r in batch}) == 1
-        assert len(batch) <= runs.CPU_RUNS_PER_BATCH
+        assert len(batch) <= 4
         assert name.startswith(f"luminosity/{batch[0]['condition']}/")
         used += sum(r["hidden_width"] for r in batch)
         padded += len(batch) * max(r["hidden_width"] for r in batch)
@@ -39,6 +42,77 @@ def test_runs_per_batch_is_taken_from_the_machine():
     assert all(len(batch) == 1 for batch in runs.jobs(load("machine={runs_per_batch: 1}")).values())
     cells = runs.jobs(load("machine={device: cuda}", "configs=30"))
     assert {len(batch) for batch in cells.values()} == {30} and len(cells) == 20
+    few = runs.jobs(load("machine={device: cuda, runs_per_batch: 7}", "configs=30"))
+    assert sorted({len(batch) for batch in few.values()}) == [2, 7] and len(few) == 20 * 5
+
+
+def widths(widths, largest, padding):
+    batches = runs.batch_by_width([{"hidden_width": w, "config": c, "lambda": 0} for c, w in widths], largest, padding)
+    return [[(run["config"], run["hidden_width"]) for run in batch] for batch in batches]
+
+
+def test_batches_are_filled_from_the_widest_on_up_to_their_limits():
+    assert widths([(0, 50), (1, 100), (2, 40)], 4, 0.25) == [[(1, 100), (0, 50)], [(2, 40)]], "a quarter is padding"
+    assert widths([(0, 50), (1, 100), (2, 40)], 4, 0.24) == [[(1, 100)], [(0, 50), (2, 40)]]
+    assert widths([(2, 80), (1, 80), (0, 80)], 2, 0.1) == [[(0, 80), (1, 80)], [(2, 80)]], "equal ones in their order"
+    assert widths([(0, 100), (1, 90), (2, 85)], 4, 0.1) == [[(0, 100), (1, 90), (2, 85)]]
+
+
+HIDDEN_1, HIDDEN_2, BACK = 2 * 784 * 100, 2 * 100 * 100, 100 * 100  # drive and update; the error that is passed down
+
+
+@pytest.mark.parametrize(
+    ("condition", "variant", "expected"),
+    [
+        ("e_only_ln", "paper", HIDDEN_1 + HIDDEN_2 + BACK),
+        ("e_only_ln", "depth1", HIDDEN_1),
+        ("e_only_ln", "depth4", HIDDEN_1 + 3 * HIDDEN_2 + 3 * BACK),
+        ("e_only_ln", "float16", 2.2 * (HIDDEN_1 + HIDDEN_2 + BACK)),
+        ("ei_ln", "paper", 1.1 * (HIDDEN_1 + HIDDEN_2) + BACK),
+        ("inorm_sub", "paper", 1.1 * (HIDDEN_1 + HIDDEN_2) + BACK),
+        ("inorm_div", "paper", 2 * (HIDDEN_1 + HIDDEN_2) + BACK),
+        ("inorm", "paper", 2.1 * (HIDDEN_1 + HIDDEN_2) + BACK),
+    ],
+)
+def test_the_cost_of_a_run_is_that_of_its_products(condition, variant, expected):
+    (run,) = runs.cell_runs(load("configs=[0]", "epochs=3"), "luminosity", variant, condition, 0)
+    assert runs.cost(run | {"hidden_width": 100}) == pytest.approx(3 * 60000 * expected)
+
+
+def test_images_that_are_held_out_cost_no_training():
+    run, held_out = (
+        runs.cell_runs(load("configs=[0]"), "luminosity", variant, "inorm", 0)[0] for variant in ("paper", "validation")
+    )
+    assert runs.cost(held_out) == pytest.approx(runs.cost(run) * 50000 / 60000)
+
+
+def test_completeness_counts_planned_finished_and_collapsed_runs():
+    settings = load("conditions=[inorm, ei_ln]", "epsilons=[0, 0.75]", "configs=4")
+    table = synthetic.frames(["inorm", "ei_ln"], collapsed=("inorm", 2))["runs"]
+    table = table[(table["condition"] != "ei_ln") | (table["epsilon"] == 0) & (table["config"] != 1)]
+    names = ("condition", "epsilon", "planned", "finished", "collapsed")
+    counts = {tuple(cell[name] for name in names) for cell in runs.completeness(table, settings)}
+    assert counts == {("inorm", 0, 4, 4, 1), ("inorm", 0.75, 4, 4, 1), ("ei_ln", 0, 4, 3, 0), ("ei_ln", 0.75, 4, 0, 0)}
+    missing = [(cell["condition"], cell["epsilon"]) for cell in runs.incomplete_cells(table, settings)]
+    assert missing == [("ei_ln", 0), ("ei_ln", 0.75)]
+
+
+def test_tasks_and_variants_that_a_table_does_not_hold_are_not_missing():
+    settings = load(
+        "conditions=[inorm]", "epsilons=[0]", "configs=4", "tasks=[luminosity, contrast]", "variants=[paper, depth3]"
+    )
+    table = synthetic.frames(["inorm"], epsilons=(0.0,))["runs"]
+    assert len(runs.completeness(table, settings)) == 4 and runs.incomplete_cells(table, settings) == []
+    (cell,) = runs.incomplete_cells(table[1:], settings)
+    assert (cell["task"], cell["variant"], cell["finished"], cell["planned"]) == ("luminosity", "paper", 3, 4)
+
+
+def test_runs_and_codes_are_named_by_16_digits():
+    (run,) = runs.cell_runs(load("configs=[0]"), "luminosity", "paper", "inorm", 0.75)
+    names = [runs.run_digest(run), *(runs.training_code(condition, "luminosity") for condition in CONDITIONS)]
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
+    assert runs.cell_folder(run) == "luminosity/inorm/eps0.75"
+    assert runs.cell_folder(run | {"variant": "depth3", "epsilon": 0.0}) == "luminosity-depth3/inorm/eps0"
 
 
 def test_a_run_is_the_same_however_jobs_are_cut():

@@ -1,5 +1,6 @@
 """Tables: schemas, checks, deterministic bytes, collecting."""
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,8 @@ def test_what_is_written_is_read(tmp_path, table):
     expected = frame.sort_values(tables.SORT[table]).reset_index(drop=True)
     pd.testing.assert_frame_equal(back.drop(columns="pixels", errors="ignore"),
                                   expected.drop(columns="pixels", errors="ignore"), check_dtype=False)  # fmt: skip
+    if table == "samples":
+        np.testing.assert_array_equal(np.stack(back["pixels"]), np.stack(expected["pixels"]))
     assert pq.read_schema(path).equals(tables.SCHEMAS[table])
     assert back.attrs["settings"] == SETTINGS and back.attrs["digest"] == tables.settings_digest(SETTINGS)
 
@@ -51,13 +54,15 @@ def test_equal_rows_give_equal_bytes_in_any_order(tmp_path):
     frame = synthetic.frames()["epochs"]
     for seed, name in enumerate("ab"):
         tables.write(frame.sample(frac=1, random_state=seed), "epochs", tmp_path / name, SETTINGS)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    tables.write(frame, "epochs", tmp_path / "c", dict(reversed(SETTINGS.items())))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
 
 
 def test_the_settings_digest_does_not_depend_on_order():
     other = {"epochs": 3, "conditions": ["ei_ln", "inorm"]}
     assert tables.settings_digest(SETTINGS) == tables.settings_digest(other)
     assert tables.settings_digest(SETTINGS) != tables.settings_digest(SETTINGS | {"epochs": 4})
+    assert len(tables.settings_digest(SETTINGS)) == 16
 
 
 def test_core_hours_and_gpu_hours_are_never_added_up():
@@ -75,8 +80,11 @@ def test_core_hours_and_gpu_hours_are_never_added_up():
     ("change", "says"),
     [
         (lambda f: pd.concat([f, f.head(1)]), "stands twice"),
-        (lambda f: f.assign(test_acc=101.0), "test_acc must lie"),
-        (lambda f: f.assign(epsilon=f["epsilon"] + 1), "epsilon must lie"),
+        (lambda f: f.assign(test_acc=100.5), "test_acc must lie from 0 to 100"),
+        (lambda f: f.assign(test_acc=-0.5), "test_acc must lie from 0 to 100"),
+        (lambda f: f.assign(test_acc=np.nan), "test_acc must lie"),
+        (lambda f: f.assign(epsilon=f["epsilon"] + 0.5), "epsilon must lie from 0 to 1"),
+        (lambda f: f.assign(epsilon=f["epsilon"] - 0.5), "epsilon must lie from 0 to 1"),
         (lambda f: f.assign(status="lost"), "status must be"),
     ],
 )
@@ -85,6 +93,49 @@ def test_impossible_rows_are_refused(tmp_path, change, says):
     tables.write(change(synthetic.frames()["runs"]), "runs", path, SETTINGS)
     with pytest.raises(UserError, match=f"runs.parquet.*{says}"):
         tables.read(path, "runs")
+
+
+def test_rows_at_the_limits_are_read(tmp_path):
+    frame = synthetic.frames(epsilons=(0.0, 1.0))["runs"]
+    frame["test_acc"] = np.where(frame["epsilon"] == 0, 0.0, 100.0)
+    tables.write(frame, "runs", tmp_path / "runs.parquet", SETTINGS)
+    assert tables.read(tmp_path / "runs.parquet", "runs")["test_acc"].agg(["min", "max"]).tolist() == [0, 100]
+
+
+def test_a_changed_bit_is_found_in_the_values_of_every_column(tmp_path):
+    path = tmp_path / "runs.parquet"
+    tables.write(synthetic.frames()["runs"], "runs", path, SETTINGS)
+    content, group = path.read_bytes(), pq.read_metadata(path).row_group(0)
+    for column in map(group.column, range(group.num_columns)):
+        end = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size
+        changed = bytearray(content)
+        changed[end - 1] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(tables.DamagedError, match="runs.parquet is damaged"):
+            tables.read(path, "runs")
+
+
+@pytest.mark.parametrize(
+    ("change", "columns"),
+    [
+        (lambda t: t.drop_columns(["threads", "mu0"]), "threads, mu0"),
+        (lambda t: t.append_column("mu2", pa.array([0.5] * len(t))), "mu2"),
+        (lambda t: t.set_column(t.schema.get_field_index("config"), "config", t["config"].cast("string")), "config"),
+    ],
+)
+def test_the_columns_that_do_not_fit_are_named(tmp_path, change, columns):
+    path = tmp_path / "runs.parquet"
+    tables.write(synthetic.frames()["runs"], "runs", path, SETTINGS)
+    pq.write_table(change(pq.read_table(path)), path)
+    with pytest.raises(UserError, match=rf"is no runs table \(columns {columns}\)"):
+        tables.read(path, "runs")
+
+
+def test_a_table_that_names_no_settings_has_none(tmp_path):
+    path = tmp_path / "runs.parquet"
+    tables.write(synthetic.frames()["runs"], "runs", path, SETTINGS)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    assert tables.read(path, "runs").attrs == {"settings": {}, "digest": ""}
 
 
 def test_damaged_missing_and_foreign_files_are_named(tmp_path):
@@ -125,6 +176,17 @@ def test_collect_takes_no_run_that_was_not_asked_for(tmp_path):
     paths, digests, _ = shards(tmp_path)
     tables.collect(paths, digests[:5], tmp_path / "tables", SETTINGS)
     assert len(tables.read(tmp_path / "tables" / "runs.parquet", "runs")) == 5
+
+
+@pytest.mark.parametrize(("number", "says"), [(1, "0.0.parquet: damaged"), (2, "0.0.parquet and 1 more: damaged")])
+def test_damaged_shards_are_put_aside_and_the_others_stay(tmp_path, number, says):
+    paths, digests, _ = shards(tmp_path)
+    for path in paths[:number]:
+        path.write_bytes(b"half")
+    with pytest.raises(UserError, match=says):
+        tables.collect(paths, digests, tmp_path / "tables", SETTINGS)
+    assert [path.exists() for path in paths] == [False] * number + [True] * (2 - number)
+    assert len(list(tmp_path.glob("*.damaged"))) == number and not (tmp_path / "tables").exists()
 
 
 def test_collect_refuses_to_do_without_a_run(tmp_path):
