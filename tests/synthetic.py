@@ -24,7 +24,7 @@ def frames(conditions=QUICK, epsilons=(0.0, 0.75), configs=4, epochs=3, collapse
                         metrics = {m: rng.uniform(0.1, 1) for m in tables.METRICS} | {"test_acc": level - 3 / epoch}
                         if down:
                             metrics = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": 10.0}
-                        key = ("luminosity", "fashion_mnist", "paper", condition, epsilon, lam, config, 0)
+                        key = ("luminosity", "fashion_mnist", "paper", "own", condition, epsilon, lam, config, 0)
                         facts = {"lr": 1e-3, "lr_wei": 1e-4, "lr_wix": 1e-2, "hidden_width": 100, "seconds": 1.0}
                         facts |= {"status": "collapsed" if down else "finished", "collapsed_step": 5 if down else -1}
                         facts |= {

@@ -125,8 +125,9 @@ def test_the_crate_says_what_drew_and_from_which_tables(graph):
     quick = config.load(REPOSITORY / "config.yaml", None, ["results=archive"])
     found = values(graph, "#run")
     assert found.pop("preset") == "quick" and found.pop("archive") == "quick" and found.pop("results") == "archive"
-    expected = json.loads(quick.model_dump_json(exclude={"archive", "results", "dataset"}))
-    assert found.pop("dataset") == "fashion_mnist" and {k: json.loads(v) for k, v in found.items()} == expected
+    expected = json.loads(quick.model_dump_json(exclude={"archive", "results", "dataset", "randomness"}))
+    assert (found.pop("dataset"), found.pop("randomness")) == ("fashion_mnist", "own")
+    assert {k: json.loads(v) for k, v in found.items()} == expected
     requirements = {graph[name]["name"]: graph[name]["softwareVersion"] for name in ids(
         graph["Snakefile"]["softwareRequirements"])}  # fmt: skip
     assert requirements["matplotlib"] == importlib.metadata.version("matplotlib")

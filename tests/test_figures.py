@@ -206,7 +206,7 @@ def test_moments_are_medians_over_runs():
 def test_lambda_sweep_puts_inorm_at_its_place():
     data = synthetic.frames(conditions=["inorm", "inorm_lambda"], epsilons=(0.75,), collapsed=("inorm_lambda", 1))
     points, texts = draw("lambda_sweep", data)
-    assert sorted(points["lambda"].unique()) == [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1]
+    assert sorted(points["lambda_"].unique()) == [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1]
     assert len(points) == 2 * 24 and "5 of 24 runs without value" in texts and "5 of 24 runs collapsed" in texts
 
 

@@ -208,3 +208,15 @@ def test_the_paper_preset_takes_less_than_200_mb(tmp_path, images_path):
     images = images_path.stat().st_size + 31 * 2**20
     total = images + shifts + len(jobs(paper)) * shard + rows
     assert 100 < total / 2**20 < 200
+
+
+def test_tables_of_the_first_schema_are_read_as_those_of_today(tmp_path):
+    """Its column was called lambda, and there was no other randomness than our own."""
+    data = synthetic.frames(["inorm"], [0.75], configs=2, epochs=2)["runs"]
+    tables.write(data, "runs", tmp_path / "new.parquet", {"epochs": 2})
+    new = pq.read_table(tmp_path / "new.parquet")
+    old = new.drop_columns("randomness").rename_columns({"lambda_": "lambda"})
+    pq.write_table(old.replace_schema_metadata(new.schema.metadata), tmp_path / "old.parquet")
+    read = tables.read(tmp_path / "old.parquet", "runs")
+    pd.testing.assert_frame_equal(read, tables.read(tmp_path / "new.parquet", "runs"))
+    assert read.attrs["settings"] == {"epochs": 2} and (read["randomness"] == "own").all()

@@ -20,7 +20,7 @@ from einorm.variants import VARIANTS
 
 def some_runs(condition="gradnorm_full", configs=(0, 1), epsilon=0.75, variant="paper", **changes):
     listed = "[" + ",".join(map(str, configs)) + "]"
-    overrides = ("epochs=2", "train_images=640", "test_images=200", f"configs={listed}")
+    overrides = ("epochs=2", "train_images=640", "test_images=200", f"configs={listed}", "randomness=own")
     settings = config.load(REPOSITORY / "config.yaml", "smoke", overrides)
     return [run | changes for run in runs.cell_runs(settings, "luminosity", variant, condition, epsilon)]
 
@@ -87,7 +87,7 @@ def test_collapse_in_the_last_update_is_seen_in_the_test_loss():
 def test_accuracy_and_loss_are_those_of_the_shifted_test_set(images):
     network = train.network_of(some_runs("e_only_ln"), 784)
     shifts = torch.linspace(-0.5, 0.5, 1200)
-    part = train._part(images, "test", slice(1200), shifts, "cpu")
+    part = (*train._part(images, "test", slice(1200), "cpu"), shifts)
     loss, accuracy = train.evaluate(network, part, train.TASKS["luminosity"][1])
     x = (torch.from_numpy(images["test_images"][:1200]) / 255 + shifts[:, None]).clamp(0, 1)
     logits = train.forward_network(network, x.t())[-1]["z"]
@@ -141,7 +141,9 @@ def test_a_finished_run_is_never_trained_again(tmp_path, images_path, shifts_pat
 
 def test_runs_of_other_code_are_not_taken_over(tmp_path, images_path, shifts_path, monkeypatch):
     train.job(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
-    assert train.finished_rows(tmp_path / "runs", some_runs(), "other code").empty
+    assert len(train.finished_rows(tmp_path / "runs", some_runs())) == 4
+    monkeypatch.setattr(train, "code_of", lambda run: "other code")
+    assert train.finished_rows(tmp_path / "runs", some_runs()).empty
 
 
 def test_cuda_asked_for_and_absent_is_one_line(capsys):
@@ -157,7 +159,7 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
     run = some_runs("lateral_inhibition")
     network = train.network_of(run, 784)
     sizes = (("train", 320), ("test", 600))
-    parts = [train._part(images, part, slice(n), no_shifts[part].reshape(-1), "cpu") for part, n in sizes]
+    parts = [(*train._part(images, part, slice(n), "cpu"), torch.zeros(n)) for part, n in sizes]
 
     def forbidden(*_):
         raise AssertionError("a call that waits for the device")
@@ -179,13 +181,13 @@ def test_a_captured_step_trains_as_the_ordinary_one(images, no_shifts):
             function()
         return function
 
-    part = train._part(images, "train", slice(330), no_shifts["train"][0], "cpu")  # the last batch is a short one
+    part = (*train._part(images, "train", slice(330), "cpu"), torch.zeros(330))  # the last batch is a short one
     results = []
     for captured in (False, True):
         network = train.network_of(some_runs(), 784)
-        step = device.step_on(network, 32, capture) if captured else device.step_on(network, 32)
+        step = device.step_on(network, (32, 784), *([capture] if captured else []))
         results.append(train.train_epoch(network, part, train.TASKS["luminosity"][1], 32, step)[0])
-    assert device.step_on(network, 32) is train.train_step
+    assert device.step_on(network, (32, 784)) is train.train_step
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=0)
 
 
@@ -205,7 +207,7 @@ def test_budget_prints_every_preset():
 
 
 def test_shuffling_changes_the_order_and_nothing_else(images, no_shifts):
-    part = train._part(images, "train", slice(500), np.arange(500, dtype=np.float32), "cpu")
+    part = (*train._part(images, "train", slice(500), "cpu"), torch.arange(500.0))
     shuffled = train.in_order("shuffled", part, 0, 1)
     order = shuffled[3].long()
     assert sorted(order.tolist()) == list(range(500)) and not torch.equal(order, torch.arange(500))

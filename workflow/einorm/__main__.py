@@ -9,6 +9,7 @@ from . import MISSING_PACKAGE
 
 try:
     from . import config
+    from .conditions import CONDITIONS
     from .runtime import UserError
 except ModuleNotFoundError as error:
     sys.exit(f"einorm: error: {MISSING_PACKAGE.format(error.name)}")
@@ -27,7 +28,8 @@ def shifts(args):
     """Write the shift of every image in every epoch (`data.write_shifts`)."""
     from .data import write_shifts
 
-    write_shifts(args.task, args.epsilon, args.seed, args.epochs, args.train_images, args.test_images, args.out)
+    sizes = args.epochs, args.train_images, args.test_images
+    write_shifts(args.task, args.epsilon, args.seed, *sizes, args.out, args.randomness)
 
 
 def train(args):
@@ -39,11 +41,12 @@ def train(args):
 
 def collect(args):
     """Put all shards together into the tables (`tables.collect`)."""
+    from .lineage import check_unmixed
     from .runs import jobs, run_digest
     from .tables import collect
 
     digests = [run_digest(run) for batch in jobs(args.settings).values() for run in batch]
-    collect(args.shards, digests, args.out, args.settings.science())
+    collect(args.shards, digests, args.out, args.settings.science(), check_unmixed)
 
 
 def samples(args):
@@ -73,9 +76,25 @@ def archive(args):
     raw = config.read(args.config, args.overrides)
     settings, preset = config.settings(raw), raw["preset"]
     out = args.out or Path("paper_artifact/archive") / preset
-    manifest = write(settings, preset, args.results / "runs", args.results / "tables" / "samples.parquet", out)
+    samples, images = args.results / "tables" / "samples.parquet", args.results / "data" / f"{settings.dataset}.npz"
+    manifest = write(settings, preset, args.results / "runs", samples, out, images)
     finished, planned = (sum(cell[name] for cell in manifest["cells"]) for name in ("finished", "planned"))
     print(f"{out}: {finished} of {planned} runs")
+    for cell in manifest["left_out"]:
+        where = f"{cell['condition']} at epsilon {cell['epsilon']:g} ({cell['variant']}, {cell['task']})"
+        commit = " or ".join(cell["commits"]) or "not recorded"
+        print(f"left out: {cell['runs']} runs of {where}, code {cell['code']}, commit {commit}: {cell['why']}")
+    if manifest["left_out"]:
+        print("to count them where they give today's results: python -m einorm lineage COMMIT")
+
+
+def lineage(args):
+    """Prove that a commit's training code gives today's results (`lineage_proof`); 1 if a condition is refused."""
+    from .lineage_proof import print_lineage, prove_and_enter
+
+    if args.commit is None:
+        return print_lineage()
+    return int(prove_and_enter(args.commit, args.images, args.conditions, args.epochs) > 0)
 
 
 def claims(args):
@@ -143,8 +162,8 @@ def golden(args):
     return print_replay(args.folder)
 
 
-def folder(text):
-    """The path of a folder, or None for an empty text."""
+def path_or_none(text):
+    """The path of a folder or file, or None for an empty text."""
     return Path(text) if text else None
 
 
@@ -194,12 +213,13 @@ def parser():
     sub = command(prepare, "find or fetch a data set, check it, write it as one file")
     sub.add_argument("--dataset", required=True, choices=config.DATASETS)
     sub.add_argument("--downloads", required=True, type=Path, help="folder that keeps what was fetched")
-    sub.add_argument("--path", type=folder, help="folder with the four IDX files; empty: find or fetch them")
+    sub.add_argument("--path", type=path_or_none, help="folder with the four IDX files; empty: find or fetch them")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(shifts, "write the shift of every image in every epoch")
     sub.add_argument("--task", required=True, choices=config.TASKS)
     sub.add_argument("--epsilon", required=True, type=float)
+    sub.add_argument("--randomness", default="own", choices=("own", "release"), help="whose random numbers")
     for name in ("--seed", "--epochs", "--train-images", "--test-images"):
         sub.add_argument(name, required=True, type=int)
     sub.add_argument("--out", required=True, type=Path)
@@ -207,10 +227,10 @@ def parser():
     sub = command(train, "train one job: a batch of runs side by side")
     sub.add_argument("--runs", required=True, type=json_value, help="run specifications, a JSON list")
     sub.add_argument("--images", required=True, type=Path)
-    sub.add_argument("--shifts", required=True, type=Path)
+    sub.add_argument("--shifts", type=path_or_none, help="shift table; empty: the job draws its own")
     sub.add_argument("--device", default="auto")
     sub.add_argument("--threads", default=1, type=int)
-    sub.add_argument("--archive", type=folder, help="take over the finished runs of this archive; empty: of none")
+    sub.add_argument("--archive", type=path_or_none, help="take over the finished runs of this archive; empty: of none")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(collect, "put all shards together into epochs.parquet, runs.parquet and costs.parquet")
@@ -235,6 +255,12 @@ def parser():
     sub.add_argument("--results", default="results", type=Path, help="folder of the workflow's results")
     sub.add_argument("--out", type=Path, help="folder of the archive; default: paper_artifact/archive/<preset>")
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
+
+    sub = command(lineage, "prove that an earlier commit's training code gives today's results, so that its runs count")
+    sub.add_argument("commit", nargs="?", help="git's name of the commit; without it: print the codes that count")
+    sub.add_argument("--conditions", nargs="+", metavar="ID", choices=sorted(CONDITIONS), help="default: all")
+    sub.add_argument("--images", default="results/data/fashion_mnist.npz", type=Path, help="prepared images")
+    sub.add_argument("--epochs", default=2, type=int, help="of 101 steps, of every run that is compared")
 
     sub = command(claims, "judge every statement of claims.yaml on the runs")
     sub.add_argument("--tables", required=True, type=Path)

@@ -3,22 +3,30 @@
 import hashlib
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from . import __version__, provenance, tables
-from .config import describe_difference
-from .runs import cell_folder, cell_runs, cells, run_digest, training_code
+from . import __version__, lineage, provenance, tables
+from .config import Settings, describe_difference
+from .runs import cell_folder, cell_runs, cells, code_of, run_digest
 from .runtime import UserError
+from .samples import make_samples
 from .selection import layer_mean
 from .tables import TABLES
 
 MANIFEST = "manifest.json"
+CELL = ("task", "variant", "condition", "epsilon")
 
 
-def write(settings, preset, shards, samples, out):
+#: The archive that README, pages, notebook and bundle show: until the reproduction is complete at epsilon 0 and 0.75,
+#: the replication.
+SHOWN = "replication"
+
+
+def write(settings, preset, shards, samples, out, images=None):
     """Archive every finished run of the settings: those below `shards`, and those that `out` already holds.
 
     Parameters
@@ -28,10 +36,11 @@ def write(settings, preset, shards, samples, out):
     shards : folder of the shards, one folder per cell
     samples : path of samples.parquet; where it is missing or of other settings, the archive's own is kept
     out : folder of the archive; replaced as a whole
+    images : path of the prepared images, to make the samples from where neither has them
 
     Returns
     -------
-    dict, the manifest
+    dict, the manifest; `left_out` names the runs of other training code that do not count (`lineage`), and why
 
     Raises
     ------
@@ -41,44 +50,61 @@ def write(settings, preset, shards, samples, out):
     out, shards = Path(out), Path(shards)
     before = check(out, settings) if (out / MANIFEST).exists() else None
     earlier = shard_rows(out) if before else None
-    rows, counts = [], []
+    rows, counts, left_out = [], [], []
     for cell in cells(settings):
-        task, variant, condition, epsilon = cell
         runs = cell_runs(settings, *cell)
-        wanted = {run_digest(run) for run in runs}
         found = [tables.read(path, "shard") for path in sorted((shards / cell_folder(runs[0])).glob("*.parquet"))]
         found += [] if earlier is None else [earlier]
-        code = training_code(condition, task)
-        kept = pd.concat([part[part["digest"].isin(wanted)] for part in found], ignore_index=True) if found else None
-        kept = kept[kept["code"] == code].drop_duplicates(["digest", "epoch"]) if kept is not None else pd.DataFrame()
-        finished = kept[kept["epoch"] == settings.epochs] if len(kept) else kept
-        collapsed = int((finished["status"] == "collapsed").sum()) if len(kept) else 0
-        counts.append(
-            {"task": task, "variant": variant, "condition": condition, "epsilon": epsilon, "planned": len(wanted),
-             "finished": len(finished), "collapsed": collapsed, "code": code}
-        )  # fmt: skip
+        kept, others = _counting(found, runs, settings.epochs)
+        finished = kept[kept["epoch"] == settings.epochs]
+        names = dict(zip(CELL, cell, strict=True))
+        collapsed = int((finished["status"] == "collapsed").sum())
+        numbers = {"planned": len(runs), "finished": len(finished), "collapsed": collapsed}
+        counts.append(names | numbers | {"codes": finished["code"].value_counts(sort=False).to_dict()})
+        left_out += [names | other for other in others]
         rows += [kept] if len(kept) else []
     if not rows:
         raise UserError(f"no finished run of these settings below {shards}: run snakemake first")
     shard = pd.concat(rows, ignore_index=True)
     if earlier is not None and not set(earlier["digest"]) <= set(shard["digest"]):
         raise UserError(f"{out} holds runs of other training code, which would be lost: archive to another folder")
-    images = _samples(Path(samples), out, tables.settings_digest(settings.science()))
+    shown = _samples(Path(samples), out, settings, images)
     machine = before["machine"] if before else provenance.machine()
-    return _replace(out, shard, images, settings, preset, counts, machine)
+    return _replace(out, shard, shown, settings, preset, {"cells": counts, "left_out": left_out}, machine)
 
 
-def _samples(path, out, digest):
-    """The sample images made with the settings of this digest: those of the path, or the archive's own."""
+def _counting(found, runs, epochs):
+    """Rows of a cell that count, each run once, and what does not: code, commits, number of runs, why; a dict each."""
+    wanted = [run_digest(run) for run in runs]
+    found = [part[part["digest"].isin(wanted)] for part in found]
+    rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=tables.SHARD.names)
+    classes = lineage.counting_codes(runs[0])
+    kept = lineage.choose_rows(rows, wanted, classes).drop_duplicates(["digest", "epoch"])
+    rest = rows[~rows["digest"].isin(kept["digest"]) & (rows["epoch"] == epochs)]
+    others = []
+    for code, part in rest.groupby("code"):
+        known = any(code in codes for codes in classes)
+        why = "rounds differently, and its cell is not complete" if known else "not known to give today's results"
+        others.append({"code": code, "commits": tables.commits(part), "runs": part["digest"].nunique(), "why": why})
+    return kept, others
+
+
+def _samples(path, out, settings, images):
+    """The sample images of these settings: those of the path, the archive's own, or made from the prepared images."""
     for candidate in (path, out / "samples.parquet"):
         if candidate.exists():
             samples = tables.read(candidate, "samples")
-            if samples.attrs["digest"] == digest:
+            if samples.attrs["digest"] == tables.settings_digest(settings.science()):
                 return samples
-    raise UserError(f"the images of figure 1 with these settings are not in {path}: make them with snakemake {path}")
+    if images is None or not Path(images).exists():
+        raise UserError(f"the images of figure 1 with these settings are not in {path}: make them: snakemake {path}")
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "samples.parquet"
+        make_samples(settings, images, made)
+        return tables.read(made, "samples")
 
 
-def _replace(out, shard, samples, settings, preset, counts, machine):
+def _replace(out, shard, samples, settings, preset, facts, machine):
     """Write a new folder beside the old one and put it in its place: an interruption leaves one of the two whole."""
     fresh, old = (out.with_name(f".{out.name}.{kind}") for kind in ("new", "old"))
     for folder in (fresh, old):
@@ -94,9 +120,10 @@ def _replace(out, shard, samples, settings, preset, counts, machine):
         "version": __version__,
         "machine": machine,  # where it was first written: stands for that of runs that did not record theirs
         "trainings": provenance.trainings(last, machine),
+        "commits": tables.commits(shard),
         **{unit: round(spent, 3) for unit, spent in tables.hours(last).items()},
-        "complete": all(cell["finished"] == cell["planned"] for cell in counts),
-        "cells": counts,
+        "complete": all(cell["finished"] == cell["planned"] for cell in facts["cells"]),
+        **facts,
         "files": {f"{name}.parquet": _facts(fresh / f"{name}.parquet") for name in TABLES},
     }
     (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -145,6 +172,44 @@ def check(folder, settings=None):
             "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
         )
     return manifest
+
+
+def cell_codes(cell):
+    """Training codes of a cell of a manifest: code -> number of runs. Manifests of version 0.1 name one code."""
+    return cell["codes"] if "codes" in cell else {cell["code"]: cell["finished"]} if cell["finished"] else {}
+
+
+def relations(manifest):
+    """How the code that trained each cell relates to today's.
+
+    Returns
+    -------
+    list of dict
+        For every cell with runs and each of its codes: `CELL`, code, runs, and relation: "today", "equal" or
+        "rounding" (`lineage`), or "other" where nothing is known of it.
+    """
+    rows = []
+    randomness = {"randomness": manifest["settings"].get("randomness", "own")}
+    for cell in manifest["cells"]:
+        classes, today = lineage.counting_codes(cell | randomness), code_of(cell | randomness)
+        for code, runs in cell_codes(cell).items():
+            relation = "other"
+            if any(code in codes for codes in classes):
+                relation = "equal" if code in classes[0] else "rounding"
+            relation = "today" if code == today else relation
+            rows.append({name: cell[name] for name in CELL} | {"code": code, "runs": runs, "relation": relation})
+    return rows
+
+
+def cell_rows(folder, run):
+    """Rows of an archive in the cell of a run that count today: of complete cells also those that round differently."""
+    folder = Path(folder)
+    cell = tuple(run.get(name, "paper") for name in CELL)
+    settings = Settings(**check(folder)["settings"])
+    planned = cell_runs(settings, *cell) if cell in cells(settings) else []
+    rows = shard_rows(folder)
+    here = rows[(rows[list(CELL)] == cell).all(axis=1)]
+    return _counting([here], planned, settings.epochs)[0] if planned else here.iloc[:0]
 
 
 def load(folder):

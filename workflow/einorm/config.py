@@ -66,6 +66,9 @@ class Settings(Strict):
     lambda_epsilons: list[Epsilon] = Field([0.75], description="epsilons of the lambda sweep")
     configs: int | list[int] = Field(description="the first n published configurations, or a list of them")
     seed: int = Field(0, ge=0, description="seeds every random stream")
+    randomness: Literal["own", "release"] = Field(
+        "own", description="initial weights and shifts of the published runs (release), or of our own streams"
+    )
     epochs: int = Field(ge=1, description="passes over the training images")
     train_images: int = Field(TRAIN_IMAGES, ge=1, le=TRAIN_IMAGES, description="images used, in file order")
     test_images: int = Field(TEST_IMAGES, ge=1, le=TEST_IMAGES, description="images tested on")
@@ -116,8 +119,9 @@ class Settings(Strict):
         return self
 
     def science(self):
-        """The part that decides results, a dict of plain values."""
-        return self.model_dump(exclude={*HOW})
+        """The part that decides results, a dict of plain values; without `randomness` where it is our own, so that
+        archives that are older than this key keep their digests."""
+        return self.model_dump(exclude={*HOW, *(("randomness",) if self.randomness == "own" else ())})
 
 
 @cache

@@ -219,15 +219,20 @@ def load(path):
     return arrays
 
 
-def write_shifts(task, epsilon, seed, epochs, train_images, test_images, out):
+def write_shifts(task, epsilon, seed, epochs, train_images, test_images, out, randomness="own"):
     """Write the shift of every training image in every epoch, train (epochs, n), and of the test set, test (n).
 
-    All conditions and configurations see the same shifts. Raises UserError if `out` cannot be written.
+    All conditions and configurations see the same shifts. With the release's random numbers, all E and E-I networks do,
+    and test shifts are drawn anew in every epoch: `release_randomness.draw_shifts` of sequence 0.
+
+    Raises UserError if `out` cannot be written.
     """
-    draw, _ = TASKS[task]
-    names = (seed, "shift", task, float(epsilon))
-    rows = draw_shifts(draw, epsilon, names, epochs, train_images, test_images)
-    _write_arrays(out, rows)
+    draw, sizes = TASKS[task][0], (epochs, train_images, test_images)
+    if randomness == "release":
+        from .release_randomness import draw_shifts as draw_as_released  # brings torch
+
+        return _write_arrays(out, draw_as_released(draw, epsilon, 0, *sizes, seed))
+    _write_arrays(out, draw_shifts(draw, epsilon, (seed, "shift", task, float(epsilon)), *sizes))
 
 
 def _write_arrays(out, arrays):
@@ -239,14 +244,14 @@ def _write_arrays(out, arrays):
 
 
 def load_shifts(path):
-    """A shift table: dict with train (epochs, n) and test (n), float32. Raises UserError as `load`."""
-    return _load_npz(path, ("train", "test"))
+    """A shift table: dict of float32 arrays, see `write_shifts`. Raises UserError as `load`."""
+    return _load_npz(path, ("train", "test"), optional=("evaluation",))
 
 
-def _load_npz(path, names):
+def _load_npz(path, names, optional=()):
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+            return {name: file[name] for name in (*names, *(name for name in optional if name in file))}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run snakemake to make it") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

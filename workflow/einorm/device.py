@@ -14,7 +14,7 @@ def choose_device(device):
     return device if device != "auto" else ("cuda" if available else "cpu")
 
 
-def step_on(network, batch_size, capture=None):
+def step_on(network, shape, capture=None):
     """The training step for the network's device: as it is on a CPU, a CUDA graph of it on a GPU.
 
     A graph launches all kernels of a step at once: small networks are otherwise bound by the launches. It reads
@@ -23,7 +23,7 @@ def step_on(network, batch_size, capture=None):
     Parameters
     ----------
     network : `learning.Network`
-    batch_size : int, of the batches that the graph trains on
+    shape : of the batches of images that the graph trains on, (B, pixels) or (R, B, pixels)
     capture : turns a function without arguments into one that repeats its work; by default `capture_graph` on CUDA
 
     Returns
@@ -35,9 +35,8 @@ def step_on(network, batch_size, capture=None):
         if device.type != "cuda":
             return train_step
         capture = capture_graph
-    first, readout = network.layers[0], network.layers[-1]
-    x = torch.zeros(batch_size, first.W.shape[2], device=device)
-    targets = torch.zeros(readout.n_e, batch_size, device=device)
+    x = torch.zeros(shape, device=device)
+    targets = torch.zeros(network.layers[-1].n_e, shape[-2], device=device)
     weights = [value for layer in network.layers for value in (layer.W, layer.Wei, layer.b, layer.w)]
     weights = [value for value in weights if value is not None]
     before = [value.clone() for value in weights]

@@ -86,7 +86,7 @@ def forward_network(network, x):
 
     Parameters
     ----------
-    x : (pixels, B)
+    x : (pixels, B) or (R, pixels, B)
 
     Returns
     -------
@@ -124,16 +124,16 @@ def train_step(network, x, targets):
 
     Parameters
     ----------
-    x : (B, pixels), shifted images
+    x : (B, pixels), shifted images, or (R, B, pixels) where every run sees its own
     targets : (classes, B), smoothed
 
     Returns
     -------
     loss (R) of the batch before the update
     """
-    states = forward_network(network, x.t())
+    states = forward_network(network, x.mT)
     loss, log_p = cross_entropy(states[-1]["z"], targets)
-    g = log_p.exp_().sub_(targets).div_(len(x))
+    g = log_p.exp_().sub_(targets).div_(x.shape[-2])
     for i in reversed(range(len(network.layers))):
         layer, state = network.layers[i], states[i]
         if layer is network.layers[-1]:
@@ -238,7 +238,7 @@ def measure(network, x):
 
     Parameters
     ----------
-    x : (B, pixels)
+    x : (B, pixels) or (R, B, pixels), as in `train_step`
 
     Returns
     -------
@@ -247,7 +247,7 @@ def measure(network, x):
         local_loss. NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the
         local loss of layers without one, layer 1 of a network with one hidden layer.
     """
-    states = forward_network(network, x.t())
+    states = forward_network(network, x.mT)
     hidden = list(zip(network.layers, states, strict=True))[:-1]
     rows = [measure_layer(network, *pair) for pair in hidden[:MEASURED]]
     rows += [{name: torch.full_like(v, torch.nan) for name, v in rows[0].items()}] * (MEASURED - len(rows))
@@ -286,5 +286,5 @@ def measure_layer(network, layer, state):
 
 
 def cosine(a, b):
-    """Cosine (R) per run between arrays (R, ...), flattened."""
-    return torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1), dim=1, eps=0)
+    """Cosine (R) per run between arrays (R, ...), flattened; 0 where one is 0, a silent layer's, as in the release."""
+    return torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1), dim=1, eps=1e-8)

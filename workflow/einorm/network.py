@@ -8,7 +8,8 @@ Kinds of layers, x their input, all means over units:
   q = sqrt(mean (x Bix^T)^2 + 1e-5), one number per image; inorm_sub without q, inorm_div without p
 
 Many runs live in one network side by side: every array has a leading run axis R, widths are padded to
-the widest run. Activities have shape (R, units, batch B); the images, which all runs share, (pixels, B).
+the widest run. Activities have shape (R, units, batch B); images (pixels, B), shared by all
+runs, or (R, pixels, B).
 
 All weights that act on a layer's input lie in one array W (R, rows, inputs), in the order Wex, Wix, Bix,
 so that one matrix product computes the excitatory drive, the inhibitory rates and the divisive

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from . import archive, closure, config, sources
 from .figures import caption, category, names, task_and_module
-from .runs import cost, jobs, shift_table, training_code
+from .lineage import representative
+from .runs import cost, jobs, share_shifts, shift_table
 from .runtime import PACKAGE, UserError, fingerprint
 from .tables import TABLES
 from .tasks import TASKS
@@ -84,15 +85,15 @@ def experiment(raw):
     check_data_path(settings.data.path)
     archived = archive_folder(settings, raw["preset"])
     folder = archived if settings.results == "archive" else RESULTS / "tables"
+    reused = settings.reuse_archive and settings.results == "computed" and archived.exists()
     planned, drawn = jobs(settings), names(settings.tasks, settings.variants)
-    codes = {(t, c): training_code(c, t) for t in settings.tasks for c in settings.conditions}
     return {
         "settings": json.dumps(settings.science(), sort_keys=True),
         "dataset": settings.dataset,
         "data_path": settings.data.path or "",
         "environment": "einorm-gpu" if settings.machine.device == "cuda" else "einorm",
         "machine": settings.machine.model_dump(),
-        "jobs": {name: describe(settings, runs, codes) for name, runs in planned.items()},
+        "jobs": {name: describe(settings, runs) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),
         "shift_tables": [shift_table(settings, t, e, settings.seed) for t in settings.tasks for e in settings.epsilons],
         "shift_codes": {task: drawing_of_shifts(task) for task in TASKS},
@@ -105,7 +106,7 @@ def experiment(raw):
         "bundle_code": made_by("bundle", READ_START),
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
         "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
-        "reuse": str(archived) if settings.reuse_archive and settings.results == "computed" else "",
+        "reuse": str(archived) if reused else "",
         "artifact": relative(ARTIFACT),
         "captions": sorted({relative(caption(name)) for name in drawn}),
         "page": sorted(relative(path) for path in (PACKAGE / "page").iterdir() if path.is_file()),
@@ -123,14 +124,15 @@ def archive_folder(settings, preset):
     Raises
     ------
     UserError
-        If it is used and is missing, damaged or of other settings.
+        If it is used and is damaged or of other settings, or is missing; to take over runs (`reuse_archive`), the
+        preset's own archive may be missing.
     """
     folder = Path(settings.archive).expanduser() if settings.archive else Path(relative(ARTIFACT / "archive" / preset))
     if settings.results == "computed" and not settings.reuse_archive:
         return folder
     if settings.results == "archive":
         archive.check(folder, settings)
-    else:
+    elif settings.archive or folder.exists():
         archive.check(folder)
     return folder
 
@@ -152,16 +154,17 @@ def by_length(names):
     return {length: chosen for length, chosen in classes.items() if chosen}
 
 
-def describe(settings, runs, codes):
-    """A training job as its rule sees it; `codes` maps (task, condition) to the training code's fingerprint."""
+def describe(settings, runs):
+    """A training job as its rule sees it."""
     first = runs[0]
     variant = f"{first['variant']}, " if "variant" in first else ""
+    shared = first["task"], first["epsilon"], first["seed"]
     configurations = ", ".join(str(config) for config in dict.fromkeys(run["config"] for run in runs))
     return {
         "runs": json.dumps(runs, sort_keys=True),
-        "shifts": shift_table(settings, first["task"], first["epsilon"], first["seed"]),
+        "shifts": [f"results/shifts/{shift_table(settings, *shared)}.npz"] if share_shifts(first) else [],
         "minutes": START_UP + round(sum(map(cost, runs)) / SLOW_CORE / 60),
-        "code": codes[first["task"], first["condition"]],
+        "code": representative(first),
         "title": f"{variant}{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }
 

@@ -4,8 +4,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import subprocess
+from functools import cache
 from pathlib import Path
 
+from .runtime import PROJECT
 from .tables import hours
 
 DRAWING = ("snakemake", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn")  # what figures and verdicts use
@@ -28,8 +31,29 @@ def machine():
     }
 
 
+@cache
+def commit():
+    """The git commit of this project, 12 hex digits, with "+changes" where tracked files differ from it; None if none.
+
+    It is None where the project is no git checkout of its own: unpacked from a bundle, or inside another repository.
+    """
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, check=True
+        ).stdout
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel").strip()).resolve() != PROJECT.resolve():
+            return None
+        changed = git("status", "--porcelain", "--untracked-files=no").strip()
+        return git("rev-parse", "--short=12", "HEAD").strip() + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def trainings(runs, unrecorded=None):
-    """What trained runs, a dict per combination: machine, versions, device, threads, number of runs, `tables.hours`.
+    """What trained runs: machine, versions, commit, device, threads, number of runs, `tables.hours`; a dict for each.
 
     Parameters
     ----------
@@ -39,7 +63,8 @@ def trainings(runs, unrecorded=None):
     found = []
     for (text, device, threads), group in runs.groupby(["versions", "device", "threads"], sort=True):
         versions = json.loads(text)
-        facts = {"machine": versions.pop("machine", unrecorded), "versions": versions, "device": device}
+        facts = {"machine": versions.pop("machine", unrecorded), "commit": versions.pop("commit", None)}
+        facts |= {"versions": versions, "device": device}
         spent = {unit: round(value, 3) for unit, value in hours(group).items()}
         found.append(facts | {"threads": int(threads), "runs": len(group)} | spent)
     return found

@@ -1,7 +1,8 @@
 """Runs and jobs: what a settings' experiment consists of.
 
-A run is (task, dataset, variant, condition, epsilon, lambda, configuration, seed); a job is a batch of runs that differ
-in configuration and lambda only, trained side by side. Both are identified by the digest of their specification.
+A run is (task, dataset, variant, randomness, condition, epsilon, lambda, configuration, seed); a job is a batch of runs
+that differ in configuration and lambda only, trained side by side. Both are identified by the digest of their
+specification.
 """
 
 from .conditions import CONDITIONS
@@ -16,6 +17,7 @@ from .variants import how, specification
 # no longer fit its cache at large widths; on a GPU every run of a cell fits.
 CPU_RUNS_PER_BATCH = 4
 CPU_PADDING = 0.1
+RANDOMNESS = ("own", "release")  # whose random numbers a run starts from and sees
 ROUNDING = 2.2  # times as long a step takes in an emulated precision, measured at H = 256, R = 4
 
 
@@ -43,6 +45,8 @@ def cell_runs(settings, task, variant, condition, epsilon):
         "test_images": settings.test_images,
         "batch_size": settings.batch_size,
     } | specification(variant)
+    if settings.randomness != "own":  # left out there: older runs keep their digests
+        shared["randomness"] = settings.randomness
     return [
         shared | {"lambda": lam, "config": config} | hyperparameters()[config]
         for config in settings.configs
@@ -129,36 +133,61 @@ def job_name(runs):
 
 def cell_folder(run):
     """Folder of the shards of a run's cell, below results/runs."""
-    variant = f"-{run['variant']}" if "variant" in run else ""
-    return f"{run['task']}{variant}/{run['condition']}/eps{run['epsilon']:g}"
+    kind = "".join(f"-{run[name]}" for name in ("variant", "randomness") if name in run)
+    return f"{run['task']}{kind}/{run['condition']}/eps{run['epsilon']:g}"
 
 
 def shift_table(settings, task, epsilon, seed):
     """Name of a shift table below results/shifts, without its ending: all that decides its content."""
     sizes = f"{settings.epochs}x{settings.train_images}+{settings.test_images}"
-    return f"{task}/eps{float(epsilon):g}-seed{seed}-{sizes}"
+    release = "-release" if settings.randomness == "release" else ""
+    return f"{task}/eps{float(epsilon):g}-seed{seed}{release}-{sizes}"
 
 
-def training_code(condition, task):
-    """Fingerprint of the code that trains a condition on a task.
+def share_shifts(run):
+    """Whether all configurations of a run's cell see the shifts of the cell's table.
 
-    New conditions, error signals, tasks and data sets leave the fingerprints of the old ones alone.
+    So it is with random numbers of our own. In the release, networks that draw pooling weights see shifts of their own,
+    by their width (`release_randomness.sequence`): their job draws them, since a table of each would be large.
+    """
+    return run.get("randomness", "own") == "own" or CONDITIONS[run["condition"]].layer in ("e", "ei")
+
+
+def training_code(condition, task, randomness="own"):
+    """Fingerprint of the code that trains a condition on a task (`training_parts`).
+
+    New conditions, error signals, tasks and data sets leave the fingerprints of the old ones alone. Which other
+    fingerprints stand for the same results: `lineage`.
     """
     entry = CONDITIONS[condition]
-    rule = ERROR_SIGNALS[entry.error_signal].__name__
-    return digest(
-        [
-            [entry.layer, entry.normalization, entry.error_signal],
-            fingerprint("network.py"),
-            fingerprint("learning.py"),
-            fingerprint("train.py", "train"),
-            fingerprint("variants.py", "how"),
-            fingerprint("device.py", "step_on"),
-            fingerprint("error_signals.py", rule, "center", "full", "unchanged"),
-            fingerprint("tasks.py", "draw_shifts", *(function.__name__ for function in TASKS[task])),
-            fingerprint("runtime.py", "stream"),
-        ]
-    )[:16]
+    kind = [entry.layer, entry.normalization, entry.error_signal]
+    parts = training_parts(condition, task, randomness)
+    return digest([kind, *(fingerprint(module, *names) for module, *names in parts)])[:16]
+
+
+def code_of(run):
+    """`training_code` of a run's specification."""
+    return training_code(run["condition"], run["task"], run.get("randomness", "own"))
+
+
+def training_parts(condition, task, randomness="own"):
+    """The code that decides what a run becomes: [module, name, ...] each, without names the whole module.
+
+    Listed by hand: what a module imports for other purposes must not make finished runs worthless.
+    """
+    rule = ERROR_SIGNALS[CONDITIONS[condition].error_signal].__name__
+    drawn = [["release_randomness.py"]] if randomness == "release" else []
+    return [
+        *drawn,
+        ["network.py"],
+        ["learning.py"],
+        ["train.py", "train"],
+        ["variants.py", "how"],
+        ["device.py", "step_on"],
+        ["error_signals.py", rule, "center", "full", "unchanged"],
+        ["tasks.py", "draw_shifts", *(function.__name__ for function in TASKS[task])],
+        ["runtime.py", "stream"],
+    ]
 
 
 def cost(run):

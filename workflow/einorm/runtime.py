@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 PACKAGE = Path(__file__).parent
+PROJECT = PACKAGE.parents[1]
 
 
 class UserError(Exception):
@@ -57,22 +58,46 @@ def _code_digest(source, names):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body.pop(0)
     nodes = _reachable(tree, names) if names else tree.body
-    return digest([ast.dump(node) for node in nodes])[:16]
+    return digest([syntax(node) for node in nodes])[:16]
+
+
+def syntax(node):
+    """A syntax tree as text, the same on every Python: as `ast.dump` of Python 3.11 writes it.
+
+    Later versions of `ast.dump` know fields that 3.11 does not (type_params) or leave empty lists out (3.13), so
+    that the code of a run would depend on the Python that trained it.
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(map(syntax, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: getattr(node, name, None) for name in node._fields}
+    shown = {
+        name: value
+        for name, value in fields.items()
+        if not (value is None and getattr(type(node), name, ...) is None) and not (name == "type_params" and not value)
+    }
+    return f"{type(node).__name__}({', '.join(f'{name}={syntax(value)}' for name, value in shown.items())})"
 
 
 def _reachable(tree, names):
-    """Top-level definitions of `names` and of all they refer to, in the order of the file."""
-    definitions = {}
-    for node in tree.body:
-        targets = [node] if hasattr(node, "name") else getattr(node, "targets", [])
-        definitions |= {getattr(target, "name", getattr(target, "id", None)): node for target in targets}
+    """Top-level statements that define `names`, and those that define what these refer to, in the order of the file."""
+    definitions = {node: _defined_names(node) for node in tree.body}
     wanted, todo = set(), list(names)
     while todo:
         name = todo.pop()
-        if name in definitions and name not in wanted:
-            wanted.add(name)
-            todo += [node.id for node in ast.walk(definitions[name]) if isinstance(node, ast.Name)]
-    return [node for node in tree.body if any(definitions.get(name) is node for name in wanted)]
+        for node in [node for node, defined in definitions.items() if name in defined and node not in wanted]:
+            wanted.add(node)
+            todo += [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+    return [node for node in tree.body if node in wanted]
+
+
+def _defined_names(node):
+    """Names that a top-level statement defines: of a function or class, or all targets of an assignment."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+    return {inner.id for target in targets if target for inner in ast.walk(target) if isinstance(inner, ast.Name)}
 
 
 @contextlib.contextmanager

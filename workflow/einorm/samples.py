@@ -1,17 +1,20 @@
 """The samples table: images of every class with their shifts, for figure 1."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from . import tables
-from .data import load, load_shifts
+from .data import load, load_shifts, write_shifts
 from .tasks import TASKS
 
 
 def sample_images(task, dataset, epsilon, images, shifts):
     """Rows of the samples table for one epsilon: the first test image of every class, shifted (Fig. 1)."""
     x, labels = images["test_images"], images["test_labels"]
-    d = shifts["test"]
+    d = np.atleast_2d(shifts["test"])[-1]  # of the last epoch, where every epoch has its own
     first = [np.flatnonzero(labels == label)[0] for label in np.unique(labels)]
     first = [i for i in first if i < len(d)]
     shifted = TASKS[task][1](x[first].astype(np.float32) / 255, d[first])
@@ -39,3 +42,17 @@ def write_samples(settings, images_path, shift_paths, out):
         for (task, epsilon), path in shift_paths.items()
     ]
     tables.write(pd.concat(parts, ignore_index=True), "samples", out, settings.science())
+
+
+def make_samples(settings, images_path, out):
+    """Write the samples table where no shift tables are: they are drawn again. Raises UserError as `write_samples`."""
+    sizes = settings.epochs, settings.train_images, settings.test_images
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {
+            (task, epsilon): Path(folder) / f"{task}{epsilon}.npz"
+            for task in settings.tasks
+            for epsilon in settings.epsilons
+        }
+        for (task, epsilon), path in paths.items():
+            write_shifts(task, epsilon, settings.seed, *sizes, path, settings.randomness)
+        write_samples(settings, images_path, paths, out)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import tables
-from .runs import cost, jobs, run_digest, training_code
+from . import lineage, tables
+from .runs import code_of, cost, jobs, run_digest
 from .runtime import duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
@@ -91,13 +91,13 @@ def finished_runs(folder, planned):
     cells = {Path(name).parent: runs[0] for name, runs in planned.items()}
     finished = {}
     for cell, first in cells.items():
-        code = training_code(first["condition"], first["task"])
+        codes = lineage.equal_codes(code_of(first))
         for path in (folder / cell).glob("*.parquet"):
             try:
                 rows = tables.read(path, "shard")
             except tables.UserError:
                 continue
-            rows = rows[(rows["code"] == code) & (rows["epoch"] == first["epochs"])].set_index("digest")
+            rows = rows[rows["code"].isin(codes) & (rows["epoch"] == first["epochs"])].set_index("digest")
             finished |= rows[["status", "device", "threads", "seconds"]].to_dict("index")
     return finished
 

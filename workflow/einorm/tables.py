@@ -19,17 +19,19 @@ class DamagedError(UserError):
 
 
 #: Columns that identify a run.
-KEYS = ("task", "dataset", "variant", "condition", "epsilon", "lambda", "config", "seed")
+KEYS = ("task", "dataset", "variant", "randomness", "condition", "epsilon", "lambda_", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
+SCHEMA_VERSION = "2"
 METRICS = ("train_loss", "test_loss", "test_acc", "validation_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
 
 _KEY_FIELDS = [
     ("task", pa.string()),
     ("dataset", pa.string()),
     ("variant", pa.string()),  # key of `variants.VARIANTS`; "paper": as published
+    ("randomness", pa.string()),  # own, or release: initial weights and shifts of the published runs
     ("condition", pa.string()),
     ("epsilon", pa.float64()),  # half-range of the shift, in units of the pixel range [0, 1]
-    ("lambda", pa.float64()),  # weight of the local loss; 0 where there is none
+    ("lambda_", pa.float64()),  # weight of the local loss; 0 where there is none
     ("config", pa.int64()),  # row of hyperparameters.csv
     ("seed", pa.int64()),
 ]
@@ -86,7 +88,7 @@ def write(frame, table, path, settings):
     frame : DataFrame with the columns of the schema, in any order
     table : key of `SCHEMAS`
     path : of the Parquet file
-    settings : JSON-like value kept in the file's metadata, with its digest
+    settings : JSON-like value kept in the file's metadata, with its digest and the git commits of the rows
 
     Raises
     ------
@@ -96,11 +98,19 @@ def write(frame, table, path, settings):
     schema = SCHEMAS[table]
     frame = frame.sort_values(SORT[table])
     metadata = {b"einorm.table": table, b"einorm.settings": json.dumps(settings, sort_keys=True)}
+    metadata[b"einorm.schema"] = SCHEMA_VERSION
     metadata[b"einorm.digest"] = settings_digest(settings)
+    metadata[b"einorm.commits"] = json.dumps(commits(frame) if "versions" in frame else [])
     data = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
     with atomic_path(path) as temporary:
         data = data.replace_schema_metadata(metadata)
         pq.write_table(data, temporary, compression="zstd", write_page_checksum=True)
+
+
+def commits(rows):
+    """The git commits that trained the rows (`runtime.commit`), sorted; none where it was not recorded."""
+    found = {json.loads(versions).get("commit") for versions in rows["versions"].unique()}
+    return sorted(found - {None})
 
 
 def read(path, table):
@@ -122,7 +132,7 @@ def read(path, table):
         raise UserError(f"{path} is missing: run snakemake to make it") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise DamagedError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it and run again") from None
-    schema = SCHEMAS[table]
+    data, schema = upgraded(data), SCHEMAS[table]
     if not data.schema.equals(schema):
         wrong = [f.name for f in schema if f.name not in data.schema.names or data.schema.field(f.name) != f]
         wrong += [name for name in data.schema.names if name not in schema.names]
@@ -133,12 +143,26 @@ def read(path, table):
     return frame
 
 
+def upgraded(data):
+    """A pyarrow table of schema version 1 as one of version 2; any other as it is.
+
+    Version 1 calls the column ``lambda_`` by a word that SQL and Python reserve, and knows our own random numbers only.
+    """
+    if "lambda" not in data.schema.names:
+        return data
+    renamed = data.rename_columns({"lambda": "lambda_"})
+    own = pa.array(["own"] * data.num_rows, pa.string())
+    later = renamed.add_column(renamed.schema.get_field_index("condition"), "randomness", own)
+    return later.replace_schema_metadata(data.schema.metadata)
+
+
 def made_with(schema):
-    """The settings that made a table, and their digest, from the metadata of its schema (pyarrow)."""
+    """The settings that made a table, their digest, and the git commits that trained, from its schema (pyarrow)."""
     metadata = schema.metadata or {}
     return {
         "settings": json.loads(metadata.get(b"einorm.settings", b"{}")),
         "digest": metadata.get(b"einorm.digest", b"").decode(),
+        "commits": json.loads(metadata.get(b"einorm.commits", b"[]")),
     }
 
 
@@ -170,7 +194,7 @@ def check(frame, table, path):
     if twice.any():
         key = dict(frame.loc[twice.idxmax(), SORT[table]])
         raise UserError(f"{path}: a {table} row stands twice, {key}")
-    in_range = {"epsilon": (0, 1), "test_acc": (0, 100), "lambda": (0, np.inf)}
+    in_range = {"epsilon": (0, 1), "test_acc": (0, 100), "lambda_": (0, np.inf)}
     for column, (low, high) in in_range.items():
         if column in frame and not frame[column].between(low, high).all():
             raise UserError(f"{path}: {column} must lie from {low} to {high}")
@@ -208,7 +232,7 @@ def settings_digest(settings):
     return digest(ordered)[:16]
 
 
-def collect(shards, specifications, out, settings):
+def collect(shards, specifications, out, settings, check_rows=lambda rows: None):
     """Put the shards of all jobs together into epochs.parquet, runs.parquet and costs.parquet.
 
     Parameters
@@ -217,17 +241,20 @@ def collect(shards, specifications, out, settings):
     specifications : digests of the runs that must be there, neither more nor fewer
     out : Path, folder of the tables
     settings : JSON-like settings that the specifications come from
+    check_rows : raises UserError where the rows may not stand in one table (`lineage.check_unmixed`)
 
     Raises
     ------
     UserError
-        If runs are missing, or a shard is damaged: it is put aside, so that the next start trains its runs again.
+        If runs are missing, `check_rows` refuses them, or a shard is damaged: it is put aside, so that the next start
+        trains its runs again.
     """
     rows = pd.concat(read_shards(shards), ignore_index=True)
     rows = rows[rows["digest"].isin(specifications)]
     missing = set(specifications) - set(rows["digest"])
     if missing:
         raise UserError(f"{len(missing)} runs are in no shard below {out}: run snakemake again to train them")
+    check_rows(rows)
     write_all(rows, out, settings)
 
 

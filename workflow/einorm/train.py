@@ -1,6 +1,7 @@
 """Training jobs: a batch of runs side by side, from prepared images to one shard of rows.
 
-Runs of a job share the images, their order and their shifts, so a batch of images is computed once for all.
+Runs of a job share the images and their order and mostly their shifts (`runs.share_shifts`): then a batch of images is
+computed once for all.
 """
 
 import json
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import __version__, archive, provenance, tables
+from . import __version__, archive, lineage, provenance, release_randomness, tables
 from .conditions import CONDITIONS
 from .data import load, load_shifts
 from .device import choose_device, step_on
@@ -27,8 +28,8 @@ from .learning import (
     train_step,
 )
 from .network import initial_network
-from .runs import run_digest, training_code
-from .runtime import stream
+from .runs import code_of, run_digest, share_shifts
+from .runtime import UserError, stream
 from .tasks import TASKS
 from .variants import how
 
@@ -43,7 +44,8 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     Parameters
     ----------
     runs : list of run specifications (`runs.cell_runs`) of one task, variant, condition and epsilon
-    images_path, shifts_path : prepared images (`data.prepare`) and shift table (`data.write_shifts`)
+    images_path : prepared images (`data.prepare`)
+    shifts_path : shift table (`data.write_shifts`); None for runs that share none (`runs.share_shifts`) and draw theirs
     out : path of the shard; its folder holds the shards of the cell
     device : auto (CUDA when there is one), cpu or cuda
     threads : of the maths
@@ -52,45 +54,53 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     Raises
     ------
     UserError
-        If CUDA is asked for and absent, data or the archive are missing or damaged, or the shard cannot be written.
+        If shifts are given where the runs draw their own, or the reverse; if CUDA is asked for and absent, data or the
+        archive are missing or damaged, or the shard cannot be written.
     """
+    if share_shifts(runs[0]) != (shifts_path is not None):
+        raise UserError("these runs share a table of shifts: name it with --shifts" if shifts_path is None else
+                        "these runs draw their own shifts: leave --shifts out")  # fmt: skip
     torch.set_num_threads(threads)
     device = choose_device(device)
-    code = training_code(runs[0]["condition"], runs[0]["task"])
-    finished = finished_rows(Path(out).parent, runs, code, archived)
+    finished = finished_rows(Path(out).parent, runs, archived)
     left = [run for run in runs if run_digest(run) not in set(finished["digest"])]
     print(f"{len(runs)} runs: {len(runs) - len(left)} finished before, {len(left)} to train on {device}", flush=True)
     parts = [finished]
     if left:
-        parts.append(train(left, load(images_path), load_shifts(shifts_path), device, report=print_progress))
-        parts[1] = parts[1].assign(device=device, threads=threads, versions=versions(device), code=code)
+        shifts = load_shifts(shifts_path) if shifts_path else draw_shifts_of(left)
+        parts.append(train(left, load(images_path), shifts, device, report=print_progress))
+        facts = {"device": device, "threads": threads, "versions": versions(device), "code": code_of(runs[0])}
+        parts[1] = parts[1].assign(**facts)
     shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
     tables.write(shard, "shard", out, {"runs": runs})
 
 
 def versions(device="cpu"):
-    """JSON of what trains here and can matter to a result: versions, and the machine with its GPU if that trains."""
+    """JSON of what trains here and can matter to a result: versions, git commit, and the machine with its GPU if that
+    trains."""
     names = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     machine = provenance.machine() | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})
-    return json.dumps(names | {"einorm": __version__, "machine": machine}, sort_keys=True)
+    names |= {"einorm": __version__, "commit": provenance.commit(), "machine": machine}
+    return json.dumps(names, sort_keys=True)
 
 
-def finished_rows(folder, runs, code, archived=None):
-    """Rows of the given runs found in the shards of a folder or in an archive, made by the same training code.
+def finished_rows(folder, runs, archived=None):
+    """Rows of the given runs that count (`lineage`), from the shards of a folder and from an archive.
+
+    Where the archive's cell is complete and rounds differently, all runs come from it: no cell mixes roundings.
 
     Raises UserError if the archive is missing or damaged; a damaged shard is passed over.
     """
-    wanted = [run_digest(run) for run in runs]
-    found = [shard_rows(path) for path in sorted(Path(folder).glob("*.parquet"))]
-    if archived:
-        archive.check(archived)
-        found.append(archive.shard_rows(archived))
+    equal = lineage.equal_codes(code_of(runs[0]))
+    found = [archive.cell_rows(archived, runs[0])] if archived else []
+    if not found or found[0]["code"].isin(equal).all():
+        shards = [shard_rows(path) for path in sorted(Path(folder).glob("*.parquet"))]
+        found += [part[part["code"].isin(equal)] for part in shards]
+    found = [part[part["digest"].isin([run_digest(run) for run in runs])] for part in found]
     found = [part for part in found if len(part)]
     if not found:
         return pd.DataFrame(columns=tables.SHARD.names)
-    rows = pd.concat(found, ignore_index=True)
-    rows = rows[rows["digest"].isin(wanted) & (rows["code"] == code)]
-    return rows.drop_duplicates(["digest", "epoch"])
+    return pd.concat(found, ignore_index=True).drop_duplicates(["digest", "epoch"])
 
 
 def shard_rows(path):
@@ -102,14 +112,31 @@ def shard_rows(path):
         return pd.DataFrame(columns=tables.SHARD.names)
 
 
+def draw_shifts_of(runs):
+    """Shifts of runs that share no table: as `release_randomness.draw_shifts`, with an axis of runs: (epochs, R, n)."""
+    first, draw = runs[0], TASKS[runs[0]["task"]][0]
+    kind, variant = CONDITIONS[first["condition"]].layer, how(first)
+    images = first["train_images"] - variant["validation_images"], first["test_images"]
+    numbers = [release_randomness.sequence(kind, run["hidden_width"], variant["hidden_layers"]) for run in runs]
+    drawn = {
+        number: release_randomness.draw_shifts(draw, first["epsilon"], number, first["epochs"], *images, first["seed"])
+        for number in set(numbers)
+    }
+    return {part: np.stack([drawn[number][part] for number in numbers], 1) for part in drawn[numbers[0]]}
+
+
 def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
-    """The `learning.Network` of a batch of runs, with initial weights from each run's own random streams."""
+    """The `learning.Network` of a batch of runs, with initial weights of our own random streams or of the release's."""
     kind, variant = CONDITIONS[runs[0]["condition"]].layer, how(runs[0])
     depth, precision = variant["hidden_layers"], variant["precision"]
-    weights = [
-        initial_network(kind, pixels, run["hidden_width"], run["seed"], "initial", run["config"], hidden_layers=depth)
-        for run in runs
-    ]
+
+    def initial(run):
+        H, seed = run["hidden_width"], run["seed"]
+        if run.get("randomness") == "release":
+            return release_randomness.initial_network(kind, pixels, H, seed, depth)
+        return initial_network(kind, pixels, H, seed, "initial", run["config"], hidden_layers=depth)
+
+    weights = [initial(run) for run in runs]
     return build(
         runs[0]["condition"],
         weights,
@@ -127,7 +154,7 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
     ----------
     runs : list of R run specifications
     images : dict of arrays, `data.load`
-    shifts : dict of arrays, `data.load_shifts`
+    shifts : dict of arrays, `data.load_shifts` or `draw_shifts_of`
     report : called after every epoch with (epoch, epochs, epoch's rows, seconds so far)
 
     Returns
@@ -138,20 +165,26 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
     first, variant, started = runs[0], how(runs[0]), time.perf_counter()
     apply_shift = TASKS[first["task"]][1]
     n_train = first["train_images"] - variant["validation_images"]
-    test = _part(images, "test", slice(first["test_images"]), shifts["test"], device)
-    held_out = _part(images, "train", slice(n_train, first["train_images"]), shifts["test"], device)
-    training = _part(images, "train", slice(n_train), shifts["train"][0], device, variant["label_smoothing"])
+    test = _part(images, "test", slice(first["test_images"]), device)
+    held_out = _part(images, "train", slice(n_train, first["train_images"]), device)
+    training = _part(images, "train", slice(n_train), device, variant["label_smoothing"])
     network = network_of(runs, images["train_images"].shape[1], device=device)
-    step = step_on(network, first["batch_size"])
     alive, collapsed_step, records = list(range(len(runs))), {}, []
     for epoch in range(1, first["epochs"] + 1):
         rows = {}
         if alive:
-            d = torch.as_tensor(shifts["train"][epoch - 1][:n_train], device=device)
-            of_epoch = in_order(variant["order"], (*training[:3], d), first["seed"], epoch)
+            d_train, d_last, d_test = shifts_of_epoch(shifts, epoch, alive, device)
+            if epoch == 1:
+                shape = (*d_train.shape[:-1], first["batch_size"], images["train_images"].shape[1])
+                step = step_on(network, shape)
+            of_epoch = in_order(variant["order"], (*training, d_train[..., :n_train]), first["seed"], epoch)
             losses, metrics = train_epoch(network, of_epoch, apply_shift, first["batch_size"], step)
-            test_loss, test_acc = evaluate(network, test, apply_shift)
-            metrics |= {"validation_acc": evaluate(network, held_out, apply_shift)[1]} if len(held_out[0]) else {}
+            if d_last is not None:
+                x = shifted(training[0][-d_last.shape[-1] :], d_last, apply_shift)
+                metrics |= {name: values for name, values in measure(network, x).items() if name in ("mu", "var")}
+            test_loss, test_acc = evaluate(network, (*test, d_test), apply_shift)
+            if len(held_out[0]):
+                metrics["validation_acc"] = evaluate(network, (*held_out, d_test), apply_shift)[1]
             rows = epoch_rows(losses, metrics, test_loss, test_acc)
             steps = losses.shape[0]
             bad = first_bad_steps(losses.cpu().numpy(), test_loss.cpu().numpy())
@@ -161,7 +194,7 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
             alive = [alive[i] for i in keep]
             if bad and alive:
                 network = select(network, torch.tensor(keep, device=device))
-                step = step_on(network, first["batch_size"])
+                step = step_on(network, (*[len(alive)] * (len(shape) - 2), *shape[-2:]))
         undefined = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}
         rows = [rows.get(r, undefined) | {"epoch": epoch, "run": r} for r in range(len(runs))]
         records += rows
@@ -172,21 +205,52 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
     return frame.merge(pd.DataFrame(facts), on="run").drop(columns="run").assign(seconds=seconds)
 
 
+def shifts_of_epoch(shifts, epoch, alive, device):
+    """Shifts of an epoch: of training, of the batch that mu and var are measured on, and of the test images.
+
+    Parameters
+    ----------
+    shifts : as in `train`
+    epoch : int, from 1
+    alive : indices of the runs that are still training
+
+    Returns
+    -------
+    three tensors (n), or (R, n) where runs see shifts of their own; the second is None with random numbers of our own,
+    which measure mu and var on the last training batch, and whose test shifts are the same in every epoch
+    """
+
+    def of_epoch(part):
+        d = torch.as_tensor(part[epoch - 1], device=device)
+        return d if d.dim() == 1 else d[alive]
+
+    if "evaluation" not in shifts:
+        return of_epoch(shifts["train"]), None, torch.as_tensor(shifts["test"], device=device)
+    return tuple(of_epoch(shifts[name]) for name in ("train", "evaluation", "test"))
+
+
 def run_facts(run, collapsed_step):
     """Columns of a shard that are the same in every epoch of a run."""
-    facts = {"variant": "paper"} | {name: run[name] for name in (*tables.KEYS, *FACTS) if name in run}
+    facts = {"variant": "paper", "randomness": "own", "lambda_": run["lambda"]}
+    facts |= {name: run[name] for name in (*tables.KEYS, *FACTS) if name in run}
     status = "finished" if collapsed_step < 0 else "collapsed"
     return facts | {"status": status, "collapsed_step": collapsed_step, "digest": run_digest(run)}
 
 
-def _part(images, part, which, shifts, device, smoothing=LABEL_SMOOTHING):
-    """Images (n, pixels) uint8, labels (n), smoothed targets (classes, n) and shifts (n) of a slice of the training or
-    test set; the images of a slice take the first shifts."""
+def _part(images, part, which, device, smoothing=LABEL_SMOOTHING):
+    """Images (n, pixels) uint8, labels (n) and smoothed targets (classes, n) of a slice of the training or test set."""
     x = torch.as_tensor(images[f"{part}_images"][which], device=device)
     labels = torch.as_tensor(images[f"{part}_labels"][which].astype(np.int64), device=device)
     classes = int(images["train_labels"].max()) + 1
-    shifts = torch.as_tensor(shifts[: len(x)], device=device)
-    return x, labels, smooth_targets(labels, classes, smoothing), shifts
+    return x, labels, smooth_targets(labels, classes, smoothing)
+
+
+def shifted(images, shifts, apply_shift):
+    """Images (B, pixels) uint8 with their shifts (B): (B, pixels); with shifts (R, B) of each run: (R, B, pixels)."""
+    x = images.float().div_(255)
+    if shifts.dim() == 1:
+        return apply_shift(x, shifts)
+    return apply_shift(x.repeat(len(shifts), 1), shifts.flatten()).view(len(shifts), *x.shape)
 
 
 def in_order(order, training, seed, epoch):
@@ -195,7 +259,7 @@ def in_order(order, training, seed, epoch):
         return training
     x, labels, targets, shifts = training
     permutation = torch.from_numpy(stream(seed, "order", epoch).permutation(len(x))).to(x.device)
-    return x[permutation], labels[permutation], targets[:, permutation], shifts[permutation]
+    return x[permutation], labels[permutation], targets[:, permutation], shifts[..., permutation]
 
 
 def train_epoch(network, training, apply_shift, batch_size, step=train_step):
@@ -203,7 +267,7 @@ def train_epoch(network, training, apply_shift, batch_size, step=train_step):
 
     Parameters
     ----------
-    training : images (n, pixels) uint8, labels (n), smoothed targets (classes, n), shifts (n)
+    training : images (n, pixels) uint8, labels (n), smoothed targets (classes, n), shifts (n) or (R, n)
     apply_shift : function of `tasks.TASKS` that applies a shift
     step : the training step for the network's device (`device.step_on`)
 
@@ -216,7 +280,7 @@ def train_epoch(network, training, apply_shift, batch_size, step=train_step):
     losses = torch.empty(len(starts), len(network.lambdas), device=images.device)
     for i, start in enumerate(starts):
         batch = slice(start, start + batch_size)
-        x = apply_shift(images[batch].float().div_(255), shifts[batch])
+        x = shifted(images[batch], shifts[..., batch], apply_shift)
         if i == len(starts) - 1:
             metrics = measure(network, x)
         losses[i] = step(network, x, targets[:, batch])
@@ -224,16 +288,19 @@ def train_epoch(network, training, apply_shift, batch_size, step=train_step):
 
 
 def evaluate(network, test, apply_shift):
-    """Loss (R) and accuracy (R), in %, on shifted images that are not trained on; test as training in `train_epoch`."""
+    """Loss (R) and accuracy (R), in %, on shifted images that are not trained on; test as training in `train_epoch`.
+
+    There may be more shifts than images: the images take the first of them.
+    """
     images, labels, targets, shifts = test
     runs = len(network.lambdas)
     loss, correct = (torch.zeros(runs, device=images.device) for _ in range(2))
     for start in range(0, len(images), TEST_BATCH):
-        batch = slice(start, start + TEST_BATCH)
-        x = apply_shift(images[batch].float().div_(255), shifts[batch])
-        logits = forward_network(network, x.t())[-1]["z"]
+        batch = slice(start, min(start + TEST_BATCH, len(images)))
+        x = shifted(images[batch], shifts[..., batch], apply_shift)
+        logits = forward_network(network, x.mT)[-1]["z"]
         batch_loss, _ = cross_entropy(logits, targets[:, batch])
-        loss += batch_loss * len(x)
+        loss += batch_loss * x.shape[-2]
         correct += (logits.argmax(1) == labels[batch]).sum(1)
     return loss / len(images), 100 * correct.double() / len(images)
 

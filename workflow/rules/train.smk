@@ -7,7 +7,7 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
             f"train_{length}"
         input:
             images=f"results/data/{EXPERIMENT['dataset']}.npz",
-            shifts=lambda wildcards: f"results/shifts/{EXPERIMENT['jobs'][wildcards.job]['shifts']}.npz",
+            shifts=lambda wildcards: EXPERIMENT["jobs"][wildcards.job]["shifts"],
         output:
             # update: not deleted before the job, which takes over what an earlier, interrupted start of it finished
             update("results/runs/{job}.parquet"),
@@ -35,6 +35,6 @@ for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
         message:
             f"Training (a {length} job) {{params.title}}; log: {{log}}"
         shell:
-            "python -m einorm train --runs {params.runs:q} --images {input.images:q} --shifts {input.shifts:q}"
-            " --device {resources.device:q} --threads {resources.maths_threads} --archive {resources.archive:q}"
+            "python -m einorm train --runs {params.runs:q} --images {input.images:q} --shifts={input.shifts:q}"
+            " --device {resources.device:q} --threads {resources.maths_threads} --archive={resources.archive:q}"
             " --out {output:q} > {log:q} 2>&1"

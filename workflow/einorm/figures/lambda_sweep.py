@@ -27,9 +27,9 @@ def draw(tables):
     for ax, (name, values), panel in zip(axes, metrics.items(), "ab", strict=True):
         for i, (epsilon, group) in enumerate(chosen.assign(value=values).groupby("epsilon")):
             style = epsilon_style(epsilon, swept)
-            at = group["lambda"] * (1 + 0.08 * i)  # epsilons side by side
+            at = group["lambda_"] * (1 + 0.08 * i)  # epsilons side by side
             ax.scatter(at, group["value"], s=9, alpha=0.5, linewidth=0, **style)
-            median = group.groupby("lambda")["value"].median()
+            median = group.groupby("lambda_")["value"].median()
             ax.plot(median.index * (1 + 0.08 * i), median, linewidth=1.4, markersize=5, label=f"{epsilon:g}", **style)
         ax.set(xscale="log", xlabel="λ", ylabel=name)
         parts.append(points(panel, chosen, values))

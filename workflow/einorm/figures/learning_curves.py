@@ -23,7 +23,7 @@ def draw(tables):
             note(ax, "not computed", x=0.5, y=0.5, ha="center", va="center")
             continue
         for epsilon, group in chosen.groupby("epsilon"):
-            curves = group.pivot_table(index="epoch", columns=["config", "seed", "lambda"], values="test_acc")
+            curves = group.pivot_table(index="epoch", columns=["config", "seed", "lambda_"], values="test_acc")
             shade = epsilon_style(epsilon, epochs["epsilon"].unique())["color"]
             ax.plot(curves.index, curves, color=shade, linewidth=0.4, alpha=0.5)
             ax.plot(curves.index, curves.median(axis=1), color=shade, linewidth=1.6, label=f"{epsilon:g}")

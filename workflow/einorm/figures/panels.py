@@ -15,12 +15,12 @@ from .style import GREY, REFERENCE, colour, epsilon_style, label
 
 NOTE_WIDTH = 130  # characters of a line over a whole figure
 SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge
-POINT = ("condition", "epsilon", "lambda", "config", "seed", "status")
+POINT = ("condition", "epsilon", "lambda_", "config", "seed", "status")
 
 
 def choose(runs, condition):
     """Runs of one condition, in the order of epsilon, configuration and lambda."""
-    return runs[runs["condition"] == condition].sort_values(["epsilon", "config", "lambda"])
+    return runs[runs["condition"] == condition].sort_values(["epsilon", "config", "lambda_"])
 
 
 def points(panel, runs, values, rule="all runs", **more):

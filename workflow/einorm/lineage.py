@@ -1,0 +1,110 @@
+"""Lineage of training code: which fingerprints (`runs.training_code`) stand for the results of today's code.
+
+The table `lineage.csv` holds one proof per row, made by `python -m einorm lineage COMMIT` (`lineage_proof`) and by
+nothing else: the training code `code` of a condition and task, at `commit`, gives the results of `same_as`, which was
+today's at that time. There are two kinds of proof:
+
+- equal: every number is equal, bit for bit, in float32
+- rounding: another order of operations; float32 differs, float64 agrees to 1e-9, the golden vectors pass
+
+Proofs chain. Runs of both kinds count as finished, but a cell never mixes codes that round differently.
+"""
+
+import csv
+from functools import cache
+
+from .runs import code_of
+from .runtime import PACKAGE, UserError
+from .variants import PAPER, how, specification
+
+TABLE = PACKAGE / "lineage.csv"
+COLUMNS = ("condition", "task", "code", "same_as", "kind", "commit", "note")
+KINDS = ("equal", "rounding")
+
+
+def entries(path=TABLE):
+    """Rows of the table, a dict of `COLUMNS` each, in the order in which they were proved."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
+def _table():
+    return entries()
+
+
+def equal_codes(code, table=None):
+    """All fingerprints that stand for exactly the same results as `code`, itself included, the earliest first."""
+    proofs = [row for row in (_table() if table is None else table) if row["kind"] == "equal"]
+    return _connected(code, proofs)
+
+
+def counting_codes(run, table=None):
+    """Fingerprints whose runs count today, of the cell of a run.
+
+    Parameters
+    ----------
+    run : dict with condition and task, and variant and randomness where they are not the defaults (`runs.cell_runs`)
+
+    Returns
+    -------
+    list of lists
+        Classes of equal fingerprints: today's first, then those that differ from it in rounding. For variants in an
+        emulated precision there is only today's: a proof of the kind rounding says nothing of them.
+    """
+    table, today = (_table() if table is None else table), code_of(run)
+    classes = [equal_codes(today, table)]
+    if how(specification(run.get("variant", "paper")))["precision"] == PAPER["precision"]:
+        for code in _connected(today, table):
+            if not any(code in known for known in classes):
+                classes.append(equal_codes(code, table))
+    return classes
+
+
+def representative(run):
+    """One name for all fingerprints equal to a run's of today, the earliest: proved changes make no job run again."""
+    return equal_codes(code_of(run))[0]
+
+
+def choose_rows(rows, wanted, classes):
+    """Finished rows of a cell that count: of one class of fingerprints, so that no cell mixes roundings.
+
+    Parameters
+    ----------
+    rows : DataFrame with columns digest and code
+    wanted : digests of the cell's runs
+    classes : `counting_codes`
+
+    Returns
+    -------
+    DataFrame
+        The rows of the first class that has every run of the cell; if none has, those of today's class.
+    """
+    for codes in classes:
+        chosen = rows[rows["code"].isin(codes)]
+        if set(wanted) <= set(chosen["digest"]):
+            return chosen
+    return rows[rows["code"].isin(classes[0])]
+
+
+def check_unmixed(rows):
+    """Raise UserError where a cell's rows (columns task, variant, condition, epsilon, code) mix unequal codes."""
+    for cell, codes in rows.groupby(["task", "variant", "condition", "epsilon"])["code"]:
+        if len({equal_codes(code)[0] for code in codes.unique()}) > 1:
+            task, variant, condition, epsilon = cell
+            raise UserError(
+                f"runs of {condition} at epsilon {epsilon:g} ({variant}, {task}) were trained by codes that round "
+                f"differently ({', '.join(sorted(codes.unique()))}): delete results/runs/{task}/{condition} to train "
+                "them again, or run without reuse_archive"
+            )
+
+
+def _connected(code, proofs):
+    """Fingerprints that a chain of proofs links to `code`, in the order of the table; `code` alone without a proof."""
+    found, grown = {code}, True
+    while grown:
+        linked = {row[end] for row in proofs for end in ("code", "same_as") if found & {row["code"], row["same_as"]}}
+        grown = not linked <= found
+        found |= linked
+    order = dict.fromkeys(row[end] for row in proofs for end in ("code", "same_as"))
+    return [known for known in order if known in found] or [code]
