@@ -1,8 +1,9 @@
 """What the archives say, put into the pages: `make docs-results`.
 
-Of the preset paper: the claims with their verdicts, the cost and three figures, into README.md and docs/paper. Of
-the presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Tables stand between
-the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests hold pages and pictures to the archives.
+Of the archive that is shown (`archive.SHOWN`): the claims with their verdicts, the cost and three figures, into
+README.md and docs/paper. Of the presets robustness_*: a table and a figure each, into docs/robustness.md and
+docs/robustness. Tables are between the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and
+pictures with the archives.
 """
 
 import re
@@ -44,7 +45,7 @@ ROBUSTNESS_HEADINGS = (
 
 def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", pictures=DOCS / "paper"):
     """Write the figures `SHOWN` to a folder, claims and cost into a page, what is complete into another."""
-    folder = ARCHIVES / "paper"
+    folder = ARCHIVES / archive.SHOWN
     for name in SHOWN:
         write_picture(name, folder, Path(pictures) / f"{name}.png")
     held, manifest = einorm.load(folder), archive.check(folder)

@@ -1,5 +1,6 @@
 """Archives: what is written is checked, parts are merged, and nothing that does not fit is let in."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import synthetic
 from conftest import REPOSITORY
 from einorm import archive, config, provenance, tables
-from einorm.runs import cell_runs, cells, run_digest, training_code
+from einorm.runs import cell_folder, cell_runs, cells, code_of, run_digest
 from einorm.runtime import UserError
 
 SHIPPED = REPOSITORY / "paper_artifact" / "archive" / "quick"
@@ -22,7 +23,7 @@ def settings(**changes):
 def write_shards(folder, chosen, configs=(0, 1), code=None, **columns):
     """Shards of some configurations with invented numbers, in the places and with the digests of real ones."""
     for cell in cells(chosen):
-        task, _, condition, epsilon = cell
+        *_, condition, epsilon = cell
         runs = [run for run in cell_runs(chosen, *cell) if run["config"] in configs]
         if not runs:
             continue
@@ -31,9 +32,9 @@ def write_shards(folder, chosen, configs=(0, 1), code=None, **columns):
             data = synthetic.frames([condition], [float(epsilon)], configs=1, epochs=chosen.epochs, collapsed=None)
             wide = data["epochs"].merge(data["runs"].drop(columns=[*tables.METRICS, "epochs"]), on=list(tables.KEYS))
             wide = wide.merge(data["costs"], on=list(tables.KEYS))
-            facts = {"code": code or training_code(condition, task), "digest": run_digest(run), "config": run["config"]}
+            facts = {"code": code or code_of(run), "digest": run_digest(run), "config": run["config"]}
             rows.append(wide.assign(**facts | columns))
-        path = folder / task / condition / f"eps{float(epsilon):g}" / f"{min(configs)}.parquet"
+        path = folder / cell_folder(runs[0]) / f"{min(configs)}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         tables.write(pd.concat(rows), "shard", path, {"runs": []})
     return folder
@@ -141,7 +142,7 @@ def test_runs_of_other_training_code_are_left_out_and_never_overwritten(tmp_path
     assert not out.exists()
     archive.write(chosen, "smoke", write_shards(tmp_path / "new", chosen), samples, out)
     rows = archive.shard_rows(out).assign(code="old code")
-    archive._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", [], {})
+    archive._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", {"cells": [], "left_out": []}, {})
     before = (out / "runs.parquet").read_bytes()
     with pytest.raises(UserError, match="runs of other training code, which would be lost"):
         archive.write(chosen, "smoke", write_shards(tmp_path / "part", chosen, configs=[0]), samples, out)
@@ -236,3 +237,14 @@ def test_the_shipped_archive_is_the_finished_quick_preset():
     assert all(codes[cell["condition"]] == {cell["code"]} for cell in manifest["cells"]), (
         "which code trained it is known"
     )
+
+
+def test_the_rows_of_the_replication_are_those_of_the_campaign():
+    """They were archived as preset `paper` until the reproduction took that name; the digest is of that archive."""
+    rows = archive.shard_rows(REPOSITORY / "paper_artifact" / "archive" / "replication")
+    rows = rows.drop(columns="randomness").rename(columns={"lambda_": "lambda"}).sort_values(["digest", "epoch"])
+    content = hashlib.sha256()
+    for name in sorted(rows):
+        values = rows[name].to_numpy()
+        content.update(values.tobytes() if values.dtype.kind in "fi" else "\n".join(values).encode())
+    assert content.hexdigest() == "a54035379134cead7615e29237223446e52ef1d814943a5f4ffe61639ab3165c"

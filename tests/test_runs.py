@@ -27,7 +27,7 @@ def test_jobs_hold_runs_of_one_cell_and_little_padding():
     for name, batch in planned.items():
         assert len({(r["task"], r["condition"], r["epsilon"]) for r in batch}) == 1
         assert len(batch) <= 4
-        assert name.startswith(f"luminosity/{batch[0]['condition']}/")
+        assert name.startswith(f"luminosity-release/{batch[0]['condition']}/")
         used += sum(r["hidden_width"] for r in batch)
         padded += len(batch) * max(r["hidden_width"] for r in batch)
     assert 1 - used / padded < 0.1
