@@ -43,6 +43,7 @@ def test_every_measurement_is_there(result, capsys):
     assert len(result["steps"]) == 4 and set(result["peak_gflops"]) == {"square", "drive", "update"}
     for row in result["steps"]:
         assert row["ms_per_run_step"] > 0 and row["gflops"] > 0 and 0 < row["share_of_peak"] < 1.5
+    assert len(result["epochs"]) == 2
     for row in result["epochs"]:
         assert 0 < row["evaluation"] < row["outside_steps"] < 1
     assert [row["family"] for row in result["oracle"]] == ["E-I", "I-Norm"]

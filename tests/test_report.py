@@ -177,7 +177,7 @@ def test_it_can_be_read_with_a_keyboard_and_a_screen_reader(open_page):
     assert broken == 0 and len(ids) == len(set(ids))
     assert page.locator("th:not([scope])").count() == 0
     regions = page.locator(".scroll").evaluate_all(
-        "es => es.every(e => e.tabIndex === 0 && e.getAttribute('aria-label'))"
+        "es => es.length > 0 && es.every(e => e.tabIndex === 0 && e.getAttribute('aria-label'))"
     )
     assert regions, "what scrolls can be reached and is named"
 
@@ -227,7 +227,9 @@ def test_verdicts_stand_with_their_numbers(open_page, redrawn):
     page, claims = open_page(), pd.read_csv(redrawn[0] / "results" / "claims" / "claims.csv")
     plain = claims[claims["selection"] == "all"]
     counts = plain["verdict"].value_counts()
-    for item in page.locator(".counts li").all():
+    items = page.locator(".counts li").all()
+    assert len(items) == len(VERDICTS)
+    for item in items:
         number, verdict = int(item.locator("b").inner_text()), item.locator(".verdict").inner_text().split(" ", 1)[1]
         assert number == counts.get(verdict, 0)
     assert column(page, 11) == plain["reason"].tolist()
