@@ -106,10 +106,10 @@ def judge(statement, result, rules, runs, incomplete=()):
     holds, partly = statement.holds, statement.partly
     if within(low, high, holds):
         return "reproduced", f"{interval} lies {region(holds)}"
-    if partly is not None and within(low, high, partly):
-        return "partly", f"{interval} lies {region(partly)}, but not {region(holds)}"
     if outside(low, high, holds):
         return "not reproduced", f"{interval} lies wholly outside of '{region(holds)}'"
+    if partly is not None and within(low, high, partly):
+        return "partly", f"{interval} lies {region(partly)}, but reaches across the limit of '{region(holds)}'"
     return "undecided", f"{interval} reaches across the limit of '{region(holds)}': more runs are needed"
 
 
