@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import archive, claims, figures, provenance, published, report, tables
+from einorm import archive, claims, figures, provenance, published, report, statements, tables
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.robustness import robustness
@@ -92,13 +92,13 @@ def markdown(headings, rows):
 
 def claims_table(runs, settings):
     """Every statement of claims.yaml with its effect, the published one, and the verdict on all runs."""
-    rules = claims.load_rules(ARTIFACT / "claims.yaml")
+    rules = statements.load_rules(ARTIFACT / "claims.yaml")
     judged = claims.evaluate(rules, as_published(runs), settings, published.load(PUBLISHED))
     judged = judged[judged["selection"] == "all"].set_index("id")
     rows = []
     for statement in rules.statements:
         r = judged.loc[statement.id]
-        verdict = r["verdict"] + (f": {r['reason']}" if r["verdict"] == "undecided" else "")
+        verdict = r["verdict"] + (f": {r['reason']}" if r["verdict"] in ("inconclusive", "not computed") else "")
         here = with_interval(r["effect"], r["low"], r["high"])
         rows.append([statement.id, statement.text, number(r["published_value"]), here, verdict])
     return markdown(("", "statement", "published", "here (95 % interval)", "verdict"), rows)

@@ -6,10 +6,11 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY
-from einorm import claims, published
+from einorm import claims, judging, published
 from einorm.config import Settings
 from einorm.oddities import oddities
 from einorm.runtime import UserError
+from einorm.statements import Rules, load_rules
 
 RULES = REPOSITORY / "paper_artifact" / "claims.yaml"
 VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
@@ -20,7 +21,7 @@ PAIR = {"id": "T", "figure": "fig5", "panel": "scatter", "of": "difference", "me
 def rules(**changes):
     """The shipped rules with one statement in place of all."""
     shipped = yaml.safe_load(RULES.read_text())
-    return claims.Rules(**shipped | {"statements": [PAIR | changes]})
+    return Rules(**shipped | {"statements": [PAIR | changes]})
 
 
 def runs_with(difference, configs=30, spread=0.1, epochs=50, drop=()):
@@ -64,15 +65,15 @@ def test_the_verdict_follows_the_rule(difference, expected):
     assert row["verdict"] == expected and "95 % interval" in row["reason"]
 
 
-def test_an_interval_across_the_limit_is_undecided():
+def test_an_interval_across_the_limit_is_inconclusive():
     row = verdict(runs_with(-0.5, configs=8, spread=3), partly=None)
-    assert row["verdict"] == "undecided" and "reaches across" in row["reason"]
+    assert row["verdict"] == "inconclusive" and "reaches across" in row["reason"]
 
 
 def test_equality_is_judged_by_the_margin_and_not_by_p():
     noisy, exact = runs_with(0, configs=8, spread=3), runs_with(0.2)
     limits = {"holds": [-0.5, 0.5], "partly": [-1, 1]}
-    assert verdict(noisy, **limits)["verdict"] == "undecided" and verdict(noisy, **limits)["p"] > 0.05
+    assert verdict(noisy, **limits)["verdict"] == "inconclusive" and verdict(noisy, **limits)["p"] > 0.05
     assert verdict(exact, **limits)["verdict"] == "reproduced"
 
 
@@ -82,27 +83,54 @@ def test_equality_is_judged_by_the_margin_and_not_by_p():
         (runs_with(0, configs=3), {}, "too few runs (3 v 3)"),
         (runs_with(0, epochs=12), {}, "trained for 12 epochs, 20 are needed"),
         (runs_with(0, epochs=20), {"epsilon": 0}, "trained for 20 epochs, 50 are needed"),
-        (runs_with(0), {"epsilon": 0.5}, "not computed: gradnorm_full at epsilon 0.5"),
-        (runs_with(0), {"x": "inorm"}, "not computed: inorm at epsilon 0.75"),
-        (runs_with(0), {"epsilon": "pooled"}, "not computed: gradnorm_full at epsilon 0.25, 0.5"),
         (runs_with(0, configs=4), {"of": "level", "y": None}, "too few runs (4)"),
     ],
 )
-def test_what_runs_cannot_decide_is_said(runs, changes, reason):
+def test_runs_that_cannot_decide_are_inconclusive(runs, changes, reason):
     row = verdict(runs, **changes)
-    assert row["verdict"] == "undecided" and reason in row["reason"]
+    assert row["verdict"] == "inconclusive" and reason in row["reason"] and np.isfinite(row["effect"])
+
+
+ABSENT = "no run of gradnorm_full at epsilon 0.25, 0.5; no run of e_only_ln at epsilon 0.25, 0.5"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"epsilon": 0.5}, "no run of gradnorm_full at epsilon 0.5; no run of e_only_ln at epsilon 0.5"),
+        ({"x": "inorm"}, "no run of inorm at epsilon 0.75"),
+        ({"epsilon": "pooled"}, ABSENT),
+        ({"of": "trend", "from_epsilon": 0.25}, ABSENT.replace(", 0.5", "")),
+    ],
+)
+def test_a_statement_without_all_its_runs_is_not_computed_and_prints_no_number(changes, reason):
+    row = verdict(runs_with(0), **changes)
+    assert row["verdict"] == "not computed" and row["reason"] == reason, "all that is missing is named"
+    assert row[["effect", "low", "high", "p", "median_x", "p_paired"]].isna().all()
+    assert (row[["n_x", "n_y", "n_pairs"]] == 0).all()
+
+
+def test_judging_one_statement_does_not_change_the_rules_for_the_next():
+    several = load_rules(RULES)
+    pooled = [s for s in several.statements if s.epsilon == "pooled"]
+    before = several.model_dump()
+    for _ in range(2):
+        assert [several.epsilons(s) for s in pooled] == [[0, 0.25, 0.5, 0.75]] * len(pooled)
+        evaluate(several, runs_with(0))
+    assert several.model_dump() == before
 
 
 def test_an_incomplete_cell_decides_nothing():
-    """The settings plan 30 runs, 29 are there: the effect is shown, the verdict waits."""
+    """The settings plan 30 runs, 29 are there: the verdict waits, and so do the numbers."""
     whole = runs_with(0)
     settings = settings_for(whole)
     lost = (whole["condition"] == "e_only_ln") & (whole["epsilon"] == 0.75) & (whole["config"] == 7)
-    for runs, expected in ((whole, "reproduced"), (whole[~lost], "undecided")):
+    for runs, expected in ((whole, "reproduced"), (whole[~lost], "not computed")):
         runs.attrs = {}  # nothing depends on what pandas may drop
         row = claims.evaluate(rules(), runs, settings, VALUES).iloc[0]
-        assert row["verdict"] == expected and np.isfinite([row["low"], row["high"]]).all()
-    assert row["reason"] == "incomplete: 29 of 30 runs of e_only_ln at epsilon 0.75"
+        assert row["verdict"] == expected
+        assert np.isfinite(row[["effect", "low", "high"]].astype(float)).all() == (expected == "reproduced")
+    assert row["reason"] == "29 of 30 runs of e_only_ln at epsilon 0.75"
     level = rules(x="gradnorm_full", y=None, of="level", holds=[0, None])
     assert claims.evaluate(level, runs, settings, VALUES).iloc[0]["verdict"] == "reproduced"
 
@@ -129,11 +157,11 @@ def test_collapsed_runs_count_unless_the_published_rule_drops_them():
 
 
 def test_verdicts_that_matter_come_first_and_holm_counts_within_a_figure():
-    shipped = claims.load_rules(RULES)
+    shipped = load_rules(RULES)
     conditions = sorted({c for s in shipped.statements for c in (s.x, s.y) if c})
     frame = synthetic.frames(conditions, epsilons=(0, 0.25, 0.5, 0.75), configs=8, epochs=1)["runs"].assign(epochs=50)
     table = evaluate(shipped, frame)
-    ranks = [claims.VERDICTS.index(v) for v in table["verdict"]]
+    ranks = [judging.VERDICTS.index(v) for v in table["verdict"]]
     assert ranks == sorted(ranks) and set(table["id"]) == {s.id for s in shipped.statements}
     assert (table["p_holm"] >= table["p"] - 1e-15).all() or table["p"].isna().any()
     family = table[(table["figure"] == "fig5") & (table["selection"] == "all")].dropna(subset="p")
@@ -141,7 +169,7 @@ def test_verdicts_that_matter_come_first_and_holm_counts_within_a_figure():
 
 
 def test_the_shipped_rules_are_complete():
-    shipped = claims.load_rules(RULES)
+    shipped = load_rules(RULES)
     ids = [s.id for s in shipped.statements]
     assert len(ids) == len(set(ids)) >= 25 and shipped.margin == 0.5
     assert {i.split(".")[0] for i in ids} == set(shipped.claims) == {f"C{i}" for i in range(1, 8)}
@@ -150,7 +178,7 @@ def test_the_shipped_rules_are_complete():
     for (
         s
     ) in shipped.statements:  # a value of the paper itself satisfies the rule, or the rule would test something else
-        assert claims.within(*2 * [claims.published_effect(s, VALUES)], s.partly or s.holds), s.id
+        assert judging.within(*2 * [claims.published_effect(s, VALUES)], s.partly or s.holds), s.id
 
 
 @pytest.mark.parametrize(
@@ -160,6 +188,14 @@ def test_the_shipped_rules_are_complete():
         ("margin: 0.5", "margim: 0.5", "margi"),
         ("x: ei_ln, y: ei_none, epsilon: 0.75,", "x: ei_lm, y: ei_none, epsilon: 0.75,", "C1.1"),
         ("of: trend", "of: difference", "C1.3"),
+        ("y: ei_none, epsilon: 0.75,", "epsilon: 0.75,", "C1.1: x and y must"),
+        (
+            "epsilon: 0.75, from_epsilon: 0,",
+            "epsilon: 0.75, from_epsilon: 0.3,",
+            "C1.3: epochs_needed lacks epsilon 0.3",
+        ),
+        ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: 0.6,", "C1.1: epochs_needed lacks epsilon 0.6: add it"),
+        ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: pool,", "C1.1: epsilon must be a number or pooled"),
         ("holds: [0, null]", "holds: [0]", "holds"),
         ("metric: mu,", "metric: !!python/object:os.system mu,", "claims.yaml"),
         ("margin: 0.5", "margin: [", "is not a YAML mapping"),
@@ -170,12 +206,12 @@ def test_wrong_rules_are_refused_with_one_line(tmp_path, old, new, says):
     assert old in text
     (tmp_path / "claims.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(UserError) as caught:
-        claims.load_rules(tmp_path / "claims.yaml")
+        load_rules(tmp_path / "claims.yaml")
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_every_oddity_has_its_numbers():
-    shipped = claims.load_rules(RULES)
+    shipped = load_rules(RULES)
     frame = synthetic.frames(epsilons=(0, 0.25, 0.5, 0.75), configs=12, epochs=1)["runs"]
     table = oddities(shipped, frame, VALUES).set_index("id")
     assert set(table.index) == set(shipped.oddities) == {f"O{i}" for i in range(1, 7)}
@@ -189,7 +225,7 @@ def test_every_oddity_has_its_numbers():
 
 
 def test_comparisons_hold_every_pair_by_every_rule(tmp_path):
-    shipped = claims.load_rules(RULES)
+    shipped = load_rules(RULES)
     frame = synthetic.frames(epsilons=(0.0, 0.75), configs=8, epochs=1)["runs"]
     table = claims.compare_all(shipped, frame, VALUES)
     pairs = sum(map(len, shipped.comparisons.values()))
@@ -202,7 +238,7 @@ def test_comparisons_hold_every_pair_by_every_rule(tmp_path):
 @pytest.mark.parametrize(("low", "high", "expected"), [(-0.2, 0.3, "equal"), (0.6, 2, "different"), (0, 0.7, "open"),
                                                        (-np.inf, np.inf, "open")])  # fmt: skip
 def test_equivalence(low, high, expected):
-    assert claims.equivalence({"low": low, "high": high}, 0.5) == expected
+    assert judging.equivalence({"low": low, "high": high}, 0.5) == expected
 
 
 def test_the_written_tables_agree(tmp_path):

@@ -7,7 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 from einorm import report, tables
-from einorm.claims import VERDICTS
+from einorm.judging import VERDICTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [

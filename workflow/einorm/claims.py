@@ -4,79 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import Field, ValidationError
 
 from . import published, stats
-from .conditions import CONDITIONS
-from .config import Strict
-from .effects import defined_values, difference, effect
+from .effects import NO_EFFECT, defined_values, difference, effect
+from .judging import VERDICTS, equivalence, judge, missing_runs, region
 from .oddities import oddities
 from .robustness import robustness
 from .runs import incomplete_cells
-from .runtime import UserError, atomic_path
+from .runtime import atomic_path
 from .selection import PAPER_TASK, SELECTIONS, as_published, of_task
+from .statements import load_rules
 
-VERDICTS = ("not reproduced", "undecided", "partly", "reproduced")  # in the order of the tables
 UNITS = {"test_acc": "points"}
-
-Limits = tuple[float | None, float | None]
-Place = float | str
-
-
-class Statement(Strict, strict=False):
-    """One testable statement of claims.yaml."""
-
-    id: str
-    figure: str
-    panel: str
-    of: str = Field(pattern="^(difference|level|trend)$")
-    metric: str
-    x: str
-    y: str | None = None
-    epsilon: Place
-    from_epsilon: float | None = None
-    holds: Limits
-    partly: Limits | None = None
-    published_rule: str = Field("all", pattern=f"^({'|'.join(SELECTIONS)})$")
-    text: str
-    revised: str | None = None  # what had been seen when the statement was added or its rule changed
-
-
-class Rules(Strict, strict=False):
-    """claims.yaml."""
-
-    margin: float = Field(gt=0)
-    epochs_needed: dict[Place, int]
-    pooled_epsilons: list[float]
-    claims: dict[str, str]
-    statements: list[Statement]
-    comparisons: dict[str, list[tuple[str, str]]]
-    oddities: dict[str, dict[str, str]]
-
-
-def load_rules(path):
-    """The rules of a claims.yaml.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, is no YAML, or a key or value in it is wrong.
-    """
-    try:
-        rules = Rules(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, TypeError) as error:
-        raise UserError(f"{path} is not a YAML mapping: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    for s in rules.statements:
-        unknown = [c for c in (s.x, s.y) if c is not None and c not in CONDITIONS]
-        if unknown or (s.y is None) != (s.of == "level") or (s.from_epsilon is None) != (s.of != "trend"):
-            raise UserError(f"{path}, {s.id}: x, y and from_epsilon must be known conditions and fit `of: {s.of}`")
-    return rules
 
 
 def published_effect(statement, values):
@@ -96,74 +35,6 @@ def published_effect(statement, values):
     return here
 
 
-def judge(statement, result, rules, runs, incomplete=()):
-    """Verdict and its reason in words, by the rules that claims.yaml states on top; see `too_little`."""
-    obstacle = too_little(statement, result, rules, runs, incomplete)
-    if obstacle:
-        return "undecided", obstacle
-    low, high = result["low"], result["high"]
-    interval = f"the 95 % interval {number(low)} to {number(high)} of the effect"
-    holds, partly = statement.holds, statement.partly
-    if within(low, high, holds):
-        return "reproduced", f"{interval} lies {region(holds)}"
-    if outside(low, high, holds):
-        return "not reproduced", f"{interval} lies wholly outside of '{region(holds)}'"
-    if partly is not None and within(low, high, partly):
-        return "partly", f"{interval} lies {region(partly)}, but reaches across the limit of '{region(holds)}'"
-    return "undecided", f"{interval} reaches across the limit of '{region(holds)}': more runs are needed"
-
-
-def too_little(statement, result, rules, runs, incomplete=()):
-    """Why runs cannot decide a statement, in words; empty if they can.
-
-    Incomplete cells (`runs.incomplete_cells`) decide nothing: their first runs are no sample, they may be the widest.
-    """
-    for condition in filter(None, (statement.x, statement.y)):
-        chosen = runs[runs["condition"] == condition]
-        wanted = [statement.epsilon] if statement.epsilon != "pooled" else rules.pooled_epsilons
-        wanted += [statement.from_epsilon] if statement.of == "trend" else []
-        absent = [f"{epsilon:g}" for epsilon in wanted if not (chosen["epsilon"] == epsilon).any()]
-        if absent:
-            return f"not computed: {condition} at epsilon {', '.join(absent)}"
-        for cell in incomplete:
-            if cell["condition"] == condition and cell["epsilon"] in wanted:
-                return "incomplete: {finished} of {planned} runs of {condition} at epsilon {epsilon:g}".format(**cell)
-        epochs = int(chosen.loc[chosen["epsilon"].isin(wanted), "epochs"].min())
-        needed = max(
-            rules.epochs_needed[e] for e in [statement.epsilon, *filter(lambda e: e in rules.epochs_needed, wanted)]
-        )
-        if epochs < needed:
-            return f"trained for {epochs} epochs, {needed} are needed"
-    if not np.isfinite([result["low"], result["high"]]).all():
-        unpaired = ["n_x", "n_y"] if statement.y else ["n_x"]
-        counts = [result[name] for name in (["n_pairs"] if result["method"] == "paired" else unpaired)]
-        return f"too few runs ({' v '.join(map(str, counts))}) for a 95 % interval"
-    return ""
-
-
-def within(low, high, limits):
-    """Whether an interval lies inside the limits (None: no limit)."""
-    return (limits[0] is None or low > limits[0]) and (limits[1] is None or high < limits[1])
-
-
-def outside(low, high, limits):
-    """Whether an interval lies wholly beyond one of the limits (None: no limit)."""
-    return (limits[0] is not None and high <= limits[0]) or (limits[1] is not None and low >= limits[1])
-
-
-def region(limits):
-    """An open interval in words."""
-    low, high = limits
-    if low is None or high is None:
-        return f"above {number(low)}" if high is None else f"below {number(high)}"
-    return f"between {number(low)} and {number(high)}"
-
-
-def number(value):
-    """A number with its sign for reading; 0 has none."""
-    return f"{value:+.2f}" if value else "0"
-
-
 def evaluate(rules, runs, settings, values):
     """Every statement under the rule that counts all runs and, where it differs, under the published one.
 
@@ -174,8 +45,9 @@ def evaluate(rules, runs, settings, values):
     rows, incomplete = [], incomplete_cells(runs, settings)
     for statement in rules.statements:
         for selection in dict.fromkeys(("all", statement.published_rule)):
-            result = effect(statement, runs, selection)
-            verdict, reason = judge(statement, result, rules, runs, incomplete)
+            missing = missing_runs(statement, rules, runs, incomplete)
+            result = NO_EFFECT if missing else effect(statement, runs, selection)
+            verdict, reason = ("not computed", missing) if missing else judge(statement, result, rules, runs)
             facts = statement.model_dump(exclude={"holds", "partly", "from_epsilon"})
             facts |= {"claim": statement.id.split(".")[0], "epsilon": str(statement.epsilon), "selection": selection}
             facts |= {"verdict": verdict, "reason": reason, "unit": UNITS.get(statement.metric, "")}
@@ -228,15 +100,6 @@ def compare_all(rules, runs, values):
         for p in ("p", "p_paired"):
             table[f"{p}_holm"] = families[p].transform(lambda p: stats.holm(p.to_numpy()))
     return table
-
-
-def equivalence(result, margin):
-    """What an interval says of equality within a margin: equal, different, or open (an n.s. is not an equality)."""
-    low, high = result["low"], result["high"]
-    if not np.isfinite([low, high]).all():
-        return "open"
-    limits = (-margin, margin)
-    return "equal" if within(low, high, limits) else "different" if outside(low, high, limits) else "open"
 
 
 def write(runs, settings, rules_path, published_folder, out):

@@ -5,7 +5,7 @@ import numpy as np
 from . import stats
 from .selection import metric_values, select_runs
 
-NO_EFFECT = {"effect": np.nan, "low": -np.inf, "high": np.inf, "n_x": 0, "n_y": 0, "n_pairs": 0, "method": "none"}
+NO_EFFECT = {"effect": np.nan, "low": np.nan, "high": np.nan, "n_x": 0, "n_y": 0, "n_pairs": 0, "method": "none"}
 KEY = ["epsilon", "config", "seed"]  # what matched runs share
 
 
@@ -14,7 +14,7 @@ def effect(statement, runs, selection):
 
     Parameters
     ----------
-    statement : `claims.Statement`
+    statement : `statements.Statement`
     runs : DataFrame, table "runs"
     selection : one of `selection.SELECTIONS`
 

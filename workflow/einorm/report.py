@@ -10,14 +10,15 @@ import pandas as pd
 import yaml
 
 from . import __version__, archive, provenance, tables
-from .claims import VERDICTS, load_rules
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS
 from .data import checksums
 from .figures import caption, category, names
+from .judging import VERDICTS
 from .runs import completeness
 from .runtime import PACKAGE, UserError, atomic_path
 from .selection import PAPER_TASK
+from .statements import load_rules
 
 PAGE = PACKAGE / "page"
 PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained

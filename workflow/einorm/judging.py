@@ -1,0 +1,93 @@
+"""Does a statement hold here? Its verdict, from the 95 % interval of its effect, and the reason in words."""
+
+import numpy as np
+
+VERDICTS = ("not reproduced", "inconclusive", "not computed", "partly", "reproduced")  # in the order of the tables
+
+
+def judge(statement, result, rules, runs):
+    """Verdict and its reason in words, by the rules that claims.yaml states on top; all runs that it needs are there.
+
+    Parameters
+    ----------
+    statement : `statements.Statement`
+    result : dict, its effect (`effects.effect`)
+    rules : `statements.Rules`
+    runs : DataFrame, table "runs"
+    """
+    obstacle = too_little(statement, result, rules, runs)
+    if obstacle:
+        return "inconclusive", obstacle
+    low, high = result["low"], result["high"]
+    interval = f"the 95 % interval {number(low)} to {number(high)} of the effect"
+    holds, partly = statement.holds, statement.partly
+    if within(low, high, holds):
+        return "reproduced", f"{interval} lies {region(holds)}"
+    if outside(low, high, holds):
+        return "not reproduced", f"{interval} lies wholly outside of '{region(holds)}'"
+    if partly is not None and within(low, high, partly):
+        return "partly", f"{interval} lies {region(partly)}, but reaches across the limit of '{region(holds)}'"
+    return "inconclusive", f"{interval} reaches across the limit of '{region(holds)}': more runs are needed"
+
+
+def missing_runs(statement, rules, runs, incomplete):
+    """Runs that a statement needs and that are not there, in words, of all its conditions; empty if none is missing.
+
+    Incomplete cells (`runs.incomplete_cells`) decide nothing: their first runs are no sample, they may be the widest.
+    """
+    wanted, words = rules.epsilons(statement), []
+    for condition in statement.conditions:
+        there = set(runs.loc[runs["condition"] == condition, "epsilon"])
+        absent = [f"{epsilon:g}" for epsilon in wanted if epsilon not in there]
+        words += [f"no run of {condition} at epsilon {', '.join(absent)}"] if absent else []
+        words += [
+            "{finished} of {planned} runs of {condition} at epsilon {epsilon:g}".format(**cell)
+            for cell in incomplete
+            if cell["condition"] == condition and cell["epsilon"] in wanted and cell["epsilon"] in there
+        ]
+    return "; ".join(words)
+
+
+def too_little(statement, result, rules, runs):
+    """Why complete runs cannot decide a statement, in words; empty if they can."""
+    chosen = runs[runs["condition"].isin(statement.conditions) & runs["epsilon"].isin(rules.epsilons(statement))]
+    epochs, needed = int(chosen["epochs"].min()), rules.epochs(statement)
+    if epochs < needed:
+        return f"trained for {epochs} epochs, {needed} are needed"
+    if not np.isfinite([result["low"], result["high"]]).all():
+        unpaired = ["n_x", "n_y"] if statement.y else ["n_x"]
+        counts = [result[name] for name in (["n_pairs"] if result["method"] == "paired" else unpaired)]
+        return f"too few runs ({' v '.join(map(str, counts))}) for a 95 % interval"
+    return ""
+
+
+def equivalence(result, margin):
+    """What an interval says of equality within a margin: equal, different, or open (an n.s. is not an equality)."""
+    low, high = result["low"], result["high"]
+    if not np.isfinite([low, high]).all():
+        return "open"
+    limits = (-margin, margin)
+    return "equal" if within(low, high, limits) else "different" if outside(low, high, limits) else "open"
+
+
+def within(low, high, limits):
+    """Whether an interval lies inside the limits (None: no limit)."""
+    return (limits[0] is None or low > limits[0]) and (limits[1] is None or high < limits[1])
+
+
+def outside(low, high, limits):
+    """Whether an interval lies wholly beyond one of the limits (None: no limit)."""
+    return (limits[0] is not None and high <= limits[0]) or (limits[1] is not None and low >= limits[1])
+
+
+def region(limits):
+    """An open interval in words."""
+    low, high = limits
+    if low is None or high is None:
+        return f"above {number(low)}" if high is None else f"below {number(high)}"
+    return f"between {number(low)} and {number(high)}"
+
+
+def number(value):
+    """A number with its sign for reading; 0 has none."""
+    return f"{value:+.2f}" if value else "0"

@@ -1,0 +1,95 @@
+"""The statements and rules of claims.yaml, checked."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from .conditions import CONDITIONS
+from .config import Strict
+from .runtime import UserError
+from .selection import SELECTIONS
+
+Limits = tuple[float | None, float | None]
+Place = float | str
+
+
+class Statement(Strict, strict=False):
+    """One testable statement of claims.yaml."""
+
+    id: str
+    figure: str
+    panel: str
+    of: str = Field(pattern="^(difference|level|trend)$")
+    metric: str
+    x: str
+    y: str | None = None
+    epsilon: Place
+    from_epsilon: float | None = None
+    holds: Limits
+    partly: Limits | None = None
+    published_rule: str = Field("all", pattern=f"^({'|'.join(SELECTIONS)})$")
+    text: str
+    revised: str | None = None  # what had been seen when the statement was added or its rule changed
+
+    @property
+    def conditions(self):
+        """The conditions that it is about: one of a level, else two."""
+        return [self.x] if self.y is None else [self.x, self.y]
+
+
+class Rules(Strict, strict=False):
+    """claims.yaml."""
+
+    margin: float = Field(gt=0)
+    epochs_needed: dict[Place, int]
+    pooled_epsilons: list[float]
+    claims: dict[str, str]
+    statements: list[Statement]
+    comparisons: dict[str, list[tuple[str, str]]]
+    oddities: dict[str, dict[str, str]]
+
+    def epsilons(self, statement):
+        """Epsilons whose runs a statement needs."""
+        at = [*self.pooled_epsilons] if statement.epsilon == "pooled" else [statement.epsilon]
+        return at if statement.from_epsilon is None else [*at, statement.from_epsilon]
+
+    def epochs(self, statement):
+        """Epochs of training that a verdict on a statement needs."""
+        return max(self.epochs_needed[epsilon] for epsilon in [statement.epsilon, *self.epsilons(statement)])
+
+
+def load_rules(path):
+    """The rules of a claims.yaml.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is no YAML, or a key or value in it is wrong.
+    """
+    try:
+        rules = Rules(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, TypeError) as error:
+        raise UserError(f"{path} is not a YAML mapping: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for statement in rules.statements:
+        problem = wrong(statement, rules)
+        if problem:
+            raise UserError(f"{path}, {statement.id}: {problem}")
+    return rules
+
+
+def wrong(s, rules):
+    """What is wrong with a statement, in words; empty if nothing is."""
+    if not set(s.conditions) <= set(CONDITIONS) or (s.y is None) != (s.of == "level"):
+        return f"x and y must be known conditions and fit `of: {s.of}`"
+    if (s.from_epsilon is None) != (s.of != "trend"):
+        return f"from_epsilon belongs to a trend only, and this is `of: {s.of}`"
+    if isinstance(s.epsilon, str) and s.epsilon != "pooled":
+        return f"epsilon must be a number or pooled, not {s.epsilon}"
+    without = [e for e in [s.epsilon, *rules.epsilons(s)] if e not in rules.epochs_needed]
+    return f"epochs_needed lacks epsilon {without[0]}: add it" if without else ""
