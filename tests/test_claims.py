@@ -197,6 +197,7 @@ def test_the_shipped_rules_are_complete():
         ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: 0.6,", "C1.1: epochs_needed lacks epsilon 0.6: add it"),
         ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: pool,", "C1.1: epsilon must be a number or pooled"),
         ("holds: [0, null]", "holds: [0]", "holds"),
+        ("metric: mu,", "metric: mo,", "C3.1: same_size.delta lacks the metric mo"),
         ("metric: mu,", "metric: !!python/object:os.system mu,", "claims.yaml"),
         ("margin: 0.5", "margin: [", "is not a YAML mapping"),
     ],

@@ -38,12 +38,20 @@ class Statement(Strict, strict=False):
         return [self.x] if self.y is None else [self.x, self.y]
 
 
+class SameSize(Strict, strict=False):
+    """When an effect counts as of the published size."""
+
+    epochs: int
+    delta: dict[str, float]
+
+
 class Rules(Strict, strict=False):
     """claims.yaml."""
 
     margin: float = Field(gt=0)
     epochs_needed: dict[Place, int]
     pooled_epsilons: list[float]
+    same_size: SameSize
     claims: dict[str, str]
     statements: list[Statement]
     comparisons: dict[str, list[tuple[str, str]]]
@@ -91,5 +99,7 @@ def wrong(s, rules):
         return f"from_epsilon belongs to a trend only, and this is `of: {s.of}`"
     if isinstance(s.epsilon, str) and s.epsilon != "pooled":
         return f"epsilon must be a number or pooled, not {s.epsilon}"
+    if s.metric not in rules.same_size.delta:
+        return f"same_size.delta lacks the metric {s.metric}: add it"
     without = [e for e in [s.epsilon, *rules.epsilons(s)] if e not in rules.epochs_needed]
     return f"epochs_needed lacks epsilon {without[0]}: add it" if without else ""
