@@ -1,7 +1,7 @@
 """Statistics of a comparison: tests as the paper prints them, and effects with intervals.
 
 Two samples are compared unpaired (the paper's Mann-Whitney test) and, where the design allows it, paired: runs of one
-configuration, seed and epsilon saw the same shifts. All intervals are two-sided 95 % intervals.
+configuration, seed and epsilon saw the same shifts. All intervals are two-sided 95 % intervals, unless a level is given.
 """
 
 import numpy as np
@@ -48,13 +48,21 @@ def exact_p(x, y):
     return float(stats.mannwhitneyu(x, y, method=method).pvalue)
 
 
-def hodges_lehmann(x, y):
-    """Median of all differences of x (nx,) from y (ny,), and the 95 % interval that the Mann-Whitney test leaves.
+def hodges_lehmann(x, y, level=LEVEL):
+    """Median of all differences of x (nx,) from y (ny,), and the interval that the Mann-Whitney test leaves.
 
     The interval is infinite where the groups are too small for the test to reject anything.
     """
     differences = np.sort(np.subtract.outer(np.asarray(x, float), np.asarray(y, float)).ravel())
-    return _median(differences), *_between(differences, _rank_sum_count(len(x), len(y)))
+    return _median(differences), *_between(differences, _rank_sum_count(len(x), len(y), level))
+
+
+def walsh(d, level=LEVEL):
+    """Median of the Walsh averages of d (n,), and the interval that the signed-rank test leaves; infinite below 6."""
+    d = np.asarray(d, float)
+    i, j = np.triu_indices(len(d))
+    averages = np.sort((d[i] + d[j]) / 2)
+    return _median(averages), *_between(averages, _signed_rank_count(len(d), level))
 
 
 def paired(x, y):
@@ -74,23 +82,52 @@ def paired(x, y):
     names = ("difference", "difference_low", "difference_high", "W", "p_paired")
     if not len(d):
         return {"n_pairs": 0} | dict.fromkeys(names, np.nan)
-    i, j = np.triu_indices(len(d))
-    walsh = np.sort((d[i] + d[j]) / 2)
-    interval = _between(walsh, _signed_rank_count(len(d)))
     test = stats.wilcoxon(d) if d.any() else None
     tested = (float(test.statistic), float(test.pvalue)) if test else (0.0, 1.0)
-    return {"n_pairs": len(d)} | dict(zip(names, (_median(walsh), *interval, *tested), strict=True))
+    return {"n_pairs": len(d)} | dict(zip(names, (*walsh(d), *tested), strict=True))
 
 
-def median_interval(x):
-    """Median of a sample (n,) and its distribution-free 95 % interval (order statistics); infinite for fewer than 6."""
+def median_interval(x, level=LEVEL):
+    """Median of a sample (n,) and the interval that the sign test leaves (order statistics); infinite below 6."""
     x = np.sort(np.asarray(x, float))
-    return _median(x), *_between(x, int(stats.binom.ppf((1 - LEVEL) / 2, len(x), 0.5)) if len(x) else 0)
+    return _median(x), *_between(x, int(stats.binom.ppf((1 - level) / 2, len(x), 0.5)) if len(x) else 0)
+
+
+def quartile_interval(median, iqr, n, level=LEVEL):
+    """An approximate interval of a median from the interquartile range of n values, standard error 0.93 IQR / sqrt(n).
+
+    That of a normal sample: 1.253 standard deviations / sqrt(n), the interquartile range being 1.349 of them.
+    """
+    reach = normal_quantile(level) * 0.93 * iqr / np.sqrt(n)
+    return median, median - reach, median + reach
+
+
+def mover(x, y, extra=0.0):
+    """Difference of two independent estimates, and its interval from their own intervals (MOVER, Zou & Donner 2008).
+
+    Parameters
+    ----------
+    x, y : (estimate, low, high), of one level
+    extra : what else adds to the variance, times the squared normal quantile of the level
+
+    Returns
+    -------
+    tuple: x - y, low, high. The variance on either side of an estimate is recovered from its limit on that side.
+    """
+    difference = x[0] - y[0]
+    below = np.sqrt((x[0] - x[1]) ** 2 + (y[2] - y[0]) ** 2 + extra)
+    above = np.sqrt((x[2] - x[0]) ** 2 + (y[0] - y[1]) ** 2 + extra)
+    return difference, difference - below, difference + above
+
+
+def normal_quantile(level):
+    """How many standard errors a two-sided interval of this level reaches; 1.96 at 95 %."""
+    return float(stats.norm.ppf((1 + level) / 2))
 
 
 def superiority_interval(superiority, nx, ny):
     """95 % interval of the probability of superiority: Newcombe 2006, method 5; defined at 0 and 1, too."""
-    z = stats.norm.ppf((1 + LEVEL) / 2)
+    z = normal_quantile(LEVEL)
     n = (nx + ny) / 2 - 1
 
     def variance(t):
@@ -129,15 +166,15 @@ def _between(ordered, count):
     return float(ordered[count - 1]), float(ordered[len(ordered) - count])
 
 
-def _largest_count(frequencies):
-    """Largest c with P(statistic < c) <= 2.5 %, from the frequencies of 0, 1, 2, ... under the null hypothesis."""
+def _largest_count(frequencies, level):
+    """Largest c with P(statistic < c) <= (1 - level) / 2, from the frequencies of 0, 1, 2, ... if there is no effect."""
     below = np.cumsum(frequencies / frequencies.sum())
-    return int(np.searchsorted(below, (1 - LEVEL) / 2 * (1 + 1e-12), side="right"))
+    return int(np.searchsorted(below, (1 - level) / 2 * (1 + 1e-12), side="right"))
 
 
-def _rank_sum_count(nx, ny):
+def _rank_sum_count(nx, ny, level=LEVEL):
     if max(nx, ny) > 40:  # normal, where the exact distribution is long and equal
-        z = stats.norm.ppf((1 + LEVEL) / 2)
+        z = normal_quantile(level)
         return int(np.floor(nx * ny / 2 - z * np.sqrt(nx * ny * (nx + ny + 1) / 12)))
     # U of nx among nx + ny ranks: partitions into at most nx parts of at most ny each, by whether a part is ny
     frequencies = {(i, 0): np.ones(1) for i in range(nx + 1)} | {(0, j): np.ones(1) for j in range(ny + 1)}
@@ -147,17 +184,17 @@ def _rank_sum_count(nx, ny):
             total[j:] += frequencies[i - 1, j]
             total[: i * (j - 1) + 1] += frequencies[i, j - 1]
             frequencies[i, j] = total
-    return _largest_count(frequencies[nx, ny])
+    return _largest_count(frequencies[nx, ny], level)
 
 
-def _signed_rank_count(n):
+def _signed_rank_count(n, level=LEVEL):
     frequencies = np.ones(1)
     for rank in range(1, n + 1):  # a rank is in the sum or not
         longer = np.zeros(len(frequencies) + rank)
         longer[: len(frequencies)] += frequencies
         longer[rank:] += frequencies
         frequencies = longer
-    return _largest_count(frequencies)
+    return _largest_count(frequencies, level)
 
 
 def _median(values):
