@@ -1,7 +1,7 @@
 """Statistics of a comparison: tests as the paper prints them, and effects with intervals.
 
 Two samples are compared unpaired (the paper's Mann-Whitney test) and, where the design allows it, paired: runs of one
-configuration, seed and epsilon saw the same shifts. All intervals are two-sided 95 % intervals, unless a level is given.
+configuration, seed and epsilon saw the same shifts. Intervals are two-sided, at 95 % unless a level is given.
 """
 
 import numpy as np
@@ -167,7 +167,7 @@ def _between(ordered, count):
 
 
 def _largest_count(frequencies, level):
-    """Largest c with P(statistic < c) <= (1 - level) / 2, from the frequencies of 0, 1, 2, ... if there is no effect."""
+    """Largest c with P(statistic < c) <= (1 - level) / 2, from the frequencies of 0, 1, 2, ... without an effect."""
     below = np.cumsum(frequencies / frequencies.sum())
     return int(np.searchsorted(below, (1 - level) / 2 * (1 + 1e-12), side="right"))
 
