@@ -16,12 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import archive, claims, figures, provenance, published, report, statements, tables
+from einorm import archive, claims, explain, figures, provenance, published, report, statements, tables
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.robustness import robustness
 from einorm.runtime import atomic_path
-from einorm.selection import as_published
 from einorm.variants import QUESTIONS
 
 DOCS = Path(__file__).parent
@@ -30,6 +29,7 @@ ARTIFACT = PROJECT / "paper_artifact"
 ARCHIVES = ARTIFACT / "archive"
 PUBLISHED = ARTIFACT / "published"
 SHOWN = ("published_fig4", "fig5", "fig6")  # the figures that the README shows
+BACKSLASH = r"\*"  # an asterisk that Markdown leaves alone
 ROBUSTNESS_HEADINGS = (
     "trained",
     "runs",
@@ -68,7 +68,7 @@ def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
 def write_picture(figure, tables_folder, path):
     """Draw a figure from an archive and keep its PNG only."""
     with tempfile.TemporaryDirectory() as folder:
-        figures.make(figure, tables_folder, PUBLISHED, folder)
+        figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder)
         picture = (Path(folder) / f"{figure}.png").read_bytes()
     with atomic_path(path) as temporary:
         temporary.write_bytes(picture)
@@ -79,7 +79,7 @@ def fill(page, texts):
     text = Path(page).read_text(encoding="utf-8")
     for name, table in texts.items():
         marks = re.compile(f"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = marks.sub(rf"\1\n{table}\n\2", text)  # no row holds a backslash
+        text = marks.sub(lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", text)
     with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -91,17 +91,27 @@ def markdown(headings, rows):
 
 
 def claims_table(runs, settings):
-    """Every statement of claims.yaml with its effect, the published one, and the verdict on all runs."""
+    """Every statement of claims.yaml with its effect, the published one, and both verdicts, by each selection."""
     rules = statements.load_rules(ARTIFACT / "claims.yaml")
-    judged = claims.evaluate(rules, as_published(runs), settings, published.load(PUBLISHED))
-    judged = judged[judged["selection"] == "all"].set_index("id")
+    judged = claims.evaluate(rules, runs, settings, published.load(PUBLISHED))
+    history = {text: "*" * i for i, text in enumerate(judged["revised"].dropna().unique(), 1)}
     rows = []
     for statement in rules.statements:
-        r = judged.loc[statement.id]
-        verdict = r["verdict"] + (f": {r['reason']}" if r["verdict"] in ("inconclusive", "not computed") else "")
-        here = with_interval(r["effect"], r["low"], r["high"])
-        rows.append([statement.id, statement.text, number(r["published_value"]), here, verdict])
-    return markdown(("", "statement", "published", "here (95 % interval)", "verdict"), rows)
+        for r in judged[judged["id"] == statement.id].to_dict("records"):
+            plain = r["selection"] == "all"
+            name = statement.id + history.get(statement.revised, "").replace("*", r"\*")
+            text = statement.text if plain else f"the same, {explain.SELECTED[r['selection']]}"
+            reasons = {"not computed": "", "inconclusive": f": {r['reason']}"}
+            here = with_interval(r["effect"], r["low"], r["high"])
+            theirs = with_interval(r["published_effect"], r["published_low"], r["published_high"], " (no interval)")
+            theirs += " ≈" if r["published_approximate"] and np.isfinite(r["published_low"]) else ""
+            verdict = r["verdict"] + reasons.get(r["verdict"], "")
+            by_median = r["median_verdict"] not in ("", r["verdict"])
+            verdict += f" (by the median difference: {r['median_verdict']})" if by_median else ""
+            rows.append([name if plain else "", text, theirs or "–", here or "–", verdict, r["size_verdict"]])
+    headings = ("", "statement", "published (95 % interval)", "here (95 % interval)", "holds here?", "published size?")
+    marks = "; ".join(f"{mark.replace('*', BACKSLASH)} {text}" for text, mark in history.items())
+    return markdown(headings, rows) + f"\n{marks}. ≈ approximate.\n"
 
 
 def cost(cells, spent, trainings):
@@ -143,17 +153,12 @@ def robustness_table(runs):
     return markdown(ROBUSTNESS_HEADINGS, rows)
 
 
-def with_interval(middle, low, high):
+def with_interval(middle, low, high, without=" (too few runs for an interval)"):
     """A difference with its interval in words; empty where there is none."""
     if not np.isfinite(middle):
         return ""
-    interval = f" ({low:+.2f} to {high:+.2f})" if np.isfinite([low, high]).all() else " (too few runs for an interval)"
+    interval = f" ({low:+.2f} to {high:+.2f})" if np.isfinite([low, high]).all() else without
     return f"{middle:+.2f}{interval}"
-
-
-def number(value):
-    """A published effect; a dash where there is none."""
-    return f"{value:+.2f}" if np.isfinite(value) else "–"
 
 
 if __name__ == "__main__":

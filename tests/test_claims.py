@@ -6,7 +6,8 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY
-from einorm import claims, judging, published
+from einorm import claims, comparisons, judging, published
+from einorm.__main__ import main
 from einorm.config import Settings
 from einorm.oddities import oddities
 from einorm.runtime import UserError
@@ -156,16 +157,76 @@ def test_collapsed_runs_count_unless_the_published_rule_drops_them():
     assert (table.loc["all", "n_x"], table.loc["above_chance", "n_x"]) == (30, 2 * 30 // 2 - 14)
 
 
-def test_verdicts_that_matter_come_first_and_holm_counts_within_a_figure():
+@pytest.fixture(scope="module")
+def every():
+    """Invented runs of all conditions of the statements at the four epsilons."""
+    conditions = sorted({c for s in load_rules(RULES).statements for c in s.conditions})
+    frames = synthetic.frames(conditions, epsilons=(0, 0.25, 0.5, 0.75), configs=8, epochs=1)
+    return frames["runs"].assign(epochs=50)
+
+
+def test_verdicts_that_matter_come_first(every):
     shipped = load_rules(RULES)
-    conditions = sorted({c for s in shipped.statements for c in (s.x, s.y) if c})
-    frame = synthetic.frames(conditions, epsilons=(0, 0.25, 0.5, 0.75), configs=8, epochs=1)["runs"].assign(epochs=50)
-    table = evaluate(shipped, frame)
+    table = evaluate(shipped, every)
     ranks = [judging.VERDICTS.index(v) for v in table["verdict"]]
     assert ranks == sorted(ranks) and set(table["id"]) == {s.id for s in shipped.statements}
-    assert (table["p_holm"] >= table["p"] - 1e-15).all() or table["p"].isna().any()
-    family = table[(table["figure"] == "fig5") & (table["selection"] == "all")].dropna(subset="p")
-    assert family["p_holm"].min() == pytest.approx(min(1, family["p"].min() * len(family)))
+    assert table.groupby("id")["selection"].first().eq("all").all()
+
+
+def test_one_correction_of_all_tests_is_the_same_in_every_table(every):
+    shipped = load_rules(RULES)
+    pairs = {frozenset(pair) for pairs in shipped.comparisons.values() for pair in pairs}
+    others = {(s.metric, frozenset(s.conditions), s.epsilon) for s in shipped.statements if s.of == "difference"}
+    family = {("test_acc", pair, e) for pair in pairs for e in (0, 0.25, 0.5, 0.75, "pooled")} | others
+    corrected = comparisons.corrected(shipped, every, "all")
+    assert set(corrected) == family
+    table, compared = evaluate(shipped, every), comparisons.compare_all(shipped, every, VALUES)
+    smallest = min(table[table["selection"] == "all"]["p"].min(), compared[compared["selection"] == "all"]["p"].min())
+    assert min(corrected.values()) == pytest.approx(smallest * len(family))
+    both = table.merge(compared, on=["x", "y", "epsilon", "selection"])
+    assert len(both) > 15 and (both["p_holm_x"] == both["p_holm_y"]).all()
+    judged = table[table["of"] == "difference"]
+    assert (judged["p_holm"] >= judged["p"]).all() and table[table["of"] != "difference"]["p_holm"].isna().all()
+    twice = compared[(compared["x"] == "gradnorm_center") & (compared["y"] == "e_only_ln")]
+    assert set(twice["figure"]) == {"fig6", "fig7"}
+    assert (twice.groupby(["epsilon", "selection"])["p_holm"].nunique() == 1).all(), "whatever figure it is listed for"
+
+
+def test_a_verdict_by_the_median_is_shown_next_to_it():
+    """Two thirds of the differences are small and one third is large: Hodges-Lehmann lies between."""
+    runs = runs_with(0.0, spread=0.01)
+    far = (runs["condition"] == "gradnorm_full") & (runs["epsilon"] == 0.75) & (runs["config"] < 12)
+    row = verdict(runs.assign(test_acc=runs["test_acc"] - 2.0 * far))
+    assert abs(row["median_difference"]) < 0.1 and row["effect"] < -0.9
+    assert row["verdict"] == "inconclusive" != row["median_verdict"]
+    plain = verdict(runs)
+    assert plain["median_verdict"] == plain["verdict"] == "reproduced"
+    assert plain["smallest_margin"] == max(abs(plain["low"]), abs(plain["high"]))
+
+
+def test_runs_at_chance_are_counted_on_both_sides():
+    runs = runs_with(0)
+    down = (runs["condition"] == "gradnorm_full") & (runs["epsilon"] == 0.75) & (runs["config"] < 3)
+    row = verdict(runs.assign(test_acc=runs["test_acc"].mask(down, 10.0)), y="inorm", x="gradnorm_full")
+    assert row["verdict"] == "not computed"
+    row = verdict(runs.assign(test_acc=runs["test_acc"].mask(down, 10.0)))
+    assert (row["at_chance_x"], row["of_x"], row["at_chance_y"], row["of_y"]) == (3, 30, 0, 30)
+    assert (row["published_at_chance_x"], row["published_of_x"]) == (0, 30)
+
+
+def test_one_statement_is_printed_whole(capsys):
+    where = ["--tables", str(RULES.parent / "archive" / "quick"), "--artifact", str(RULES.parent)]
+    assert main(["claim", "C5.1", *where]) == 0
+    printed = capsys.readouterr().out
+    words = ["GradNorm reaches LN+", "lies above -0.50", "published: +0.39 (+0.22 to +0.53)", "verdict: inconclusive"]
+    words += ["size: unclear", "revised after seeing", "fig5, published_fig5", "python -m einorm claim C5.1"]
+    for word in (*words, "snakemake claims"):
+        assert word in printed, word
+    runs = pd.read_parquet(RULES.parent / "archive" / "quick" / "runs.parquet")
+    chosen = runs[runs["condition"].isin(["gradnorm_full", "e_only_ln"]) & (runs["epsilon"] == 0.75)]
+    assert all(digest in printed for digest in chosen["digest"]) and printed.count("0.75") >= len(chosen)
+    assert main(["claim", "C5.9", *where]) == 1
+    assert "no statement is called C5.9; did you mean" in capsys.readouterr().err
 
 
 def test_the_shipped_rules_are_complete():
@@ -222,9 +283,9 @@ def test_every_oddity_has_its_numbers():
 def test_comparisons_hold_every_pair_by_every_rule(tmp_path):
     shipped = load_rules(RULES)
     frame = synthetic.frames(epsilons=(0.0, 0.75), configs=8, epochs=1)["runs"]
-    table = claims.compare_all(shipped, frame, VALUES)
+    table = comparisons.compare_all(shipped, frame, VALUES)
     pairs = sum(map(len, shipped.comparisons.values()))
-    assert len(table) == pairs * 3 * 3, "three rules; two epsilons and pooled"
+    assert len(table) == pairs * 3 * 2, "three rules, two epsilons; pooled are none where two of four are missing"
     printed = table.query("figure == 'fig6' and x == 'gradnorm_full' and y == 'e_only_ln' and selection == 'all'")
     assert printed.set_index("epsilon")["published_p"].notna().loc[["0.75", "0.0"]].all()
     assert set(table["equivalent"]) <= {"equal", "different", "open"}

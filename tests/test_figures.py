@@ -8,23 +8,26 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import figures, published, tables
+from einorm import comparisons, figures, published, tables
 from einorm.__main__ import main
 from einorm.config import Settings
 from einorm.figures import FIGURES
 from einorm.figures.panels import accuracy_limits, say_incomplete
 from einorm.figures.style import label
 from einorm.selection import TOP, layer_mean
+from einorm.statements import load_rules
 
 PAPER = [f"fig{i}" for i in range(1, 8)]
 
 
 PUBLISHED = REPOSITORY / "paper_artifact" / "published"
 VALUES = published.load(PUBLISHED)
+RULES = REPOSITORY / "paper_artifact" / "claims.yaml"
+SHIPPED = load_rules(RULES)
 
 
 def draw(name, data):
-    figure, points = import_module(f"einorm.figures.{name}").draw(data | {"published": VALUES})
+    figure, points = import_module(f"einorm.figures.{name}").draw(data | {"published": VALUES, "rules": SHIPPED})
     figure.canvas.draw()
     texts = [text.get_text() for text in figure.findobj(plt.Text)]
     plt.close(figure)
@@ -48,8 +51,8 @@ def test_every_figure_of_the_paper_is_there():
 def test_files_are_written_with_equal_bytes_each_time(tmp_path, name):
     folder = save_tables(synthetic.frames(), tmp_path / "tables")
     for out in ("a", "b"):
-        where = ("--tables", str(folder), "--published", str(PUBLISHED), "--out", str(tmp_path / out))
-        assert main(["figure", name, *where]) == 0
+        where = ("--tables", str(folder), "--published", str(PUBLISHED), "--rules", str(RULES))
+        assert main(["figure", name, *where, "--out", str(tmp_path / out)]) == 0
     for kind in ("pdf", "png", "csv"):
         first, second = ((tmp_path / out / f"{name}.{kind}").read_bytes() for out in ("a", "b"))
         assert len(first) > (0 if kind == "csv" else 1000) and first == second
@@ -92,7 +95,7 @@ def test_missing_runs_are_named_above_the_figure():
 
 
 def test_an_unknown_figure_and_missing_tables_are_one_line(tmp_path, capsys):
-    where = ("--tables", str(tmp_path), "--published", str(PUBLISHED))
+    where = ("--tables", str(tmp_path), "--published", str(PUBLISHED), "--rules", str(RULES))
     assert main(["figure", "fig9", *where, "--out", str(tmp_path)]) == 1
     assert "no figure is called fig9" in capsys.readouterr().err
     assert main(["figure", "fig2", *where, "--out", str(tmp_path)]) == 1
@@ -186,6 +189,23 @@ def test_tests_against_ln_count_every_run(name, condition):
     assert len(ours) == 12 and (ours["value"] == 10).sum() == 1
     expected = mannwhitneyu(runs[condition], runs["e_only_ln"])
     assert ours["p"].unique() == pytest.approx([expected.pvalue]) and ours["U"].unique() == [expected.statistic]
+    table = comparisons.compare_all(SHIPPED, data["runs"], VALUES)
+    chosen = (table["x"] == condition) & (table["y"] == "e_only_ln") & (table["epsilon"] == "0.75")
+    same = table[chosen & (table["selection"] == "all")]["p_holm"]
+    assert ours["p_holm"].unique() == same.unique() and (ours["p_holm"] > ours["p"]).all(), "corrected, as in the file"
+
+
+def test_stars_are_those_of_the_corrected_p():
+    """p is below 0.05 for one condition before the correction of all tests, and for none after it."""
+    data = synthetic.frames(configs=12, collapsed=None)
+    runs = data["runs"]
+    fewer = (runs["condition"] == "gradnorm_full") & (runs["epsilon"] == 0.75)
+    level = runs.groupby(["epsilon", "config"])["test_acc"].transform("first")
+    data["runs"] = runs.assign(test_acc=level.where(~fewer, level + 1.2))
+    points, texts = draw("fig6", data)
+    ours = points[points["p"].notna() & (points["condition"] == "gradnorm_full") & (points["epsilon"] == 0.75)]
+    assert ours["p"].iloc[0] < 0.05 < ours["p_holm"].iloc[0]
+    assert " * " not in f" {texts.split('Mann-Whitney')[0]} "
 
 
 def test_learning_curves_count_collapsed_runs():

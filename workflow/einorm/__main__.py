@@ -66,7 +66,7 @@ def figure(args):
     """Draw one figure from the tables (`figures.make`)."""
     from .figures import make
 
-    make(args.name, args.tables, args.published, args.out)
+    make(args.name, args.tables, args.published, args.rules, args.out)
 
 
 def archive(args):
@@ -104,6 +104,13 @@ def claims(args):
 
     path = args.tables / "runs.parquet"
     write(tables.read(path, "runs"), tables.settings_of(path), args.rules, args.published, args.out)
+
+
+def claim(args):
+    """Print one statement whole: both sides' numbers, verdicts, and the runs that are its evidence (`claims.show`)."""
+    from .claims import show
+
+    print(show(args.id, args.tables, args.artifact / "claims.yaml", args.artifact / "published"))
 
 
 def report(args):
@@ -248,6 +255,7 @@ def parser():
     sub.add_argument("name")
     sub.add_argument("--tables", required=True, type=Path)
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
+    sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(archive, "archive every finished run of the settings, the ones archived before included")
@@ -267,6 +275,13 @@ def parser():
     sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
     sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(claim, "print one statement whole: rule, numbers of both sides, verdicts and the runs behind it")
+    sub.add_argument("id", help="of claims.yaml, for example C5.1")
+    sub.add_argument(
+        "--tables", default="paper_artifact/archive/paper", type=Path, help="folder of the tables; default: %(default)s"
+    )
+    sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of claims.yaml and published")
 
     sub = command(report, "write the report, one page that stands alone")
     for name in ("--tables", "--claims", "--figures", "--artifact", "--out"):

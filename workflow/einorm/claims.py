@@ -5,67 +5,98 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import published, stats
-from .effects import NO_EFFECT, defined_values, difference, effect
-from .judging import VERDICTS, equivalence, judge, missing_runs, region
+from . import published, stats, tables
+from .comparisons import compare_all, corrected, identity, smallest_margin
+from .config import nearest
+from .effects import NO_EFFECT, effect
+from .explain import explain
+from .judging import VERDICTS, judge, missing_runs, region
 from .oddities import oddities
+from .published_effects import published_at_chance
 from .robustness import robustness
 from .runs import incomplete_cells
-from .runtime import atomic_path
-from .selection import PAPER_TASK, SELECTIONS, as_published, of_task
+from .runtime import UserError, atomic_path
+from .same_size import compare_sizes
+from .selection import PAPER_TASK, as_published, at_chance, metric_values, of_task
 from .statements import load_rules
 
 UNITS = {"test_acc": "points"}
 
 
-def published_effect(statement, values):
-    """The published counterpart of an effect: a difference of medians or a median; NaN where none was published."""
+def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
+    """Every statement on the runs of a task, by the rule that counts all runs and, where it differs, the published one.
 
-    def median(condition, epsilon):
-        metric = {"mu_distance": "mu", "var_distance": "var"}.get(statement.metric, statement.metric)
-        figure = statement.figure.capitalize()
-        value = published.median(values, figure, statement.panel, condition, epsilon, metric)
-        return {"mu_distance": abs, "var_distance": lambda v: abs(np.log10(v))}.get(statement.metric, float)(value)
-
-    if statement.of == "level":
-        return median(statement.x, statement.epsilon)
-    here = median(statement.x, statement.epsilon) - median(statement.y, statement.epsilon)
-    if statement.of == "trend":
-        here -= median(statement.x, statement.from_epsilon) - median(statement.y, statement.from_epsilon)
-    return here
-
-
-def evaluate(rules, runs, settings, values):
-    """Every statement under the rule that counts all runs and, where it differs, under the published one.
+    Parameters
+    ----------
+    rules : `statements.Rules`
+    runs : DataFrame, table "runs"; runs of variants tell how much a seed changes, nothing else
+    settings : Settings that made the table
+    values : `published.load`
+    task : whose runs are judged
+    only : id of a statement: the others are left out; they count in the correction all the same
 
     Returns
     -------
-    DataFrame, verdicts in the order of `VERDICTS`, then by id
+    DataFrame, verdicts in the order of `judging.VERDICTS`, then by id; docs/results.md explains its columns
     """
-    rows, incomplete = [], incomplete_cells(runs, settings)
-    for statement in rules.statements:
+    runs = of_task(runs, task)
+    incomplete, paper = incomplete_cells(runs, settings), as_published(runs, task)
+    p_holm = {selection: corrected(rules, paper, selection) for selection in used(rules)}
+    rows = []
+    for statement in [s for s in rules.statements if only in (None, s.id)]:
         for selection in dict.fromkeys(("all", statement.published_rule)):
-            missing = missing_runs(statement, rules, runs, incomplete)
-            result = NO_EFFECT if missing else effect(statement, runs, selection)
-            verdict, reason = ("not computed", missing) if missing else judge(statement, result, rules, runs)
-            facts = statement.model_dump(exclude={"holds", "partly", "from_epsilon"})
-            facts |= {"claim": statement.id.split(".")[0], "epsilon": str(statement.epsilon), "selection": selection}
-            facts |= {"verdict": verdict, "reason": reason, "unit": UNITS.get(statement.metric, "")}
-            facts |= {"published_value": published_effect(statement, values), "holds": region(statement.holds)}
-            rows.append(facts | result)
+            facts = statement.model_dump(exclude={"holds", "partly"}) | {"selection": selection}
+            facts |= {"claim": statement.id.split(".")[0], "epsilon": str(statement.epsilon), "task": task}
+            facts |= {"unit": UNITS.get(statement.metric, ""), "holds": region(statement.holds)}
+            key = identity(statement.metric, statement.x, statement.y, statement.epsilon)
+            facts |= judged(statement, rules, paper, incomplete, selection, p_holm[selection].get(key, np.nan))
+            facts |= compare_sizes(statement, rules, values, selection, runs, incomplete)
+            rows.append(facts | chance(statement, rules, paper, values))
     table = pd.DataFrame(rows)
     for name in (*stats.compare([], []), *stats.paired([], [])):
         table[name] = table.get(name, np.nan)
-    table["p_holm"] = table.groupby(["figure", "selection"])["p"].transform(lambda p: stats.holm(p.to_numpy()))
     order = table["verdict"].map({verdict: i for i, verdict in enumerate(VERDICTS)})
     table = table.assign(order=order, plain=table["selection"] != "all").sort_values(["order", "id", "plain"])
     return table.drop(columns=["order", "plain"]).reset_index(drop=True)
 
 
+def used(rules):
+    """Selections by which statements are judged."""
+    return dict.fromkeys(["all", *(statement.published_rule for statement in rules.statements)])
+
+
+def judged(statement, rules, runs, incomplete, selection, p_holm):
+    """Effect, verdict and reason, the verdict by the median difference, the smallest margin, the corrected p."""
+    missing = missing_runs(statement, rules, runs, [cell for cell in incomplete if cell["variant"] == "paper"])
+    if missing:
+        nothing = {"verdict": "not computed", "reason": missing, "median_verdict": ""}
+        return NO_EFFECT | nothing | {"smallest_margin": np.nan, "p_holm": np.nan}
+    result = effect(statement, runs, selection)
+    verdict, reason = judge(statement, result, rules, runs)
+    median = {"effect": result["median_difference"], "low": result["median_low"], "high": result["median_high"]}
+    by_median = judge(statement, result | median, rules, runs)[0] if np.isfinite(median["effect"]) else ""
+    margin = np.nan if statement.of == "level" else smallest_margin(result)
+    words = {"verdict": verdict, "reason": reason, "median_verdict": by_median}
+    return result | words | {"smallest_margin": margin, "p_holm": p_holm if statement.of == "difference" else np.nan}
+
+
+def chance(statement, rules, runs, values):
+    """Runs at chance, and all runs, of both conditions at the statement's epsilons: here, and as published."""
+    epsilons, found = rules.epsilons(statement), {}
+    for name, condition in (("x", statement.x), ("y", statement.y)):
+        chosen = runs[(runs["condition"] == condition) & runs["epsilon"].isin(epsilons)]
+        here = (int(at_chance(chosen).sum()), len(chosen)) if condition else (0, 0)
+        theirs = published_at_chance(values, condition, epsilons) if condition else (np.nan, np.nan)
+        found |= {f"at_chance_{name}": here[0], f"of_{name}": here[1]}
+        found |= {f"published_at_chance_{name}": theirs[0], f"published_of_{name}": theirs[1]}
+    return found
+
+
 def extension(rules, runs, settings, values, task):
     """The statements on a task of ours, by the same rules: an extension, for which nothing was published."""
-    table = evaluate(rules, as_published(runs, task), settings, values)
-    table = table[table["selection"] == "all"].assign(task=task, published_value=np.nan)
+    nothing = {name: column.iloc[:0] for name, column in values.items()}
+    table = evaluate(rules, runs, settings, nothing, task)
+    table = table[table["selection"] == "all"]
     return table.assign(
         id=table["id"] + f" {task}",
         text=table["text"].str.replace(PAPER_TASK, task),
@@ -73,33 +104,28 @@ def extension(rules, runs, settings, values, task):
     )
 
 
-def compare_all(rules, runs, values):
-    """Every pair of the figures per epsilon and pooled, by every selection: statistics, published test, equality."""
-    rows = []
-    tests = values["tests"]
-    for figure, pairs in rules.comparisons.items():
-        for selection in SELECTIONS:
-            for x, y in pairs:
-                for epsilon in [*sorted(runs["epsilon"].unique()), "pooled"]:
-                    groups = [defined_values(runs, c, epsilon, "test_acc", selection) for c in (x, y)]
-                    if not len(groups[0]) or not len(groups[1]):
-                        continue
-                    result = difference(*groups)
-                    printed = tests[
-                        (tests["figure"] == figure.capitalize())
-                        & (tests["epsilon"] == published.epsilon_name(epsilon))
-                        & (tests["group_x"] == x)
-                        & (tests["group_y"] == y)
-                    ]
-                    keys = {"figure": figure, "selection": selection, "x": x, "y": y, "epsilon": str(epsilon)}
-                    both = {"published_U": printed["U"].max(), "published_p": printed["p"].max()}
-                    rows.append(keys | result | both | {"equivalent": equivalence(result, rules.margin)})
-    table = pd.DataFrame(rows)
-    if len(table):
-        families = table.groupby(["figure", "selection"])
-        for p in ("p", "p_paired"):
-            table[f"{p}_holm"] = families[p].transform(lambda p: stats.holm(p.to_numpy()))
-    return table
+def show(name, tables_folder, rules_path, published_folder):
+    """One statement whole, in words: `explain.explain`, and the runs that are its evidence.
+
+    Raises
+    ------
+    UserError
+        If no statement has this id, or a file cannot be read.
+    """
+    rules, values = load_rules(rules_path), published.load(published_folder)
+    found = [statement for statement in rules.statements if statement.id == name]
+    if not found:
+        raise UserError(f"no statement is called {name}{nearest(name, [s.id for s in rules.statements])}")
+    (statement,), path = found, Path(tables_folder) / "runs.parquet"
+    runs = tables.read(path, "runs")
+    rows = evaluate(rules, runs, tables.settings_of(path), values, only=name).fillna({"y": ""}).to_dict("records")
+    lines = [f"{label}: {text}" for label, text in explain(statement, rows, rules).items()]
+    paper = as_published(runs)
+    chosen = paper["condition"].isin(statement.conditions) & paper["epsilon"].isin(rules.epsilons(statement))
+    shown = paper[chosen].assign(**{statement.metric: metric_values(paper[chosen], statement.metric)})
+    columns = ["condition", "epsilon", "config", "seed", "lr", "status", "test_acc", "digest"]
+    columns += [statement.metric] if statement.metric not in columns else []
+    return "\n".join([f"{name} on {tables_folder}", *lines, "", shown[columns].to_string(index=False)])
 
 
 def write(runs, settings, rules_path, published_folder, out):
@@ -111,15 +137,13 @@ def write(runs, settings, rules_path, published_folder, out):
         If the rules or the published values cannot be read.
     """
     rules, values = load_rules(rules_path), published.load(published_folder)
-    variants = robustness(of_task(runs))
     extensions = [extension(rules, runs, settings, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
-    runs = as_published(runs)
-    paper = evaluate(rules, runs, settings, values).assign(task=PAPER_TASK)
-    claims = pd.concat([paper, *extensions], ignore_index=True)
-    tables = {"claims": claims, "comparisons": compare_all(rules, runs, values)}
-    tables |= {"oddities": oddities(rules, runs, values), "published_check": published.check_tests(values)}
-    tables |= {"robustness": variants}
-    for name, table in tables.items():
+    claims = pd.concat([evaluate(rules, runs, settings, values), *extensions], ignore_index=True)
+    paper = as_published(runs)
+    made = {"claims": claims, "comparisons": compare_all(rules, paper, values)}
+    made |= {"oddities": oddities(rules, paper, values), "published_check": published.check_tests(values)}
+    made |= {"robustness": robustness(of_task(runs))}
+    for name, table in made.items():
         with atomic_path(Path(out) / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     with atomic_path(Path(out) / "claims.parquet") as temporary:

@@ -6,6 +6,8 @@ import pandas as pd
 from . import published, stats
 from .selection import CHANCE, at_chance, layer_mean, metric_values, select_runs
 
+PUBLISHED = [0, 0.25, 0.5, 0.75]  # epsilons that the published figures pool
+
 
 def oddities(rules, runs, values):
     """One row per oddity and quantity.
@@ -33,6 +35,15 @@ def row(quantity, epsilon, as_published, undone, here, here_undone):
         "here_as_is": here,
         "here_undone": here_undone,
     }
+
+
+def pooled(runs, condition):
+    """What pooled epsilons are called: with those of the paper and of the runs of a condition, where they differ."""
+    here = sorted(runs.loc[runs["condition"] == condition, "epsilon"].unique())
+    if here == PUBLISHED:
+        return "pooled"
+    theirs, ours = (", ".join(f"{epsilon:g}" for epsilon in epsilons) or "none" for epsilons in (PUBLISHED, here))
+    return f"pooled (published: {theirs}; here: {ours})"
 
 
 def of(runs, condition, epsilon=None, selection="all"):
@@ -77,7 +88,7 @@ def best_runs_only(runs, values):
         for metric in ("mu", "var"):
             theirs = published.statistic(values, condition, "pooled", metric, "median", "Fig3")
             ours = [middle(layer_mean(of(runs, condition, None, s), metric)) for s in ("top10", "all")]
-            yield row(f"median {metric} of {condition}", "pooled", theirs, np.nan, *ours)
+            yield row(f"median {metric} of {condition}", pooled(runs, condition), theirs, np.nan, *ours)
 
 
 def boxes_without_chance(runs, values):
@@ -96,24 +107,36 @@ def selected_and_pooled(runs, values):
     """O5: p of Fig. 2b on the ten best runs, pooled, and on all runs per epsilon."""
     pair = ("ei_ln", "e_only_ln")
     test = values["tests"].query("figure == 'Fig2' and kind == 'printed'")["p"].iloc[0]
-    pooled = stats.compare(*(of(runs, c, None, "top10")["test_acc"] for c in pair))["p"]
+    both = stats.compare(*(of(runs, c, None, "top10")["test_acc"] for c in pair))["p"]
     for epsilon in sorted(runs["epsilon"].unique()):
         theirs = stats.compare(*(published.complete_runs(values, c, epsilon) for c in pair))["p"]
         ours = stats.compare(*(of(runs, c, epsilon)["test_acc"] for c in pair))["p"]
-        yield row("Mann-Whitney p, E-I LN v E-only LN", epsilon, test, theirs, pooled, ours)
+        yield row(
+            f"Mann-Whitney p, E-I LN v E-only LN; as it is: {pooled(runs, 'ei_ln')}", epsilon, test, theirs, both, ours
+        )
 
 
 def pooled_alignments(runs, values):
     """O6: Fig. 6a pools epsilons and drops runs without a finite alignment."""
     for condition in ("gradnorm_center", "gradnorm_decorrelate", "gradnorm_scale"):
         theirs = published.median(values, "Fig6", "hist_gradient", condition, "pooled", "gradient_alignment")
-        pooled, top = (metric_values(of(runs, condition, e), "gradient_alignment") for e in (None, 0.75))
+        every, top = (metric_values(of(runs, condition, e), "gradient_alignment") for e in (None, 0.75))
         yield row(
-            f"median gradient alignment of {condition}", "pooled v 0.75", theirs, np.nan, middle(pooled), middle(top)
+            f"median gradient alignment of {condition}",
+            f"{pooled(runs, condition)} v 0.75",
+            theirs,
+            np.nan,
+            middle(every),
+            middle(top),
         )
         shown = published.statistic(values, condition, "pooled", "gradient_alignment", "n", "Fig6")
         yield row(
-            f"runs shown of {condition}", "pooled", shown, 120.0, float(np.isfinite(pooled).sum()), float(len(pooled))
+            f"runs shown of {condition}",
+            pooled(runs, condition),
+            shown,
+            120.0,
+            float(np.isfinite(every).sum()),
+            float(len(every)),
         )
 
 

@@ -18,7 +18,7 @@ POOLED = "pooled(0,0.25,0.5,0.75)"
 
 
 def load(folder):
-    """Tables "runs", "summary" and "tests" of the published values, a DataFrame each.
+    """Tables "runs", "summary" and "tests" of the published values, and "complete" (`as_runs`), a DataFrame each.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def load(folder):
         if texts:
             raise UserError(f"{path}: the column {texts[0]} holds a text: restore the file from the project's release")
         tables[name] = table
-    return tables
+    return tables | {"complete": as_runs(tables["runs"])}
 
 
 def epsilon_name(epsilon):
@@ -56,6 +56,27 @@ def complete_runs(published, condition, epsilon):
     if epsilon != "pooled":
         chosen = chosen[chosen["epsilon"] == epsilon_name(epsilon)]
     return chosen["value"].to_numpy()
+
+
+def as_runs(runs):
+    """The conditions of which every run was published, as a table of runs.
+
+    Parameters
+    ----------
+    runs : DataFrame, table "runs" of the published values
+
+    Returns
+    -------
+    DataFrame
+        condition, epsilon, config, seed, lr (NaN), test_acc (%). A config names a point of a scatter at an epsilon:
+        equal ones are runs of one configuration, but configurations are not the same across epsilons or, but for
+        those of Figs. 4 and 5, across figures. These two show the same runs of LN+ in the same order.
+    """
+    chosen = runs[runs["canonical"] == 1]
+    epsilon = chosen["epsilon"].astype(float)
+    config = chosen["point"].astype(int) + 1000 * (100 * epsilon).astype(int) + 10**6 * (chosen["figure"] == "Fig2")
+    columns = {"condition": chosen["condition"], "epsilon": epsilon, "config": config, "seed": 0, "lr": np.nan}
+    return pd.DataFrame(columns | {"test_acc": chosen["value"]}).reset_index(drop=True)
 
 
 def matched_runs(published, figure, panel, epsilon):

@@ -13,16 +13,19 @@ from . import __version__, archive, provenance, tables
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS
 from .data import checksums
+from .explain import explain
 from .figures import caption, category, names
 from .judging import VERDICTS
 from .runs import completeness
 from .runtime import PACKAGE, UserError, atomic_path
+from .same_size import SIZES
 from .selection import PAPER_TASK
 from .statements import load_rules
 
 PAGE = PACKAGE / "page"
 PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 GROUPS_IN_ALT = 12
+TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty
 PLAIN = {"task": PAPER_TASK, "variant": "paper"}
 
 
@@ -52,10 +55,13 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     plain = judged[judged["task"] == PAPER_TASK]
     context = {
         "counts": {verdict: int((plain["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        "sizes": {verdict: int((plain["size_verdict"] == verdict).sum()) for verdict in SIZES},
+        "one_seed": set(plain["size_seeds"]) <= {"", "one seed"},
         "claims": rules.claims,
         "statements": plain.to_dict("records"),
         "extensions": judged[judged["task"] != PAPER_TASK].to_dict("records"),
         "by_rule": by_published_rule(results["claims"]),
+        "whole": whole(rules, results["claims"][results["claims"]["task"] == PAPER_TASK]),
         "figures": figures,
         "of_claim": {claim: of_claim(claim, rules, figures) for claim in rules.claims},
         "oddities": list(results["oddities"].groupby("id", sort=False)),
@@ -87,7 +93,8 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
 def read_csv(path):
     """A CSV file of the claims, epsilons as text; raises UserError if it is missing."""
     try:
-        return pd.read_csv(path, dtype={"epsilon": str})
+        table = pd.read_csv(path, dtype={"epsilon": str})
+        return table.fillna({name: "" for name in TEXTS if name in table})
     except FileNotFoundError:
         raise UserError(f"{path} is missing: make it with snakemake claims") from None
 
@@ -154,6 +161,12 @@ def words(keys, group):
     values = dict(zip(keys, group if isinstance(group, tuple) else (group,), strict=True))
     named = {"condition": name_of, "epsilon": "epsilon {:g}".format}
     return ", ".join(named.get(key, str)(value) for key, value in values.items())
+
+
+def whole(rules, claims):
+    """Statement id -> all that is known of it (`explain.explain`)."""
+    rows = {name: group.to_dict("records") for name, group in claims.groupby("id")}
+    return {statement.id: explain(statement, rows[statement.id], rules) for statement in rules.statements}
 
 
 def by_published_rule(claims):
@@ -225,9 +238,9 @@ def number(value, digits=2):
     return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def interval(row):
-    """An effect's interval for reading."""
-    low, high = row["low"], row["high"]
+def interval(row, prefix=""):
+    """An effect's interval for reading; that of the effect whose columns have this prefix."""
+    low, high = row[f"{prefix}low"], row[f"{prefix}high"]
     return f"{number(low)} to {number(high)}" if np.isfinite([low, high]).all() else "–"
 
 

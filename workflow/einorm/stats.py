@@ -4,6 +4,8 @@ Two samples are compared unpaired (the paper's Mann-Whitney test) and, where the
 configuration, seed and epsilon saw the same shifts. Intervals are two-sided, at 95 % unless a level is given.
 """
 
+from functools import cache
+
 import numpy as np
 from scipy import optimize, stats
 
@@ -36,6 +38,11 @@ def compare(x, y):
     values = (*hodges_lehmann(x, y), superiority, *superiority_interval(superiority, len(x), len(y)))
     result |= dict(zip(names, values, strict=True)) | {"U": float(test.statistic), "p": float(test.pvalue)}
     return result | {"p_exact": exact_p(x, y)}
+
+
+def compare_p(x, y):
+    """p of `compare` alone: scipy's two-sided Mann-Whitney test of x (nx,) and y (ny,)."""
+    return float(stats.mannwhitneyu(x, y, alternative="two-sided").pvalue)
 
 
 def exact_p(x, y):
@@ -172,6 +179,7 @@ def _largest_count(frequencies, level):
     return int(np.searchsorted(below, (1 - level) / 2 * (1 + 1e-12), side="right"))
 
 
+@cache
 def _rank_sum_count(nx, ny, level=LEVEL):
     if max(nx, ny) > 40:  # normal, where the exact distribution is long and equal
         z = normal_quantile(level)
@@ -187,6 +195,7 @@ def _rank_sum_count(nx, ny, level=LEVEL):
     return _largest_count(frequencies[nx, ny], level)
 
 
+@cache
 def _signed_rank_count(n, level=LEVEL):
     frequencies = np.ones(1)
     for rank in range(1, n + 1):  # a rank is in the sum or not

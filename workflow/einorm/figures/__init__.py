@@ -1,8 +1,8 @@
 """Figures: one file each, drawn from the tables. To add one, add a file with `draw` and a caption in workflow/report.
 
-A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``, where tables maps "runs", "epochs"
-and "samples" to DataFrames, and "published" to those of `published.load`.
-`robustness` draws several and is told which. Importing this package imports neither matplotlib nor torch.
+A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``. The mapping tables has DataFrames
+"runs", "epochs" and "samples", "published" (`published.load`) and "rules" (`statements.load_rules`). `robustness` draws
+several and is told which. Importing this package imports neither matplotlib nor torch.
 """
 
 from importlib import import_module
@@ -63,14 +63,15 @@ def category(name):
     return f"Figure {number}" if number.isdigit() else "Beyond the paper"
 
 
-def make(name, tables_folder, published_folder, out):
+def make(name, tables_folder, published_folder, rules, out):
     """Draw a figure from the tables of a folder: out/name.pdf, .png and .csv (the plotted points).
 
     Parameters
     ----------
     name : one of `names`
     tables_folder : of the tables
-    published_folder : of the published values, which some figures show beside ours
+    published_folder : of the published values, which some figures show next to ours
+    rules : path of claims.yaml: figures that show tests correct them for all tests that it names
     out : folder of the figure
 
     Raises
@@ -78,7 +79,7 @@ def make(name, tables_folder, published_folder, out):
     UserError
         If no figure has this name, or a table is missing or damaged.
     """
-    from .. import published, tables
+    from .. import published, statements, tables
     from .panels import say_incomplete
     from .style import save
 
@@ -89,7 +90,7 @@ def make(name, tables_folder, published_folder, out):
     }
     asks = [name.removeprefix(f"{ROBUSTNESS}_")] if module == ROBUSTNESS else []
     frames = {table: of_task(frame, task) if asks else as_published(frame, task) for table, frame in read.items()}
-    frames["published"] = published.load(published_folder)
+    frames |= {"published": published.load(published_folder), "rules": statements.load_rules(rules)}
     figure, points = import_module(f".{module}", __package__).draw(frames, *asks)
     say_incomplete(figure, points, frames["runs"], settings)
     save(figure, points, Path(out) / name)

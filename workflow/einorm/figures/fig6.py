@@ -1,8 +1,10 @@
 """Figure 6: which part of the error signal's normalization matters."""
 
+import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
+from ..comparisons import corrected, identity
 from ..selection import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
 from .style import REFERENCE, colour, grid, label, letter
@@ -27,17 +29,17 @@ def draw(tables):
         }
         parts = [alignment_histogram(axes[0, 0], series, "a")]
     letter(axes[0, 0], "a")
-    parts += against_ln(figure, gs, runs, PARTS, "b")
+    parts += against_ln(figure, gs, tables, PARTS, "b")
     return figure, pd.concat(parts)
 
 
-def against_ln(figure, place, runs, conditions, panel):
+def against_ln(figure, place, tables, conditions, panel):
     """Boxes of test accuracy, a panel per epsilon, with the median of LN+ and Mann-Whitney tests against its runs.
 
     Parameters
     ----------
     place : SubplotSpec that the panels share
-    runs : DataFrame, table "runs"
+    tables : as `draw` gets them
     conditions : ids, a box each
     panel : letter of the panel
 
@@ -45,7 +47,8 @@ def against_ln(figure, place, runs, conditions, panel):
     -------
     list of DataFrames, the plotted points of each epsilon
     """
-    epsilons = sorted(runs["epsilon"].unique())
+    runs = tables["runs"]
+    epsilons, p_holm = sorted(runs["epsilon"].unique()), corrected(tables["rules"], runs, "all")
     inner = place.subgridspec(1, max(1, len(epsilons)))
     if not epsilons:
         return [say_missing(figure.add_subplot(inner[0]), conditions)]
@@ -56,12 +59,13 @@ def against_ln(figure, place, runs, conditions, panel):
             letter(ax, panel)
         chosen = runs[runs["epsilon"] == epsilon]
         absent = missing(chosen, (LN, *conditions))
-        parts.append(say_missing(ax, absent) if absent else one_epsilon(ax, chosen, conditions, panel))
+        parts.append(say_missing(ax, absent) if absent else one_epsilon(ax, chosen, conditions, panel, p_holm))
         ax.set_ylabel("test accuracy (%)" if i == 0 else "")
         ax.set_title(f"ε = {epsilon:g}" + ("" if absent else f", n = {group_sizes(chosen, conditions)}"))
     figure.supxlabel(
         f"Red: median of {label(LN)}. ▾: number of runs below the axis, which count in boxes and tests.\n"
-        "Mann-Whitney against LN+: *** p < 0.001, ** p < 0.01, * p < 0.05, n.s. (not shown to differ).",
+        f"Mann-Whitney against LN+, Holm's correction of all {len(p_holm)} tests: "
+        "*** p < 0.001, ** p < 0.01, * p < 0.05, n.s.: no difference was detected.",
         fontsize=7,
     )
     return parts
@@ -73,8 +77,8 @@ def group_sizes(runs, conditions):
     return f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)}–{max(sizes)}"
 
 
-def one_epsilon(ax, runs, conditions, panel):
-    """One panel of `against_ln`. Collapsed runs count, in boxes and in tests."""
+def one_epsilon(ax, runs, conditions, panel, p_holm):
+    """One panel of `against_ln`. Runs at chance count, in boxes and in tests; p_holm as `comparisons.corrected`."""
     reference = choose(runs, LN)["test_acc"]
     groups, parts = {}, []
     for condition in conditions:
@@ -82,20 +86,21 @@ def one_epsilon(ax, runs, conditions, panel):
         test = mannwhitneyu(chosen["test_acc"], reference, alternative="two-sided")
         name = SHORT.get(condition, condition.removeprefix("gradnorm_"))
         groups[name, colour(condition)] = chosen["test_acc"]
-        parts.append(
-            points(panel, chosen, chosen["test_acc"], U=test.statistic, p=test.pvalue, n_reference=len(reference))
-        )
+        tested = {"U": test.statistic, "p": test.pvalue, "n_reference": len(reference)}
+        tested["p_holm"] = p_holm.get(identity("test_acc", condition, LN, chosen["epsilon"].iloc[0]), np.nan)
+        parts.append(points(panel, chosen, chosen["test_acc"], **tested))
     low, high = accuracy_limits(runs[runs["condition"].isin([LN, *conditions])])
     boxes(ax, groups, (low, high + 0.12 * (high - low)))
     ax.tick_params(axis="x", labelrotation=35)
     ax.axhline(reference.median(), color=REFERENCE, linestyle=":", linewidth=1.3)
+    where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top", "fontsize": 7}
     for i, part in enumerate(parts):
-        ax.text(
-            i, 0.99, stars(part["p"].iloc[0]), transform=ax.get_xaxis_transform(), ha="center", va="top", fontsize=7
-        )
+        ax.text(i, 0.99, stars(part["p_holm"].iloc[0]), **where)
     return pd.concat(parts)
 
 
 def stars(p):
-    """Significance as the paper prints it."""
+    """Significance as the paper prints it; nothing for a test that the rules do not name."""
+    if np.isnan(p):
+        return ""
     return next((text for limit, text in ((0.001, "***"), (0.01, "**"), (0.05, "*")) if p < limit), "n.s.")

@@ -12,4 +12,4 @@ def draw(tables):
     place = axes[0, 0].get_subplotspec()
     axes[0, 0].remove()
     conditions = ("lateral_inhibition", "gradnorm_center", "gradnorm_full")
-    return figure, pd.concat(against_ln(figure, place, tables["runs"], conditions, "a"))
+    return figure, pd.concat(against_ln(figure, place, tables, conditions, "a"))

@@ -17,3 +17,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// A link to a statement opens what is folded around it.
+const unfold = () => {
+  const target = document.getElementById(location.hash.slice(1));
+  const around = target?.closest("details");
+  if (around && !around.open) { around.open = true; target.scrollIntoView(); }
+};
+addEventListener("hashchange", unfold);
+unfold();

@@ -1,0 +1,85 @@
+"""Every pair of conditions that the figures compare, and one correction of all tests, the same wherever it is shown."""
+
+import numpy as np
+import pandas as pd
+
+from . import published, stats
+from .effects import defined_values, difference
+from .judging import equivalence
+from .selection import SELECTIONS
+
+
+def corrected(rules, runs, selection):
+    """p of every Mann-Whitney test of the statements and comparisons, with Holm's correction over all of them.
+
+    Parameters
+    ----------
+    rules : `statements.Rules`
+    runs : DataFrame, table "runs" of one task and variant
+    selection : one of `selection.SELECTIONS`; each has a correction of its own
+
+    Returns
+    -------
+    dict: `identity` -> p after correction
+    """
+    pairs = [pair for pairs in rules.comparisons.values() for pair in pairs]
+    asked = [("test_acc", x, y, epsilon) for x, y in pairs for epsilon in places(runs)]
+    asked += [(s.metric, s.x, s.y, s.epsilon) for s in rules.statements if s.of == "difference"]
+    found = {}
+    for metric, x, y, epsilon in asked:
+        if identity(metric, x, y, epsilon) in found or not computed(rules, runs, (x, y), epsilon):
+            continue
+        groups = [defined_values(runs, c, epsilon, metric, selection)["value"] for c in (x, y)]
+        if all(map(len, groups)):
+            found[identity(metric, x, y, epsilon)] = stats.compare_p(*groups)
+    return dict(zip(found, map(float, stats.holm(list(found.values()))), strict=True))
+
+
+def identity(metric, x, y, epsilon):
+    """What identifies a test: its metric, its two conditions in either order, and epsilon (or "pooled")."""
+    return metric, frozenset((x, y)), epsilon if epsilon == "pooled" else float(epsilon)
+
+
+def places(runs):
+    """Epsilons of the runs, and "pooled"."""
+    return [*sorted(runs["epsilon"].unique()), "pooled"]
+
+
+def computed(rules, runs, conditions, epsilon):
+    """Whether there are runs of all conditions at an epsilon; pooled, at each of those that are pooled."""
+    wanted = rules.pooled_epsilons if epsilon == "pooled" else [epsilon]
+    return all(set(wanted) <= set(runs.loc[runs["condition"] == c, "epsilon"]) for c in conditions)
+
+
+def compare_all(rules, runs, values):
+    """Every pair of the figures per epsilon and pooled, by every selection: statistics, published test, equality."""
+    rows, tests = [], values["tests"]
+    for selection in SELECTIONS:
+        p_holm = corrected(rules, runs, selection)
+        for figure, pairs in rules.comparisons.items():
+            for x, y in pairs:
+                for epsilon in places(runs):
+                    groups = [defined_values(runs, c, epsilon, "test_acc", selection) for c in (x, y)]
+                    if not computed(rules, runs, (x, y), epsilon) or not all(map(len, groups)):
+                        continue
+                    result = difference(*groups, epsilon == "pooled")
+                    printed = tests[
+                        (tests["figure"] == figure.capitalize())
+                        & (tests["epsilon"] == published.epsilon_name(epsilon))
+                        & (tests["group_x"] == x)
+                        & (tests["group_y"] == y)
+                    ]
+                    keys = {"figure": figure, "selection": selection, "x": x, "y": y, "epsilon": str(epsilon)}
+                    both = {"published_U": printed["U"].max(), "published_p": printed["p"].max()}
+                    both |= {"p_holm": p_holm[identity("test_acc", x, y, epsilon)]}
+                    both |= {
+                        "equivalent": equivalence(result, rules.margin),
+                        "smallest_margin": smallest_margin(result),
+                    }
+                    rows.append(keys | result | both)
+    return pd.DataFrame(rows)
+
+
+def smallest_margin(result):
+    """The smallest margin within which the interval of a difference would show equality."""
+    return float(np.max(np.abs([result["low"], result["high"]])))
