@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from einorm import same_size, stats
+from einorm import claims, same_size, stats
 from einorm.published_effects import published_effect
 from einorm.runs import incomplete_cells
 from test_claims import VALUES, rules, runs_with, settings_for
@@ -106,6 +106,16 @@ def test_what_a_seed_changes_widens_the_interval():
     below = alone["size_difference"] - alone["size_difference_low"]
     assert many["size_difference"] - many["size_difference_low"] == pytest.approx(np.sqrt(below**2 + extra))
     assert alone["size_verdict"] == "same size" and many["size_verdict"] == "unclear"
+
+
+def test_runs_with_the_published_random_numbers_share_its_seed():
+    runs, one = with_seeds([2.0, -2.0]), rules()
+    found = same_size.compare_sizes(one.statements[0], one, VALUES, "all", runs, [], published_seed=True)
+    assert (found["tau"], found["size_seeds"], found["size_verdict"]) == (0, "the published seed", "same size")
+    paper = runs[runs["variant"] == "paper"]
+    for randomness, seeds in (("release", "the published seed"), ("own", "one seed")):
+        settings = settings_for(paper, randomness=randomness)
+        assert claims.evaluate(one, paper, settings, VALUES)["size_seeds"].tolist() == [seeds]
 
 
 def test_seeds_that_differ_no_more_than_their_intervals_add_nothing():

@@ -108,9 +108,11 @@ def claims(args):
 
 def claim(args):
     """Print one statement whole: both sides' numbers, verdicts, and the runs that are its evidence (`claims.show`)."""
+    from .archive import SHOWN
     from .claims import show
 
-    print(show(args.id, args.tables, args.artifact / "claims.yaml", args.artifact / "published"))
+    folder = args.tables or args.artifact / "archive" / SHOWN
+    print(show(args.id, folder, args.artifact / "claims.yaml", args.artifact / "published"))
 
 
 def report(args):
@@ -278,9 +280,7 @@ def parser():
 
     sub = command(claim, "print one statement whole: rule, numbers of both sides, verdicts and the runs behind it")
     sub.add_argument("id", help="of claims.yaml, for example C5.1")
-    sub.add_argument(
-        "--tables", default="paper_artifact/archive/paper", type=Path, help="folder of the tables; default: %(default)s"
-    )
+    sub.add_argument("--tables", type=Path, help="folder of the tables; default: the archive that the pages show")
     sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of claims.yaml and published")
 
     sub = command(report, "write the report, one page that stands alone")

@@ -41,6 +41,7 @@ def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
     """
     runs = of_task(runs, task)
     incomplete, paper = incomplete_cells(runs, settings), as_published(runs, task)
+    published_seed = settings.randomness == "release"
     p_holm = {selection: corrected(rules, paper, selection) for selection in used(rules)}
     rows = []
     for statement in [s for s in rules.statements if only in (None, s.id)]:
@@ -50,7 +51,7 @@ def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
             facts |= {"unit": UNITS.get(statement.metric, ""), "holds": region(statement.holds)}
             key = identity(statement.metric, statement.x, statement.y, statement.epsilon)
             facts |= judged(statement, rules, paper, incomplete, selection, p_holm[selection].get(key, np.nan))
-            facts |= compare_sizes(statement, rules, values, selection, runs, incomplete)
+            facts |= compare_sizes(statement, rules, values, selection, runs, incomplete, published_seed)
             rows.append(facts | chance(statement, rules, paper, values))
     table = pd.DataFrame(rows)
     for name in (*stats.compare([], []), *stats.paired([], [])):

@@ -105,7 +105,13 @@ def by_median(row, digits):
 def seeds(row):
     """What is known of the spread between seeds, in words."""
     known = row["size_seeds"]
-    return f" ({known})" if known == "one seed" else f" (tau {row['tau']:.2g}, {known})" if known else ""
+    return (
+        f" ({known})"
+        if known in ("one seed", "the published seed")
+        else f" (tau {row['tau']:.2g}, {known})"
+        if known
+        else ""
+    )
 
 
 def counts(row, prefix):

@@ -16,7 +16,7 @@ NO_SIZE = dict.fromkeys(
 ) | {"size_seeds": ""}  # fmt: skip
 
 
-def compare_sizes(statement, rules, values, selection, runs, incomplete):
+def compare_sizes(statement, rules, values, selection, runs, incomplete, published_seed=False):
     """The published effect, ours by its method, their difference with its intervals, and the verdict.
 
     Parameters
@@ -26,6 +26,7 @@ def compare_sizes(statement, rules, values, selection, runs, incomplete):
     selection : one of `selection.SELECTIONS`
     runs : DataFrame, table "runs" of one task, with any variants
     incomplete : cells of which runs are missing (`runs.incomplete_cells`) of the same task
+    published_seed : whether the runs drew the random numbers of the published ones, so that no other seed is involved
 
     Returns
     -------
@@ -44,7 +45,10 @@ def compare_sizes(statement, rules, values, selection, runs, incomplete):
     if not np.isfinite([theirs["low"], theirs["high"]]).all():
         reason = "no published value" if theirs == NOTHING else "no published interval"
         return facts | {"size_verdict": "not published", "size_reason": reason}
-    tau, seeds = seed_spread(statement, rules, theirs["method"], selection, runs, incomplete)
+    spread = (0.0, "the published seed")
+    if not published_seed:
+        spread = seed_spread(statement, rules, theirs["method"], selection, runs, incomplete)
+    tau, seeds = spread
     sizes = differences(statement, values, selection, theirs["method"], runs[runs["variant"] == "paper"], tau)
     epochs = trained(statement, rules, runs[runs["variant"] == "paper"])
     verdict, reason = judge_size(sizes, facts["delta"], epochs, rules.same_size.epochs)
