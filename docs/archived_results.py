@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import archive, claims, explain, figures, provenance, published, report, statements, tables
+from einorm import archive, claims, explain, figures, lineage, provenance, published, report, statements, tables
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.robustness import robustness
@@ -28,6 +28,12 @@ PROJECT = DOCS.parent
 ARTIFACT = PROJECT / "paper_artifact"
 ARCHIVES = ARTIFACT / "archive"
 PUBLISHED = ARTIFACT / "published"
+RELATIONS = {
+    "today": "is today's",
+    "equal": "gives today's results, bit for bit (proved)",
+    "rounding": "differs from today's in rounding only (proved)",
+    "other": "is older; it is not known to give today's results",
+}
 SHOWN = ("published_fig4", "fig5", "fig6")  # the figures that the README shows
 BACKSLASH = r"\*"  # an asterisk that Markdown leaves alone
 ROBUSTNESS_HEADINGS = (
@@ -53,6 +59,17 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
     judged = claims_table(held["runs"], Settings(**manifest["settings"]))
     fill(page, {"claims": judged, "cost": cost(cells, spent["all"], archive.trainings(folder))})
     fill(results, {"cells": cells_table(cells, spent["conditions"])})
+
+
+def write_codes(page=DOCS / "reproduce.md"):
+    """Write which code trained which archive into a page."""
+    rows = []
+    for folder in sorted(path.parent for path in ARCHIVES.glob("*/manifest.json")):
+        found = pd.DataFrame(lineage.of_cells(einorm.load(folder)["runs"]))
+        for relation, part in found.groupby("relation"):
+            commits = ", ".join(f"`{commit[:7]}`" for commit in sorted({c for group in part["commits"] for c in group}))
+            rows.append([f"`{folder.name}`", part["runs"].sum(), commits or "not recorded", RELATIONS[relation]])
+    fill(page, {"codes": markdown(("archive", "runs", "commit", "their code"), rows)})
 
 
 def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
@@ -162,5 +179,6 @@ def with_interval(middle, low, high, without=" (too few runs for an interval)"):
 
 
 if __name__ == "__main__":
+    write_codes()
     write_paper()
     write_robustness()

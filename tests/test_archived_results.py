@@ -49,3 +49,14 @@ def test_pages_show_core_hours_and_gpu_hours_apart():
     trainings = [{"machine": machine}, {"machine": machine | {"gpu": "a GPU"}}, {"machine": machine}]
     words = MADE["cost"](cells, {"core_hours": 3.0, "gpu_hours": 0.5}, trainings)
     assert "They took 3.0 core-hours and 0.5 GPU-hours (a processor, 2 cores; a processor, 2 cores, a GPU)." in words
+
+
+def test_the_page_says_which_code_made_each_archive(tmp_path):
+    page = DOCS / "reproduce.md"
+    copy = tmp_path / page.name
+    copy.write_text(TABLE.sub(r"\1\2", page.read_text()))
+    MADE["write_codes"](copy)
+    table = re.search(r"<!-- table codes -->\n(.*?)<!-- end -->", copy.read_text(), re.DOTALL)[1]
+    assert table in page.read_text()
+    archives = {path.parent.name for path in (REPOSITORY / "paper_artifact" / "archive").glob("*/manifest.json")}
+    assert set(re.findall(r"^\| `(\w+)`", table, re.M)) == archives

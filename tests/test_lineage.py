@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import archive, lineage, runs, runtime, tables, train
+from einorm import archive, lineage, plan, runs, runtime, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.lineage_proof import SILENT, difference
 from einorm.runtime import UserError
@@ -35,10 +35,9 @@ def other_pythons():
 
 
 def test_the_codes_of_the_campaign_are_todays_or_proved_equal():
-    for cell in archive.relations(archive.check(SHIPPED / archive.SHOWN)) + archive.relations(
-        archive.check(SHIPPED / "robustness_seed")
-    ):
-        assert cell["relation"] in ("today", "equal"), cell
+    for name in (archive.SHOWN, "robustness_seed"):
+        for cell in lineage.of_cells(tables.read(SHIPPED / name / "runs.parquet", "runs")):
+            assert cell["relation"] in ("today", "equal") and cell["commits"], cell
 
 
 def test_the_codes_of_0_1_are_pinned():
@@ -123,7 +122,7 @@ def test_a_cell_never_mixes_roundings(rows, kept):
 
 
 def test_a_table_that_mixes_roundings_is_refused():
-    cell = {"task": "luminosity", "variant": "paper", "condition": "inorm", "epsilon": 0.75}
+    cell = {"task": "luminosity", "variant": "paper", "randomness": "own", "condition": "inorm", "epsilon": 0.75}
     rows = pd.DataFrame([cell | {"code": "a"}, cell | {"code": "b"}])
     with pytest.raises(UserError, match="inorm at epsilon 0.75.*round differently"):
         lineage.check_unmixed(rows)
@@ -245,3 +244,12 @@ def test_a_run_of_a_foreign_code_is_not_taken_over(tmp_path):
     tables.write(rows.assign(code="foreign"), "shard", tmp_path / "a.parquet", {})
     assert not len(train.finished_rows(tmp_path, [run]))
     assert len(train.finished_rows(tmp_path, [run], SHIPPED / archive.SHOWN)) == 50
+
+
+def test_an_archive_of_other_code_is_said_to_be_one(capsys, tmp_path):
+    plan.say_other_code(SHIPPED / archive.SHOWN)
+    assert capsys.readouterr().err == ""
+    runs_table = tables.read(SHIPPED / archive.SHOWN / "runs.parquet", "runs").head(3)
+    tables.write(runs_table.assign(code=["foreign", *runs_table["code"][1:]]), "runs", tmp_path / "runs.parquet", {})
+    plan.say_other_code(tmp_path)
+    assert "1 of the 3 runs" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from . import __version__, lineage, provenance, tables
 from .config import Settings, describe_difference
-from .runs import cell_folder, cell_runs, cells, code_of, run_digest
+from .runs import cell_folder, cell_runs, cells, run_digest
 from .runtime import UserError
 from .samples import make_samples
 from .selection import layer_mean
@@ -174,33 +174,6 @@ def check(folder, settings=None):
     return manifest
 
 
-def cell_codes(cell):
-    """Training codes of a cell of a manifest: code -> number of runs. Manifests of version 0.1 name one code."""
-    return cell["codes"] if "codes" in cell else {cell["code"]: cell["finished"]} if cell["finished"] else {}
-
-
-def relations(manifest):
-    """How the code that trained each cell relates to today's.
-
-    Returns
-    -------
-    list of dict
-        For every cell with runs and each of its codes: `CELL`, code, runs, and relation: "today", "equal" or
-        "rounding" (`lineage`), or "other" where nothing is known of it.
-    """
-    rows = []
-    randomness = {"randomness": manifest["settings"].get("randomness", "own")}
-    for cell in manifest["cells"]:
-        classes, today = lineage.counting_codes(cell | randomness), code_of(cell | randomness)
-        for code, runs in cell_codes(cell).items():
-            relation = "other"
-            if any(code in codes for codes in classes):
-                relation = "equal" if code in classes[0] else "rounding"
-            relation = "today" if code == today else relation
-            rows.append({name: cell[name] for name in CELL} | {"code": code, "runs": runs, "relation": relation})
-    return rows
-
-
 def cell_rows(folder, run):
     """Rows of an archive in the cell of a run that count today: of complete cells also those that round differently."""
     folder = Path(folder)
@@ -208,7 +181,7 @@ def cell_rows(folder, run):
     settings = Settings(**check(folder)["settings"])
     planned = cell_runs(settings, *cell) if cell in cells(settings) else []
     rows = shard_rows(folder)
-    here = rows[(rows[list(CELL)] == cell).all(axis=1)]
+    here = rows[(rows[list(CELL)] == pd.Series(cell, CELL)).all(axis=1)]
     return _counting([here], planned, settings.epochs)[0] if planned else here.iloc[:0]
 
 

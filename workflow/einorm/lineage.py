@@ -15,11 +15,12 @@ from functools import cache
 
 from .runs import code_of
 from .runtime import PACKAGE, UserError
+from .tables import commits
 from .variants import PAPER, how, specification
 
 TABLE = PACKAGE / "lineage.csv"
 COLUMNS = ("condition", "task", "code", "same_as", "kind", "commit", "note")
-KINDS = ("equal", "rounding")
+CELL = ("task", "variant", "randomness", "condition", "epsilon")
 
 
 def entries(path=TABLE):
@@ -87,11 +88,43 @@ def choose_rows(rows, wanted, classes):
     return rows[rows["code"].isin(classes[0])]
 
 
+def of_cells(runs):
+    """Which code trained which cell, and how it relates to today's.
+
+    Parameters
+    ----------
+    runs : DataFrame, table "runs"
+
+    Returns
+    -------
+    list of dict
+        For every cell and each of its codes: task, variant, randomness, condition, epsilon, code, commits (of the runs,
+        or of a proof), runs (number), and relation: "today", "equal", "rounding", or "other" where nothing is known.
+    """
+    of_proofs = {row["code"]: row["commit"] for row in _table()}
+    rows = []
+    for names, part in runs.groupby([*CELL, "code"], sort=False):
+        cell, code = dict(zip(CELL, names[:-1], strict=True)), names[-1]
+        found = commits(part) or [of_proofs[code] for code in [code] if code in of_proofs]
+        rows.append(cell | {"code": code, "commits": found, "runs": len(part), "relation": relation(cell, code)})
+    return rows
+
+
+def relation(run, code):
+    """How a fingerprint relates to today's of a run's cell: "today", "equal", "rounding" or "other"."""
+    if code == code_of(run):
+        return "today"
+    equal, *others = counting_codes(run)
+    if code in equal:
+        return "equal"
+    return "rounding" if any(code in codes for codes in others) else "other"
+
+
 def check_unmixed(rows):
-    """Raise UserError where a cell's rows (columns task, variant, condition, epsilon, code) mix unequal codes."""
-    for cell, codes in rows.groupby(["task", "variant", "condition", "epsilon"])["code"]:
+    """Raise UserError where a cell's rows (columns `CELL` and code) mix unequal codes."""
+    for cell, codes in rows.groupby([*CELL])["code"]:
         if len({equal_codes(code)[0] for code in codes.unique()}) > 1:
-            task, variant, condition, epsilon = cell
+            task, variant, _, condition, epsilon = cell
             raise UserError(
                 f"runs of {condition} at epsilon {epsilon:g} ({variant}, {task}) were trained by codes that round "
                 f"differently ({', '.join(sorted(codes.unique()))}): delete results/runs/{task}/{condition} to train "

@@ -8,9 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import archive, closure, config, sources
+from . import archive, closure, config, lineage, sources
 from .figures import caption, category, names, task_and_module
-from .lineage import representative
 from .runs import cost, jobs, share_shifts, shift_table
 from .runtime import PACKAGE, UserError, fingerprint
 from .tables import TABLES
@@ -132,9 +131,22 @@ def archive_folder(settings, preset):
         return folder
     if settings.results == "archive":
         archive.check(folder, settings)
+        say_other_code(folder)
     elif settings.archive or folder.exists():
         archive.check(folder)
     return folder
+
+
+def say_other_code(folder):
+    """Print a note where an archive was trained by code that is not known to give the results of today's."""
+    runs = archive.tables.read(folder / "runs.parquet", "runs")
+    other = sum(cell["runs"] for cell in lineage.of_cells(runs) if cell["relation"] == "other")
+    if other:
+        print(
+            f"einorm: note: {other} of the {len(runs)} runs in {folder} were trained by older code, which is not known "
+            "to give the results of today's (python -m einorm lineage)",
+            file=sys.stderr,
+        )
 
 
 def relative(path):
@@ -164,7 +176,7 @@ def describe(settings, runs):
         "runs": json.dumps(runs, sort_keys=True),
         "shifts": [f"results/shifts/{shift_table(settings, *shared)}.npz"] if share_shifts(first) else [],
         "minutes": START_UP + round(sum(map(cost, runs)) / SLOW_CORE / 60),
-        "code": representative(first),
+        "code": lineage.representative(first),
         "title": f"{variant}{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }
 
