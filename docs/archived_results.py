@@ -28,12 +28,6 @@ PROJECT = DOCS.parent
 ARTIFACT = PROJECT / "paper_artifact"
 ARCHIVES = ARTIFACT / "archive"
 PUBLISHED = ARTIFACT / "published"
-RELATIONS = {
-    "today": "is today's",
-    "equal": "gives today's results, bit for bit (proved)",
-    "rounding": "differs from today's in rounding only (proved)",
-    "other": "is older; it is not known to give today's results",
-}
 SHOWN = ("published_fig4", "fig5", "fig6")  # the figures that the README shows
 BACKSLASH = r"\*"  # an asterisk that Markdown leaves alone
 ROBUSTNESS_HEADINGS = (
@@ -68,7 +62,9 @@ def write_codes(page=DOCS / "reproduce.md"):
         found = pd.DataFrame(lineage.of_cells(einorm.load(folder)["runs"]))
         for relation, part in found.groupby("relation"):
             commits = ", ".join(f"`{commit[:7]}`" for commit in sorted({c for group in part["commits"] for c in group}))
-            rows.append([f"`{folder.name}`", part["runs"].sum(), commits or "not recorded", RELATIONS[relation]])
+            rows.append(
+                [f"`{folder.name}`", part["runs"].sum(), commits or "not recorded", lineage.RELATIONS[relation]]
+            )
     fill(page, {"codes": markdown(("archive", "runs", "commit", "their code"), rows)})
 
 

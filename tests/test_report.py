@@ -6,7 +6,9 @@ import shutil
 
 import pandas as pd
 import pytest
+from conftest import REPOSITORY
 from einorm import report, tables
+from einorm.archive import SHOWN
 from einorm.judging import VERDICTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -234,3 +236,16 @@ def test_verdicts_stand_with_their_numbers(open_page, redrawn):
         assert number == counts.get(verdict, 0)
     assert column(page, 11) == plain["reason"].tolist()
     assert "Not the paper's full training" in page.locator("header").inner_text()
+
+
+def test_the_page_says_which_code_trained_each_cell():
+    """The runs of the campaign are of commit 0755b9d; a code of which nothing is known is called older."""
+    folder = REPOSITORY / "paper_artifact" / "archive" / SHOWN
+    runs = tables.read(folder / "runs.parquet", "runs")
+    settings = tables.settings_of(folder / "runs.parquet")
+    rows = report.cell_rows(runs, settings)
+    assert len(rows) == 20 and all(
+        row["code"] == "commit 0755b9d: gives today's results, bit for bit (proved)" for row in rows
+    )
+    foreign = report.cell_rows(runs.assign(code="foreign code"), settings)
+    assert all("not recorded (code foreign)" in row["code"] and "not known" in row["code"] for row in foreign)

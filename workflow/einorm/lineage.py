@@ -20,6 +20,13 @@ from .variants import PAPER, how, specification
 
 TABLE = PACKAGE / "lineage.csv"
 COLUMNS = ("condition", "task", "code", "same_as", "kind", "commit", "note")
+#: How the code of a run relates to today's, in words: "its code ...".
+RELATIONS = {
+    "today": "is today's",
+    "equal": "gives today's results, bit for bit (proved)",
+    "rounding": "differs from today's in rounding only (proved)",
+    "other": "is older; it is not known to give today's results",
+}
 CELL = ("task", "variant", "randomness", "condition", "epsilon")
 
 

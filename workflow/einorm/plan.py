@@ -10,8 +10,8 @@ from pathlib import Path
 
 from . import archive, closure, config, lineage, sources
 from .figures import caption, category, names, task_and_module
-from .runs import cost, jobs, share_shifts, shift_table
-from .runtime import PACKAGE, UserError, fingerprint
+from .runs import code_of, cost, jobs, share_shifts, shift_table
+from .runtime import PACKAGE, UserError, digest, fingerprint
 from .tables import TABLES
 from .tasks import TASKS
 
@@ -101,7 +101,8 @@ def experiment(raw):
         "benchmark_code": made_by("benchmark"),
         "autograd": [relative(path) for path in [ROOT / "tests/oracle.py"] if path.exists()],
         "claims_code": made_by("claims"),
-        "report_code": made_by("report"),
+        "report_code": report_code(list(planned.values())),
+        "lineage": relative(lineage.TABLE),
         "bundle_code": made_by("bundle", READ_START),
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
         "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
@@ -190,6 +191,11 @@ def describe_figure(name):
 def made_by(command, *places):
     """Fingerprint of all code that decides what a subcommand makes; `places` as in `closure`, which says why."""
     return closure.code(("__main__.py", command), *places)
+
+
+def report_code(jobs):
+    """Fingerprint of what makes a report: its code, and the training codes of the jobs, which it compares runs with."""
+    return digest([made_by("report"), sorted({code_of(runs[0]) for runs in jobs})])[:16]
 
 
 def drawing_of_shifts(task):

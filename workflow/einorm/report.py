@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from . import __version__, archive, provenance, tables
+from . import __version__, archive, lineage, provenance, tables
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS
 from .data import checksums
@@ -206,9 +206,19 @@ def budget(settings):
 
 
 def cell_rows(runs, settings):
-    """Rows per cell (`runs.completeness`); task and variant are named where they are not the paper's."""
+    """Rows per cell (`runs.completeness`), with the code that trained it (`lineage.of_cells`) in words.
+
+    Task and variant are named where they are not the paper's.
+    """
+    codes = {}
+    for found in lineage.of_cells(runs):
+        commits = ", ".join(commit[:7] for commit in found["commits"]) or f"not recorded (code {found['code'][:7]})"
+        key = tuple(found[name] for name in archive.CELL)
+        codes.setdefault(key, []).append(f"commit {commits}: {lineage.RELATIONS[found['relation']]}")
     return [
-        cell | {"trained": ", ".join(cell[name] for name, plain in PLAIN.items() if cell[name] != plain)}
+        cell
+        | {"trained": ", ".join(cell[name] for name, plain in PLAIN.items() if cell[name] != plain)}
+        | {"code": "; ".join(codes.get(tuple(cell[name] for name in archive.CELL), []))}
         for cell in completeness(runs, settings)
     ]
 

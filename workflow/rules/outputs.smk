@@ -75,6 +75,7 @@ rule page:
         texts=expand(f"{EXPERIMENT['artifact']}/{{name}}.yaml", name=["claims", "deviations"]),
         captions=EXPERIMENT["captions"],
         page=EXPERIMENT["page"],
+        lineage=EXPERIMENT["lineage"],
     output:
         "paper_artifact/bundle/report.html",
     log:
