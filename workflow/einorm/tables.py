@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .config import Settings
 from .runtime import UserError, atomic_path, digest
 
 
@@ -175,8 +176,6 @@ def settings_of(path):
         If the file is missing or does not name the settings, without which nobody knows which runs are missing;
         DamagedError if it cannot be read as a table.
     """
-    from .config import Settings  # here, since config imports data, which imports tables
-
     try:
         made = made_with(pq.read_schema(path))["settings"]
         return Settings(**made)
