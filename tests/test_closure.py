@@ -270,13 +270,14 @@ def test_an_edit_inside_a_function_changes_what_it_decides_and_only_that(copied,
 
 
 def imported(module):
-    """The package's modules that a module imports, anywhere in it; all of its own imports are relative."""
+    """The package's modules that a module imports, anywhere in it."""
     found, package = set(), [*module.split("/")[:-1]]
     for node in ast.walk(ast.parse((runtime.PACKAGE / module).read_text())):
         if isinstance(node, ast.Import):
             assert not any(alias.name.startswith("einorm") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+        elif isinstance(node, ast.ImportFrom) and (node.level or node.module.split(".")[0] == "einorm"):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = [*above, *(node.module or "").removeprefix("einorm").split(".")]
             paths = ["/".join(filter(None, [*base, *more])) for alias in node.names for more in ([alias.name], [])]
             found |= {f"{path}.py" for path in paths} & {*MODULES}
     return found

@@ -95,7 +95,12 @@ def experiment(raw):
         "jobs": {name: describe(settings, runs) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),
         "shift_tables": [shift_table(settings, t, e, settings.seed) for t in settings.tasks for e in settings.epsilons],
-        "shift_codes": {task: drawing_of_shifts(task) for task in TASKS},
+        "shift_codes": {
+            mark: {task: drawing_of_shifts(task, kind) for task in TASKS}
+            for mark, kind in zip(
+                ("", "-release"), RANDOMNESS, strict=True
+            )  # marks of their names (`runs.shift_table`)
+        },
         "collect_code": made_by("collect", READ_SETTINGS),
         "samples_code": made_by("samples", READ_SETTINGS),
         "benchmark_code": made_by("benchmark"),
@@ -201,6 +206,8 @@ def report_code(jobs):
 def drawing_of_shifts(task):
     """Fingerprint of the code that draws a task's shifts: a part of what `training_code` counts, so that a change of it
     trains again, and new tasks leave the tables of the old ones alone."""
+    if randomness == "release":
+        return [fingerprint("tasks.py", TASKS[task][0].__name__), fingerprint("release_randomness.py")]
     return [fingerprint("tasks.py", "draw_shifts", TASKS[task][0].__name__), fingerprint("runtime.py", "stream")]
 
 

@@ -28,9 +28,9 @@ rule shifts:
     conda:
         "../../envs/einorm.yaml"
     params:
-        code=lambda wildcards: EXPERIMENT["shift_codes"].get(wildcards.task),
+        code=lambda wildcards: EXPERIMENT["shift_codes"][wildcards.release].get(wildcards.task),
         randomness=lambda wildcards: "release" if wildcards.release else "own",
     shell:
         "python -m einorm shifts --task {wildcards.task:q} --epsilon {wildcards.epsilon:q} --seed {wildcards.seed:q}"
-        " --randomness {params.randomness} --epochs {wildcards.epochs:q} --train-images {wildcards.train:q}"
+        " --randomness {params.randomness:q} --epochs {wildcards.epochs:q} --train-images {wildcards.train:q}"
         " --test-images {wildcards.test:q} --out {output:q} > {log:q} 2>&1"
