@@ -95,11 +95,9 @@ def experiment(raw):
         "jobs": {name: describe(settings, runs) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),
         "shift_tables": [shift_table(settings, t, e, settings.seed) for t in settings.tasks for e in settings.epsilons],
-        "shift_codes": {
+        "shift_codes": {  # by the mark in a table's name, `runs.shift_table`
             mark: {task: drawing_of_shifts(task, kind) for task in TASKS}
-            for mark, kind in zip(
-                ("", "-release"), RANDOMNESS, strict=True
-            )  # marks of their names (`runs.shift_table`)
+            for mark, kind in (("", "own"), ("-release", "release"))
         },
         "collect_code": made_by("collect", READ_SETTINGS),
         "samples_code": made_by("samples", READ_SETTINGS),
@@ -203,8 +201,8 @@ def report_code(jobs):
     return digest([made_by("report"), sorted({code_of(runs[0]) for runs in jobs})])[:16]
 
 
-def drawing_of_shifts(task):
-    """Fingerprint of the code that draws a task's shifts: a part of what `training_code` counts, so that a change of it
+def drawing_of_shifts(task, randomness):
+    """Fingerprints of the code that draws a task's shifts: a part of what `training_code` counts, so that a change
     trains again, and new tasks leave the tables of the old ones alone."""
     if randomness == "release":
         return [fingerprint("tasks.py", TASKS[task][0].__name__), fingerprint("release_randomness.py")]
