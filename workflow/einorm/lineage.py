@@ -44,7 +44,7 @@ def _table():
 def equal_codes(code, table=None):
     """All fingerprints that stand for exactly the same results as `code`, itself included, the earliest first."""
     proofs = [row for row in (_table() if table is None else table) if row["kind"] == "equal"]
-    return _connected(code, proofs)
+    return linked_codes(code, proofs)
 
 
 def counting_codes(run, table=None):
@@ -63,7 +63,7 @@ def counting_codes(run, table=None):
     table, today = (_table() if table is None else table), code_of(run)
     classes = [equal_codes(today, table)]
     if how(specification(run.get("variant", "paper")))["precision"] == PAPER["precision"]:
-        for code in _connected(today, table):
+        for code in linked_codes(today, table):
             if not any(code in known for known in classes):
                 classes.append(equal_codes(code, table))
     return classes
@@ -139,7 +139,7 @@ def check_unmixed(rows):
             )
 
 
-def _connected(code, proofs):
+def linked_codes(code, proofs):
     """Fingerprints that a chain of proofs links to `code`, in the order of the table; `code` alone without a proof."""
     found, grown = {code}, True
     while grown:

@@ -65,7 +65,7 @@ def prove_and_enter(commit, images, conditions=None, epochs=EPOCHS, table=lineag
         for condition in CONDITIONS if conditions is None else conditions:
             known = lineage.entries(table)
             keys = [key for key in now if key in then and key.split()[0] == condition]
-            keys = [key for key in keys if then[key] not in lineage.equal_codes(now[key], known)]
+            keys = [key for key in keys if then[key] not in lineage.linked_codes(now[key], known)]
             rows = []
             for key, (kind, note) in compare(trees, keys, images, epochs).items():
                 _, task, randomness = key.split()
