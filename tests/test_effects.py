@@ -1,5 +1,7 @@
 """Effects: what is paired with what, clustering by configuration, thirds of the learning rates."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,6 +58,77 @@ def test_pooled_intervals_cover_the_truth_where_those_of_runs_do_not():
         low, high = effects.estimate([x, y], "paired", pooled=False)[1:]
         runs += low <= 1 <= high
     assert clustered / 200 > 0.92 and runs / 200 < 0.85
+
+
+def statement(of="difference", x="gradnorm_full", y="e_only_ln", epsilon=0.75, from_epsilon=None, metric="test_acc"):
+    conditions = [x] if y is None else [x, y]
+    return SimpleNamespace(
+        of=of, x=x, y=y, epsilon=epsilon, from_epsilon=from_epsilon, metric=metric, conditions=conditions
+    )
+
+
+def table(configs=9, epsilons=(0, 0.75)):
+    """Runs of two conditions with accuracies that follow no pattern, the mean and variance of activity, and a rate."""
+    rng, rows = np.random.default_rng(4), []
+    for condition in ("gradnorm_full", "e_only_ln"):
+        for epsilon in epsilons:
+            rows += [(condition, epsilon, i, 0, 1 / (1 + i), "finished") for i in range(configs)]
+    frame = pd.DataFrame(rows, columns=["condition", "epsilon", "config", "seed", "lr", "status"])
+    return frame.assign(test_acc=80 + rng.normal(0, 2, len(frame)), mu0=rng.normal(0, 1, len(frame)), mu1=0.0)
+
+
+def accuracies(runs, condition, epsilon=0.75):
+    return runs[(runs["condition"] == condition) & (runs["epsilon"] == epsilon)]["test_acc"].to_numpy()
+
+
+def test_a_paired_difference_comes_with_its_tests_and_the_median_difference():
+    runs = table()
+    x, y = (accuracies(runs, condition) for condition in ("gradnorm_full", "e_only_ln"))
+    found = effects.effect(statement(), runs, "all")
+    assert (found["effect"], found["low"], found["high"]) == stats.walsh(x - y) and found["method"] == "paired"
+    middle = tuple(found[name] for name in ("median_difference", "median_low", "median_high"))
+    assert middle == stats.median_interval(x - y) and found["n_pairs"] == found["n_x"] == found["n_y"] == 9
+    assert {name: found[name] for name in ("U", "p", "median_x")} == {
+        name: stats.compare(x, y)[name] for name in ("U", "p", "median_x")
+    }
+    assert found["p_paired"] == stats.paired(x, y)["p_paired"]
+
+
+def test_a_trend_is_the_change_of_the_difference_within_configurations():
+    runs = table()
+    change = np.subtract(*(accuracies(runs, c) for c in ("gradnorm_full", "e_only_ln")))
+    change -= np.subtract(*(accuracies(runs, c, 0) for c in ("gradnorm_full", "e_only_ln")))
+    found = effects.effect(statement("trend", from_epsilon=0), runs, "all")
+    assert (found["effect"], found["low"], found["high"]) == pytest.approx(stats.walsh(change))
+    assert (found["method"], found["n_pairs"], found["n_x"], found["n_y"]) == ("trend", 9, 9, 9)
+    assert found["median_difference"] == pytest.approx(np.median(change)) and np.isnan(found.get("p", np.nan))
+
+
+def test_a_level_is_the_median_of_one_group():
+    runs = table()
+    found = effects.effect(statement("level", y=None), runs, "all")
+    assert (found["effect"], found["low"], found["high"]) == stats.median_interval(accuracies(runs, "gradnorm_full"))
+    assert (found["method"], found["n_x"], found["n_y"], found["n_pairs"]) == ("median", 9, 0, 0)
+    assert np.isnan(found["median_difference"])
+
+
+def test_groups_without_a_value_have_no_effect_but_are_counted():
+    runs = table()
+    runs.loc[runs["condition"] == "gradnorm_full", "test_acc"] = np.nan
+    found = effects.effect(statement(), runs, "all")
+    assert (found["n_x"], found["n_y"], found["n_pairs"], found["method"]) == (0, 9, 0, "none")
+    assert np.isnan([found["effect"], found["low"], found["high"], found["low_rates"]]).all()
+    assert effects.effect(statement("level", y=None), runs, "all")["n_y"] == 0
+
+
+def test_values_are_of_one_condition_and_epsilon_or_of_all_epsilons():
+    runs = table()
+    runs.loc[0, "mu0"] = np.nan
+    assert len(effects.defined_values(runs, "gradnorm_full", 0, "mu", "all")) == 8
+    values = effects.defined_values(runs, "gradnorm_full", 0.75, "mu", "all")
+    chosen = runs[(runs["condition"] == "gradnorm_full") & (runs["epsilon"] == 0.75)]
+    assert values["value"].tolist() == (chosen["mu0"] / 2).tolist() and values["lr"].tolist() == chosen["lr"].tolist()
+    assert len(effects.defined_values(runs, "gradnorm_full", "pooled", "test_acc", "all")) == 18
 
 
 def test_the_effect_at_low_and_at_high_learning_rates():

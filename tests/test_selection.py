@@ -1,5 +1,6 @@
 """Which runs count: the published rules, and two kinds of failed runs that are never mixed up."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from einorm import selection
@@ -42,3 +43,30 @@ def test_the_ten_best_are_chosen_per_condition_and_epsilon_and_an_unknown_rule_i
     assert selection.select_runs(runs, "all") is runs
     with pytest.raises(KeyError):
         selection.select_runs(runs, "without_collapsed")
+
+
+def test_of_equally_good_runs_the_first_configurations_are_taken():
+    runs = group([50.0] * 12).sample(frac=1, random_state=0)
+    assert sorted(selection.top_runs(runs)["config"]) == list(range(10))
+    held_out = group(list(range(12))).assign(validation_acc=range(12, 0, -1))
+    assert sorted(selection.top_runs(held_out, "validation_acc")["config"]) == list(range(10))
+
+
+def test_rows_of_the_paper_are_those_of_its_task_and_its_way_of_training():
+    rows = pd.DataFrame({"task": ["luminosity", "luminosity", "contrast"], "variant": ["paper", "depth3", "paper"]})
+    assert selection.of_task(rows).index.tolist() == [0, 1] and selection.of_task(rows, "contrast").index.tolist() == [
+        2
+    ]
+    assert selection.as_published(rows).index.tolist() == [0]
+    assert selection.as_published(rows, "contrast").index.tolist() == [2]
+    assert selection.as_published(rows[["task"]]).index.tolist() == [0, 1], "samples are of no variant"
+
+
+def test_metrics_are_means_of_both_layers_and_distances_from_0_and_1():
+    runs = pd.DataFrame(
+        {"test_acc": [80.0, 90], "mu0": [1.0, -3], "mu1": [2.0, 1], "var0": [4.0, 0.1], "var1": [16.0, 0.1]}
+    )
+    assert selection.metric_values(runs, "test_acc").tolist() == [80, 90]
+    assert selection.metric_values(runs, "mu").tolist() == [1.5, -1]
+    assert selection.metric_values(runs, "mu_distance").tolist() == [1.5, 1]
+    np.testing.assert_allclose(selection.metric_values(runs, "var_distance"), [1, 1])
