@@ -68,7 +68,7 @@ def _definitions(module, source):
         for nodes in parts:
             inside = {key: place for node in nodes for key, place in _bound(module, node).items()}
             used |= _on_import(inside) | _mentioned(nodes, known | inside)
-        found[name] = (runtime.digest([ast.dump(nodes[0]) for nodes in parts]) if parts else "", sorted(used))
+        found[name] = (runtime.digest([runtime.syntax(nodes[0]) for nodes in parts]) if parts else "", sorted(used))
     return found | {WHOLE: ("", [(module, name) for name in found])}
 
 
@@ -89,7 +89,7 @@ def _defined(statement):
         names = [node for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
         return [node.id for node in names if isinstance(node.ctx, ast.Store)] or [ON_IMPORT]  # an entry of a dict
     docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    main = isinstance(statement, ast.If) and "__name__" in ast.dump(statement.test)  # not run where it is imported
+    main = isinstance(statement, ast.If) and "__name__" in runtime.syntax(statement.test)  # not run where it is imported
     return [] if docstring or main or isinstance(statement, IMPORT) else [ON_IMPORT]
 
 
