@@ -288,7 +288,7 @@ def test_comparisons_hold_every_pair_by_every_rule(tmp_path):
     assert len(table) == pairs * 3 * 2, "three rules, two epsilons; pooled are none where two of four are missing"
     printed = table.query("figure == 'fig6' and x == 'gradnorm_full' and y == 'e_only_ln' and selection == 'all'")
     assert printed.set_index("epsilon")["published_p"].notna().loc[["0.75", "0.0"]].all()
-    assert set(table["equivalent"]) <= {"equal", "different", "open"}
+    assert set(table["selection"]) == {"all", "top10", "above_chance"} and set(table["epsilon"]) == {"0.0", "0.75"}
 
 
 @pytest.mark.parametrize(("low", "high", "expected"), [(-0.2, 0.3, "equal"), (0.6, 2, "different"), (0, 0.7, "open"),
@@ -297,11 +297,45 @@ def test_equivalence(low, high, expected):
     assert judging.equivalence({"low": low, "high": high}, 0.5) == expected
 
 
-def test_the_written_tables_agree(tmp_path):
+def test_statements_on_a_task_of_ours_are_an_extension():
+    runs = pd.concat([runs_with(0), runs_with(-2).assign(task="contrast")], ignore_index=True)
+    planned = settings_for(runs, tasks=["luminosity", "contrast"])
+    one = rules(published_rule="above_chance", text="GradNorm under luminosity shifts")
+    table = claims.extension(one, runs, planned, VALUES, "contrast")
+    row = table.iloc[0]
+    assert len(table) == 1 and (row["id"], row["task"], row["selection"]) == ("T contrast", "contrast", "all")
+    assert row["text"] == "GradNorm under contrast shifts" and row["verdict"] == "not reproduced"
+    assert row["reason"].startswith("extension, no published value; the 95 % interval -2")
+    assert np.isnan(row["published_effect"]) and row["size_verdict"] == "not published"
+    here = claims.evaluate(one, runs, planned, VALUES)
+    assert here["verdict"].tolist() == ["reproduced"] * 2 and here["published_effect"].notna().all()
+
+
+def test_corrected_p_belong_to_differences_and_margins_to_comparisons():
+    runs = runs_with(0.2)
+    row = verdict(runs)
+    assert (
+        row["p_holm"]
+        == comparisons.corrected(rules(), runs, "all")[
+            comparisons.identity("test_acc", "gradnorm_full", "e_only_ln", 0.75)
+        ]
+    )
+    assert row["unit"] == "points" and row["holds"] == "above -0.50" and row["claim"] == "T"
+    level = verdict(runs, of="level", y=None)
+    assert np.isnan(level["p_holm"]) and np.isnan(level["smallest_margin"]) and level["median_verdict"] == ""
+    assert (level["at_chance_y"], level["of_y"]) == (0, 0) and np.isnan(level["published_of_y"])
+    trend = verdict(runs, of="trend", from_epsilon=0)
+    assert np.isnan(trend["p_holm"]) and trend["smallest_margin"] > 0 and trend["of_x"] == 60
+
+
+def test_the_written_tables_agree(tmp_path, capsys):
     frame = synthetic.frames()["runs"]
     claims.write(frame, settings_for(frame), RULES, REPOSITORY / "paper_artifact" / "published", tmp_path)
     csv, parquet = pd.read_csv(tmp_path / "claims.csv"), pd.read_parquet(tmp_path / "claims.parquet")
     assert csv["verdict"].tolist() == parquet["verdict"].tolist() and len(csv) > 25
+    counts = csv[csv["selection"] == "all"]["verdict"].value_counts()
+    printed = [f"{verdict}: {counts.get(verdict, 0)}" for verdict in judging.VERDICTS]
+    assert capsys.readouterr().out.splitlines()[-1] == "; ".join(printed)
     assert {path.name for path in tmp_path.iterdir()} == {
         "claims.csv", "claims.parquet", "comparisons.csv", "oddities.csv", "published_check.csv",
         "robustness.csv"}  # fmt: skip
