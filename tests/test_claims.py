@@ -6,7 +6,7 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY
-from einorm import claims, comparisons, judging, published
+from einorm import claims, comparisons, judging, published, tables
 from einorm.__main__ import main
 from einorm.config import Settings
 from einorm.oddities import oddities
@@ -218,11 +218,21 @@ def test_one_statement_is_printed_whole(capsys):
     where = ["--tables", str(RULES.parent / "archive" / "quick"), "--artifact", str(RULES.parent)]
     assert main(["claim", "C5.1", *where]) == 0
     printed = capsys.readouterr().out
-    words = ["GradNorm reaches LN+", "lies above -0.50", "published: +0.39 (+0.22 to +0.53)", "verdict: inconclusive"]
-    words += ["size: unclear", "revised after seeing", "fig5, published_fig5", "python -m einorm claim C5.1"]
+    path = RULES.parent / "archive" / "quick" / "runs.parquet"
+    (row,) = claims.evaluate(
+        load_rules(RULES), tables.read(path, "runs"), tables.settings_of(path), VALUES, only="C5.1"
+    ).to_dict("records")
+    words = [
+        "GradNorm reaches LN+",
+        "lies above -0.50",
+        "published: +0.39 (+0.22 to +0.53)",
+        f"here: {row['effect']:+.2f}",
+    ]
+    words += [f"verdict: {row['verdict']}: {row['reason']}", f"size: {row['size_verdict']}: {row['size_reason']}"]
+    words += ["revised after seeing", "fig5, published_fig5", "python -m einorm claim C5.1"]
     for word in (*words, "snakemake claims"):
         assert word in printed, word
-    runs = pd.read_parquet(RULES.parent / "archive" / "quick" / "runs.parquet")
+    runs = pd.read_parquet(path)
     chosen = runs[runs["condition"].isin(["gradnorm_full", "e_only_ln"]) & (runs["epsilon"] == 0.75)]
     assert all(digest in printed for digest in chosen["digest"]) and printed.count("0.75") >= len(chosen)
     assert main(["claim", "C5.9", *where]) == 1
