@@ -49,6 +49,21 @@ def test_pooled_intervals_count_configurations_and_not_runs():
     assert alone == pytest.approx(stats.median_interval(x["value"].to_numpy().reshape(12, 4).mean(axis=1)))
 
 
+def test_unpaired_pooled_groups_are_compared_by_configuration_and_tested_by_run():
+    x, y = pooled(np.random.default_rng(1))
+    x, y = x[x["config"] < 10], y[y["config"] > 1]
+    result = effects.difference(x, y, pooled=True)
+    means = [group.groupby("config")["value"].mean() for group in (x, y)]
+    expected = stats.hodges_lehmann(*means)
+    assert (result["effect"], result["low"], result["high"]) == pytest.approx(expected) and result[
+        "method"
+    ] == "unpaired"
+    assert (result["shift"], result["shift_low"], result["shift_high"]) == pytest.approx(expected)
+    assert result["superiority"] == pytest.approx(stats.compare(*means)["superiority"])
+    assert (result["p"], result["U"]) == tuple(stats.compare(x["value"], y["value"])[name] for name in ("p", "U"))
+    assert stats.compare_p(x["value"], y["value"]) == result["p"]
+
+
 def test_pooled_intervals_cover_the_truth_where_those_of_runs_do_not():
     clustered = runs = 0
     for seed in range(200):

@@ -6,7 +6,8 @@ import pytest
 from einorm import claims, same_size, stats
 from einorm.published_effects import published_effect
 from einorm.runs import incomplete_cells
-from test_claims import VALUES, rules, runs_with, settings_for
+from einorm.statements import load_rules
+from test_claims import RULES, VALUES, rules, runs_with, settings_for
 
 
 def test_mover_is_the_formula_of_zou_and_donner():
@@ -84,7 +85,18 @@ def test_sizes_are_not_judged_on_runs_that_are_missing_or_too_short():
     assert few["size_verdict"] == "unclear" and "too few runs" in few["size_reason"]
     unpublished = {"y": "ei_none", "x": "e_only_ln", "metric": "mu", "figure": "fig2"}
     both = pd.concat([runs, runs[runs["condition"] == "e_only_ln"].assign(condition="ei_none")], ignore_index=True)
-    assert compared(both, **unpublished)["size_verdict"] == "not published"
+    found = compared(both, **unpublished)
+    assert (found["size_verdict"], found["size_reason"]) == ("not published", "no published value")
+
+
+def test_a_published_box_that_left_runs_out_has_no_interval_to_compare_with():
+    shipped = load_rules(RULES)
+    statement = {s.id: s for s in shipped.statements}["C6.3"]
+    names = {"gradnorm_full": statement.x, "e_only_ln": statement.y}
+    runs = runs_with(0.0).assign(condition=lambda frame: frame["condition"].map(names))
+    found = same_size.compare_sizes(statement, shipped, VALUES, "all", runs, [])
+    assert (found["size_verdict"], found["size_reason"]) == ("not published", "no published interval")
+    assert np.isfinite(found["published_effect"]) and np.isnan(found["size_difference"])
 
 
 def with_seeds(shifts, **kwargs):
