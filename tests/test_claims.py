@@ -290,6 +290,18 @@ def test_every_oddity_has_its_numbers():
     )
 
 
+def test_oddities_that_pool_other_epsilons_than_the_paper_say_so():
+    shipped = load_rules(RULES)
+    frame = synthetic.frames(epsilons=(0, 0.75), configs=4, epochs=1)["runs"]
+    table = oddities(shipped, frame, VALUES).set_index("id")
+    said = "pooled (published: 0, 0.25, 0.5, 0.75; here: 0, 0.75)"
+    assert (table.loc["O3", "epsilon"] == said).all() and table.loc["O6", "epsilon"].str.startswith(said).all()
+    assert table.loc["O5", "quantity"].str.endswith(said).all()
+    all_four = synthetic.frames(epsilons=(0, 0.25, 0.5, 0.75), configs=4, epochs=1)["runs"]
+    table = oddities(shipped, all_four, VALUES).set_index("id")
+    assert (table.loc["O3", "epsilon"] == "pooled").all()
+
+
 def test_comparisons_hold_every_pair_by_every_rule(tmp_path):
     shipped = load_rules(RULES)
     frame = synthetic.frames(epsilons=(0.0, 0.75), configs=8, epochs=1)["runs"]

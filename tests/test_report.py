@@ -217,6 +217,31 @@ def test_core_hours_and_gpu_hours_are_shown_apart(redrawn, tmp_path):
     assert page.count("4.000 GPU-hours<") == 1 and "4.000 core-hours" not in page
 
 
+def test_a_link_to_a_statement_opens_all_that_is_known_of_it(open_page, redrawn):
+    page = open_page()
+    claims = pd.read_csv(redrawn[0] / "results" / "claims" / "claims.csv").set_index("id")
+    assert not page.locator("[id='C5.1']").is_visible()
+    page.locator("#statements a[href='#C5.1']").click()
+    told = page.locator("[id='C5.1']")
+    told.wait_for(state="visible")
+    text = told.inner_text()
+    for word in ("+0.39 (+0.22 to +0.53)", claims.loc["C5.1", "reason"], "python -m einorm claim C5.1", "fig5"):
+        assert word in text
+    shown = set(page.locator("details dl").evaluate_all("es => es.map(e => e.id)"))
+    assert shown == set(claims.index)
+
+
+def test_effects_that_change_their_verdict_by_the_median_say_so(open_page, redrawn):
+    claims = pd.read_csv(redrawn[0] / "results" / "claims" / "claims.csv", keep_default_na=False)
+    rows = claims[(claims["selection"] == "all") & (claims["verdict"] != "not computed")]
+    expected = [
+        "–" if not row.median_verdict else "the same" if row.median_verdict == row.verdict else row.median_verdict
+        for row in rows.itertuples()
+    ]
+    shown = open_page().locator("#effects tbody tr > :nth-child(5)").all_inner_texts()
+    assert [text.split(" ", 1)[-1] if text[0] in "◐✗✓?" else text for text in shown] == expected
+
+
 def test_it_prints(open_page, tmp_path):
     page = open_page()
     page.emulate_media(media="print")
@@ -234,7 +259,8 @@ def test_verdicts_stand_with_their_numbers(open_page, redrawn):
     for item in items:
         number, verdict = int(item.locator("b").inner_text()), item.locator(".verdict").inner_text().split(" ", 1)[1]
         assert number == counts.get(verdict, 0)
-    assert column(page, 11) == plain["reason"].tolist()
+    assert column(page, 10) == plain["reason"].tolist()
+    assert [text[2:] for text in column(page, 8)] == plain["size_verdict"].tolist()
     assert "Not the paper's full training" in page.locator("header").inner_text()
 
 

@@ -41,7 +41,7 @@ def explain(statement, rows, rules):
     told["Runs at chance"] = "; ".join(chance(rows[0], name) for name in ("x", "y") if rows[0][name])
     told["Figures"] = f"{statement.figure}, published_{statement.figure}"
     told["Evidence"] = f"runs.parquet: {evidence(statement, rules)}"
-    told["Commands"] = f"python -m einorm claim {statement.id}; snakemake claims --cores 1 --config results=archive"
+    told["Commands"] = f"python -m einorm claim {statement.id}; of all statements: snakemake claims --cores 1"
     return told
 
 
