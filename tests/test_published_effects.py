@@ -95,6 +95,9 @@ def test_histograms_widen_the_interval_by_half_a_bin():
     middle, low, high = stats.median_interval(middles)
     half = (bins["bin_right"] - bins["bin_left"]).max() / 2
     assert (found["effect"], found["low"], found["high"]) == pytest.approx((middle, low - half, high + half))
+    assert (found["n_x"], found["n_y"], found["method"]) == (len(middles), 0, "bins")
+    ten_best = published_effect(STATEMENTS["C4.4"], VALUES, "top10")
+    assert np.isnan(ten_best["effect"]) and ten_best["n_x"] == 0, "which runs are in which bin is not told"
 
 
 def test_a_lower_level_gives_a_narrower_interval():

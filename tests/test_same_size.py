@@ -130,6 +130,11 @@ def test_runs_with_the_published_random_numbers_share_its_seed():
         assert claims.evaluate(one, paper, settings, VALUES)["size_seeds"].tolist() == [seeds]
 
 
+def test_two_seeds_are_enough_to_know_their_spread():
+    two = compared(with_seeds([2.0]))
+    assert two["size_seeds"] == "2 seeds" and two["tau"] == pytest.approx(2 / np.sqrt(2), abs=0.05)
+
+
 def test_seeds_that_differ_no_more_than_their_intervals_add_nothing():
     found = compared(with_seeds([0.0, 0.001]))
     assert (found["tau"], found["size_seeds"]) == (0, "3 seeds")

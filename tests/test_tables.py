@@ -135,7 +135,7 @@ def test_a_table_that_names_no_settings_has_none(tmp_path):
     path = tmp_path / "runs.parquet"
     tables.write(synthetic.frames()["runs"], "runs", path, SETTINGS)
     pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
-    assert tables.read(path, "runs").attrs == {"settings": {}, "digest": ""}
+    assert tables.read(path, "runs").attrs == {"settings": {}, "digest": "", "commits": []}
 
 
 def test_damaged_missing_and_foreign_files_are_named(tmp_path):
