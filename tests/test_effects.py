@@ -109,6 +109,17 @@ def test_a_paired_difference_comes_with_its_tests_and_the_median_difference():
     assert found["p_paired"] == stats.paired(x, y)["p_paired"]
 
 
+def test_a_pooled_effect_is_that_of_the_configurations():
+    runs = table()
+    groups = effects.groups_of(statement(epsilon="pooled"), runs, "all")
+    found, expected = effects.effect(statement(epsilon="pooled"), runs, "all"), effects.difference(*groups, pooled=True)
+    assert [found[name] for name in ("effect", "low", "high")] == [expected[name] for name in ("effect", "low", "high")]
+    assert (found["n_pairs"], found["n_x"]) == (9, 18)
+    level = effects.effect(statement("level", y=None, epsilon="pooled"), runs, "all")
+    means = runs[runs["condition"] == "gradnorm_full"].groupby("config")["test_acc"].mean()
+    assert (level["effect"], level["low"], level["high"]) == pytest.approx(stats.median_interval(means))
+
+
 def test_a_trend_is_the_change_of_the_difference_within_configurations():
     runs = table()
     change = np.subtract(*(accuracies(runs, c) for c in ("gradnorm_full", "e_only_ln")))

@@ -27,7 +27,9 @@ def test_what_is_written_is_read(tmp_path, table):
                                   expected.drop(columns="pixels", errors="ignore"), check_dtype=False)  # fmt: skip
     if table == "samples":
         np.testing.assert_array_equal(np.stack(back["pixels"]), np.stack(expected["pixels"]))
-    assert pq.read_schema(path).equals(tables.SCHEMAS[table])
+    schema = pq.read_schema(path)
+    assert schema.equals(tables.SCHEMAS[table])
+    assert schema.metadata[b"einorm.schema"] == tables.SCHEMA_VERSION.encode()
     assert back.attrs["settings"] == SETTINGS and back.attrs["digest"] == tables.settings_digest(SETTINGS)
 
 
