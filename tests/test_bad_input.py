@@ -82,7 +82,8 @@ ARCHIVE = "paper_artifact/archive/quick"
 FROM_ARCHIVE = [*SNAKEMAKE, "--config", "results=archive"]
 JUDGE = [*EINORM, "claims", "--tables", ARCHIVE, "--rules", "paper_artifact/claims.yaml", "--published"]
 JUDGE += ["paper_artifact/published", "--out", "out"]
-DRAW = [*EINORM, "figure", "fig2", "--tables", ARCHIVE, "--published", "paper_artifact/published", "--out", "out"]
+DRAW = [*EINORM, "figure", "fig2", "--tables", ARCHIVE, "--rules", "paper_artifact/claims.yaml", "--published"]
+DRAW += ["paper_artifact/published", "--out", "out"]
 PREPARE = [*EINORM, "prepare", "--dataset", "fashion_mnist", "--downloads", "d", "--path", "idx", "--out", "x.npz"]
 SHIFTS = [*EINORM, *["shifts", "--task", "volume", "--epsilon", "0", "--seed", "0", "--epochs", "1", "--out", "s.npz"]]
 SHIFTS += ["--train-images", "1", "--test-images", "1"]
@@ -177,8 +178,8 @@ CASES = {  # name -> what is spoiled, command, words of the line
     ),
     "an archive to reuse that is not there": (
         None,
-        [*SNAKEMAKE, "--config", "preset=smoke", "reuse_archive=true"],
-        ("there is no archive in", "smoke"),
+        [*SNAKEMAKE, "--config", "preset=smoke", "reuse_archive=true", "archive=elsewhere"],
+        ("there is no archive in", "elsewhere"),
     ),
     "an archive that names files elsewhere": (
         edit(f"{ARCHIVE}/manifest.json", '"runs.parquet": {', '"../../../runs.parquet": {'),

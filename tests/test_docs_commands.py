@@ -193,7 +193,10 @@ def test_few_commands_are_not_run():
     """Those that install, and those of many minutes, of which other tests do a smaller piece."""
     commands = [command for block in COMMANDS if block.mode == "not run" for command in block.commands]
     installing = [command for command in commands if re.match(r"(pip install|conda env create) ", command)]
-    assert set(commands) - set(installing) == {"make test-slurm", "make faults", "python -m einorm benchmark"}
+    assert set(commands) - set(installing) == {
+        *("make test-slurm", "make faults", "python -m einorm benchmark"),
+        "python tests/mutants.py --sample 150 --seed 0",
+    }
 
 
 def test_the_pages_have_commands_of_every_kind():

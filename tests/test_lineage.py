@@ -1,5 +1,6 @@
 """Training codes: the same on every Python, those of the archives, and which earlier ones count as today's."""
 
+import ast
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import archive, lineage, plan, runs, runtime, tables, train
+from einorm import archive, config, lineage, lineage_driver, lineage_proof, plan, runs, runtime, tables, train, variants
 from einorm.conditions import CONDITIONS
 from einorm.lineage_proof import SILENT, difference
 from einorm.runtime import UserError
@@ -253,3 +254,76 @@ def test_an_archive_of_other_code_is_said_to_be_one(capsys, tmp_path):
     tables.write(runs_table.assign(code=["foreign", *runs_table["code"][1:]]), "runs", tmp_path / "runs.parquet", {})
     plan.say_other_code(tmp_path)
     assert "1 of the 3 runs" in capsys.readouterr().err
+
+
+@pytest.fixture
+def made_up(monkeypatch, tmp_path):
+    """Proofs on invented rows: equal for inorm, rounded for ei_ln, another rule for e_only_ln; the table of proofs."""
+    losses = {"inorm": (2.0, 2.0), "ei_ln": (2.0 + 1e-4, 2.0 + 1e-12), "e_only_ln": (2.0 + 1e-4, 2.0 + 1e-4)}
+    keys = [f"{condition} luminosity own" for condition in losses]
+
+    def drive(trees, cases, images, double=False):
+        rows = [{name: table(train_loss=[2.0, 3.0]) for name in cases}]
+        rows.append({name: table(train_loss=[losses[name.split()[0]][double], 3.0]) for name in cases})
+        return list(zip(({key: f"then {key}" for key in keys}, {key: f"now {key}" for key in keys}), rows, strict=True))
+
+    monkeypatch.setattr(lineage_proof, "drive", drive)
+    monkeypatch.setattr(lineage_proof, "check_out", lambda commit, folder: "0123456789abcdef")
+    path = tmp_path / "lineage.csv"
+    lineage_proof.enter([], path)
+    return path
+
+
+def test_what_differs_in_float32_is_proved_in_float64_or_refused(made_up, tmp_path, capsys):
+    (tmp_path / "images.npz").touch()
+    assert lineage_proof.prove_and_enter("HEAD", tmp_path / "images.npz", table=made_up) == 1
+    entered = {row["condition"]: row for row in lineage.entries(made_up)}
+    assert {name: row["kind"] for name, row in entered.items()} == {"inorm": "equal", "ei_ln": "rounding"}
+    assert entered["inorm"]["commit"] == "0123456789ab" and entered["inorm"]["same_as"] == "now inorm luminosity own"
+    printed = capsys.readouterr().out
+    assert "e_only_ln on luminosity, own random numbers: then e_only_ln luminosity own REFUSED" in printed
+    assert "2 entered, 1 refused" in printed
+    again = lineage_proof.prove_and_enter("HEAD", tmp_path / "images.npz", ["inorm", "ei_ln"], table=made_up)
+    assert again == 0 and len(lineage.entries(made_up)) == 2, "what was proved is not proved again"
+
+
+def test_a_proof_of_rounding_needs_the_golden_vectors(made_up, tmp_path, monkeypatch):
+    (tmp_path / "images.npz").touch()
+    monkeypatch.setattr("einorm.golden.replay", lambda path: {"loss": 1e-6})
+    assert lineage_proof.prove_and_enter("HEAD", tmp_path / "images.npz", ["ei_ln"], table=made_up) == 1
+    assert lineage.entries(made_up) == []
+
+
+def test_a_proof_looks_at_every_way_to_train():
+    cases = lineage_proof.cases_of("inorm luminosity own", 2, double=False)
+    ways = {json.dumps(variants.how(run)) for batch in cases.values() for run in batch}
+    assert ways == {json.dumps(variants.PAPER | variants.VARIANTS[v]) for v in variants.VARIANTS if "seed" not in v}
+    assert all(len({run["hidden_width"] for run in batch}) == 3 for batch in cases.values())
+    doubled = lineage_proof.cases_of("inorm luminosity own", 2, double=True)
+    assert set(cases) - set(doubled) == {"inorm luminosity own float16", "inorm luminosity own bfloat16"}
+
+
+def test_the_driver_trains_what_its_package_knows(images):
+    settings = config.load(REPOSITORY / "config.yaml", "smoke", ("epochs=1", "train_images=64", "test_images=32"))
+    (run, _) = runs.cell_runs(settings, "luminosity", "paper", "inorm", 0.75)
+    for randomness in ("own", "release"):
+        rows = lineage_driver.train_case([run | {"randomness": randomness}], images)
+        assert len(rows) == 1 and rows["train_loss"].notna().all() and "seconds" not in rows
+    assert lineage_driver.train_case([run | {"condition": "later"}], images) == "no later on luminosity"
+    assert lineage_driver.train_case([run | {"variant": "later"}], images) == "no variant later"
+    written = lineage_driver.plan_syntax(runtime.PACKAGE / "runtime.py")
+    tree = ast.parse("def f(a, *, b=[]):\n    return f'{a!r:>{b}}'")
+    assert written(tree) == runtime.syntax(tree)
+    if sys.version_info < (3, 12):
+        assert written(tree) == ast.dump(tree)
+    codes = lineage_driver.codes({"syntax": ""})
+    assert codes["inorm luminosity own"] == runs.training_code("inorm", "luminosity")
+    assert codes["inorm luminosity release"] == runs.training_code("inorm", "luminosity", "release")
+
+
+def test_codes_that_count_are_listed(capsys):
+    lineage_proof.print_lineage()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(CONDITIONS) * len(TASKS) * 2
+    (line,) = [text for text in lines if text.split()[:3] == ["gradnorm_full", "luminosity", "own"]]
+    assert "4906c27ae0a816cd (equal, commit 0755b9d" in line and "3559fcc5b1cd2f61 (rounding" in line

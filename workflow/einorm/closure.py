@@ -89,7 +89,8 @@ def _defined(statement):
         names = [node for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
         return [node.id for node in names if isinstance(node.ctx, ast.Store)] or [ON_IMPORT]  # an entry of a dict
     docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    main = isinstance(statement, ast.If) and "__name__" in runtime.syntax(statement.test)  # not run where it is imported
+    # what follows `if __name__ == "__main__"` is not run where the module is imported
+    main = isinstance(statement, ast.If) and "__name__" in runtime.syntax(statement.test)
     return [] if docstring or main or isinstance(statement, IMPORT) else [ON_IMPORT]
 
 

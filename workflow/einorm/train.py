@@ -67,8 +67,9 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     print(f"{len(runs)} runs: {len(runs) - len(left)} finished before, {len(left)} to train on {device}", flush=True)
     parts = [finished]
     if left:
+        images = load(images_path)
         shifts = load_shifts(shifts_path) if shifts_path else draw_shifts_of(left)
-        parts.append(train(left, load(images_path), shifts, device, report=print_progress))
+        parts.append(train(left, images, shifts, device, report=print_progress))
         facts = {"device": device, "threads": threads, "versions": versions(device), "code": code_of(runs[0])}
         parts[1] = parts[1].assign(**facts)
     shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
