@@ -133,6 +133,16 @@ def test_the_columns_that_do_not_fit_are_named(tmp_path, change, columns):
         tables.read(path, "runs")
 
 
+def test_a_table_names_the_commits_that_trained_its_rows(tmp_path):
+    data = synthetic.frames()
+    trained = ['{"commit": "b2"}', '{"commit": "a1"}', '{"commit": "a1"}', "{}"]
+    runs = data["runs"].assign(versions=[trained[i % 4] for i in range(len(data["runs"]))])
+    tables.write(runs, "runs", tmp_path / "runs.parquet", SETTINGS)
+    assert tables.read(tmp_path / "runs.parquet", "runs").attrs["commits"] == ["a1", "b2"]
+    tables.write(data["costs"], "costs", tmp_path / "costs.parquet", SETTINGS)
+    assert tables.read(tmp_path / "costs.parquet", "costs").attrs["commits"] == []
+
+
 def test_a_table_that_names_no_settings_has_none(tmp_path):
     path = tmp_path / "runs.parquet"
     tables.write(synthetic.frames()["runs"], "runs", path, SETTINGS)
