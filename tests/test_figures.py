@@ -71,7 +71,7 @@ ABSENT = {"fig2": "ei_ln", "fig3": "inorm", "fig4": "inorm", "fig5": "e_only_ln"
 @pytest.mark.parametrize(("name", "condition"), [*ABSENT.items(), ("fig7", "lateral_inhibition")])
 def test_a_condition_that_was_not_computed_is_named(name, condition):
     tables_of_one = synthetic.frames(conditions=["ei_none"])
-    figure, _ = import_module(f"einorm.figures.{name}").draw(tables_of_one | {"published": VALUES})
+    figure, _ = import_module(f"einorm.figures.{name}").draw(tables_of_one | {"published": VALUES, "rules": SHIPPED})
     texts = [text.get_text() for text in figure.findobj(plt.Text)]
     plt.close(figure)
     named = [line for text in texts if text.startswith("not computed:") for line in text.splitlines()]
@@ -104,7 +104,7 @@ def test_an_unknown_figure_and_missing_tables_are_one_line(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["foo_fig1", "luminosity_fig1", "contrast_published_fig2", "robustness_luck", "fig"])
 def test_a_name_that_no_figure_has_is_refused(name, tmp_path, capsys):
-    where = ("--tables", str(tmp_path), "--published", str(PUBLISHED), "--out", str(tmp_path))
+    where = ("--tables", str(tmp_path), "--published", str(PUBLISHED), "--rules", str(RULES), "--out", str(tmp_path))
     assert main(["figure", name, *where]) == 1
     assert f"no figure is called {name}" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
