@@ -179,7 +179,7 @@ def a_variant(folder, output):
 
 def a_statement(folder, output):
     row = pd.read_csv(folder / "results" / "claims" / "claims.csv").set_index("id").loc["C5.7"]
-    assert row["verdict"] == "inconclusive" and "are needed" in row["reason"] and row["published_effect"] > 0
+    assert row["verdict"] == "inconclusive" and "are needed" in row["reason"] and pd.notna(row["published_effect"])
     assert row["reason"] in output.splitlines()[-1]
 
 
