@@ -1,0 +1,112 @@
+"""paper_artifact/recompute.py agrees with the workflow, finds what was altered, and needs nothing of the package."""
+
+import ast
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+SCRIPT = PROJECT / "paper_artifact" / "recompute.py"
+ARCHIVES = sorted(path.parent for path in (PROJECT / "paper_artifact" / "archive").glob("*/runs.parquet"))
+
+
+@pytest.fixture(scope="module")
+def claims_of(tmp_path_factory):
+    """Folder of an archive -> path of the claims.csv that the workflow makes of it, made once."""
+    made = {}
+
+    def make(archive):
+        if archive not in made:
+            made[archive] = tmp_path_factory.mktemp(archive.name)
+            command = [sys.executable, "-m", "einorm", "claims", "--tables", archive, "--out", made[archive]]
+            command += ["--rules", PROJECT / "paper_artifact/claims.yaml"]
+            command += ["--published", PROJECT / "paper_artifact/published"]
+            subprocess.run(command, check=True, capture_output=True, timeout=600)
+        return made[archive] / "claims.csv"
+
+    return make
+
+
+def recompute(archive, claims):
+    """Isolated (-I): neither PYTHONPATH nor the current folder is on the path."""
+    command = [sys.executable, "-I", SCRIPT, archive, "--claims", claims]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+def altered(tmp_path, archive, change):
+    """A copy of an archive with other runs, whose manifest was made to fit."""
+    copy = shutil.copytree(archive, tmp_path / "archive")
+    table = pq.read_table(copy / "runs.parquet")
+    runs = pa.Table.from_pandas(change(table.to_pandas()), schema=table.schema, preserve_index=False)
+    pq.write_table(runs.replace_schema_metadata(table.schema.metadata), copy / "runs.parquet")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["files"]["runs.parquet"]["sha256"] = hashlib.sha256((copy / "runs.parquet").read_bytes()).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name)
+def test_agrees_on_every_row_of_a_shipped_archive(archive, claims_of):
+    done = recompute(archive, claims_of(archive))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = len(pd.read_csv(claims_of(archive)))
+    assert done.stdout.startswith(f"{rows} of {rows} rows ")
+
+
+QUICK = PROJECT / "paper_artifact" / "archive" / "quick"
+
+
+def test_an_altered_verdict_is_found(tmp_path, claims_of):
+    claims = pd.read_csv(claims_of(QUICK), dtype=str)
+    claims.loc[claims["id"].eq("C1.1"), "verdict"] = "not reproduced"
+    claims.to_csv(tmp_path / "claims.csv", index=False)
+    done = recompute(QUICK, tmp_path / "claims.csv")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == "C1.1 all luminosity: verdict is not reproduced, recomputed reproduced"
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_an_altered_run_is_found_by_the_numbers(tmp_path, claims_of):
+    def change(runs):
+        chosen = runs["condition"].eq("ei_ln") & runs["epsilon"].eq(0.75) & runs["config"].eq(0)
+        return runs.assign(test_acc=runs["test_acc"].where(~chosen, runs["test_acc"] + 0.3))
+
+    done = recompute(altered(tmp_path, QUICK, change), claims_of(QUICK))
+    assert done.returncode == 1
+    assert "C1.1 all luminosity: low is " in done.stdout, "the number that this run decides, of 4 configurations"
+
+
+def test_a_dropped_run_is_found(tmp_path, claims_of):
+    def change(runs):
+        return runs[~(runs["condition"].eq("ei_ln") & runs["epsilon"].eq(0.75) & runs["config"].eq(0))]
+
+    done = recompute(altered(tmp_path, QUICK, change), claims_of(QUICK))
+    assert done.returncode == 1
+    assert "C1.1 all luminosity: verdict is reproduced, recomputed not computed" in done.stdout
+
+
+def test_runs_that_the_manifest_does_not_name_are_refused(tmp_path):
+    copy = shutil.copytree(QUICK, tmp_path / "archive")
+    with (copy / "runs.parquet").open("ab") as file:
+        file.write(b"x")
+    done = recompute(copy, tmp_path / "claims.csv")
+    assert done.returncode == 2
+    assert "sha256" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_imports_nothing_of_the_package():
+    imported = set()
+    for node in ast.walk(ast.parse(SCRIPT.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.split(".")[0])
+    assert imported - set(sys.stdlib_module_names) <= {"numpy", "pandas", "pyarrow", "scipy", "yaml"}
