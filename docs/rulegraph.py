@@ -11,9 +11,11 @@ import textwrap
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
-from einorm.figures import FIGURES, task_and_module
+from einorm.figures import FIGURES, known
 from einorm.plan import ROOT
 from einorm.runtime import UserError
+from einorm.tasks import TASKS
+from einorm.variants import QUESTIONS
 from sketch import BLUE, GREEN, GREY, ORANGE, WIDTH, arrow, bent, box, canvas, write
 
 READING = (
@@ -48,7 +50,8 @@ def node(rule):
     """The node that a rule is drawn in."""
     if rule.startswith("train_"):
         return "train"
-    return "figures" if task_and_module(rule)[1] in FIGURES else rule
+    _, module = known(TASKS, QUESTIONS).get(rule, (None, None))
+    return "figures" if module in FIGURES else rule
 
 
 def grouped(rules, edges):
