@@ -109,7 +109,7 @@ rule artifact:
     conda:
         "../../envs/einorm.yaml"
     params:
-        project=EXPERIMENT["project"],
+        project=lambda wildcards: EXPERIMENT["project"],
         tables=plan.folder_of("tables"),
         started=EXPERIMENT["started"],
         code=EXPERIMENT["bundle_code"],
