@@ -100,6 +100,20 @@ def no_shifts():
     return {"train": np.zeros((3, 2000), np.float32), "test": np.zeros(1000, np.float32)}
 
 
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Fingerprint of code as of a module of the package, or of some of its names."""
+    from einorm import runtime
+
+    monkeypatch.setattr(runtime, "PACKAGE", tmp_path)
+
+    def fingerprint(code, *names):
+        (tmp_path / "module.py").write_text(code)
+        return runtime.fingerprint("module.py", *names)
+
+    return fingerprint
+
+
 @pytest.fixture(scope="session")
 def blocked_network(tmp_path_factory):
     """Environment of processes that find no network."""

@@ -130,17 +130,6 @@ def test_digests_do_not_depend_on_key_order(value):
     assert runtime.digest(value) != runtime.digest(changed)
 
 
-@pytest.fixture
-def module(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "PACKAGE", tmp_path)
-
-    def fingerprint(code, *names):
-        (tmp_path / "module.py").write_text(code)
-        return runtime.fingerprint("module.py", *names)
-
-    return fingerprint
-
-
 CODE = 'def f(x):\n    """Doc."""\n    return g(x)\n\n\ndef g(x):\n    return x + ONE\n\n\nONE = 1\n'
 
 

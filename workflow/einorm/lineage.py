@@ -112,7 +112,7 @@ def of_cells(runs):
     rows = []
     for names, part in runs.groupby([*CELL, "code"], sort=False):
         cell, code = dict(zip(CELL, names[:-1], strict=True)), names[-1]
-        found = commits(part) or [of_proofs[code] for code in [code] if code in of_proofs]
+        found = commits(part) or list(filter(None, [of_proofs.get(code)]))
         rows.append(cell | {"code": code, "commits": found, "runs": len(part), "relation": relation(cell, code)})
     return rows
 

@@ -217,9 +217,7 @@ def print_lineage():
     commits = {row["code"]: row["commit"] for row in lineage.entries()}
     for randomness, task, condition in itertools.product(RANDOMNESS, TASKS, CONDITIONS):
         run = {"condition": condition, "task": task, "randomness": randomness}
-        today, *others = lineage.counting_codes(run)
-        kinds = {code: "equal" for code in today} | {code: "rounding" for codes in others for code in codes}
-        code = code_of(run)
-        del kinds[code]
-        listed = "; ".join(f"{c} ({kind}, commit {commits.get(c, '?')})" for c, kind in kinds.items())
-        print(f"{condition:21} {task:10} {randomness:7} {code} (today)" + (f"; {listed}" if listed else ""))
+        today = code_of(run)
+        others = [code for codes in lineage.counting_codes(run) for code in codes if code != today]
+        listed = [f"{code} ({lineage.relation(run, code)}, commit {commits.get(code, '?')})" for code in others]
+        print(f"{condition:21} {task:10} {randomness:7} " + "; ".join([f"{today} (today)", *listed]))
