@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 from einorm import effects, judging, published, stats
-from einorm.published_effects import published_at_chance, published_effect, same_way
+from einorm.published_effects import box, published_at_chance, published_effect, same_way
 from einorm.statements import load_rules
 
 VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
@@ -58,6 +58,23 @@ def test_a_trend_is_of_independent_differences_since_points_name_no_configuratio
     assert found["effect"] == pytest.approx(late["effect"] - early["effect"]) and found["approximate"]
     below = np.hypot(late["effect"] - late["low"], early["high"] - early["effect"])
     assert found["low"] == pytest.approx(found["effect"] - below)
+
+
+def test_pooled_published_pairs_are_not_clustered_since_points_name_no_configuration_across_epsilons():
+    """Two points at each of four epsilons are eight pairs: enough for an interval, as two clusters would not be."""
+    runs = VALUES["complete"][VALUES["complete"]["condition"].isin(["inorm", "gradnorm_full"])]
+    few = runs.sort_values("config").groupby(["condition", "epsilon"]).head(2)
+    pooled = STATEMENTS["C5.3"].model_copy(update={"epsilon": "pooled"})
+    found = published_effect(pooled, VALUES | {"complete": few}, "all")
+    assert (found["method"], found["n_x"], found["n_y"]) == ("paired", 8, 8)
+    assert found["low"] < found["effect"] < found["high"]
+
+
+def test_a_box_of_published_runs_has_their_quartiles():
+    accuracies = published.complete_runs(VALUES, "gradnorm_full", 0.75)
+    q1, middle, q3 = np.percentile(accuracies, [25, 50, 75])
+    assert box(STATEMENTS["C5.1"], VALUES, "gradnorm_full", "all") == pytest.approx((middle, q3 - q1, 30))
+    assert q3 != np.percentile(accuracies, 76)
 
 
 def test_boxes_give_approximate_intervals():
