@@ -223,6 +223,7 @@ DECIDES = {
     "report.py": ("cell_rows", {"report"}),
     "robustness.py": ("answers", ROBUSTNESS | {"claims"}),
     "roofline.py": ("draw", {"benchmark"}),
+    "run_by_run.py": ("assign", set()),
     "runs.py": ("completeness", ALL | {"claims", "report"}),
     "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
     "same_size.py": ("judge_size", {"claims"}),

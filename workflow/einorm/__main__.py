@@ -115,6 +115,13 @@ def claim(args):
     print(show(args.id, folder, args.artifact / "claims.yaml", args.artifact / "published"))
 
 
+def run_by_run(args):
+    """Compare single runs with the published ones (`run_by_run.write`)."""
+    from .run_by_run import OWN, RELEASE, write
+
+    write({RELEASE: args.release, OWN: args.own}, args.published, args.out)
+
+
 def report(args):
     """Write the report (`report.write`)."""
     from .report import write
@@ -282,6 +289,12 @@ def parser():
     sub.add_argument("id", help="of claims.yaml, for example C5.1")
     sub.add_argument("--tables", type=Path, help="folder of the tables; default: the archive that the pages show")
     sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of claims.yaml and published")
+
+    sub = command(run_by_run, "compare the accuracies of single runs with those of the published runs")
+    for name, whose in (("release", "the published runs' random numbers"), ("own", "random numbers of our own")):
+        sub.add_argument(f"--{name}", type=path_or_none, help=f"folder of tables of runs with {whose}; empty: none")
+    sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
+    sub.add_argument("--out", required=True, type=Path)
 
     sub = command(report, "write the report, one page that stands alone")
     for name in ("--tables", "--claims", "--figures", "--artifact", "--out"):

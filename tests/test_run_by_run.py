@@ -1,0 +1,158 @@
+"""Run by run: known configurations are found again, unrelated runs are not, and what decides is never looked at."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+from einorm import published, run_by_run
+from einorm.__main__ import main
+from einorm.run_by_run import CONDITIONS, JUDGED, NEAR_TIE, OWN, RELEASE
+
+PUBLISHED = REPOSITORY / "paper_artifact" / "published"
+THEIRS = published.load(PUBLISHED)["complete"]
+ARCHIVE = REPOSITORY / "paper_artifact" / "archive" / "replication"
+NONE = THEIRS.iloc[:0]
+TIED = [(by, judged) for by, judged in JUDGED if len(by) == 2]
+
+
+def ours(noise=0.05, unrelated=False, seed=0):
+    """Runs, and config -> point: the published runs with noise (points) under configurations in a known random order,
+    or runs of their distribution that have nothing to do with them. Those at chance end anywhere."""
+    rng, parts, names = np.random.default_rng(seed), [], {}
+    for (epsilon, two), group in THEIRS.groupby(["epsilon", THEIRS["config"] >= 10**6]):
+        order = dict(zip(sorted(set(group["config"])), rng.permutation(30), strict=True))
+        names |= {(epsilon, two, config): point % 1000 for point, config in order.items()}
+        for _, runs in group.groupby("condition"):
+            values = runs["test_acc"].to_numpy(copy=True)
+            lost = values <= 10
+            values[lost] = rng.choice(values[~lost], lost.sum())
+            values = rng.permutation(values) if unrelated else values
+            values += noise * rng.normal(size=30)
+            parts.append(runs.assign(config=runs["config"].map(order), test_acc=values.round(2)))
+    return pd.concat(parts, ignore_index=True), names
+
+
+@pytest.fixture(scope="module")
+def same():
+    runs, names = ours()
+    unrelated, _ = ours(unrelated=True, seed=1)
+    return *run_by_run.compare(THEIRS, {RELEASE: runs, OWN: unrelated}), names
+
+
+def test_a_known_order_is_found_again(same):
+    runs, found, names = same
+    runs = runs[runs["randomness"] == RELEASE]
+    truth = [names[e, judged.startswith("ei"), c] for e, judged, c in runs[["epsilon", "judged", "config"]].values]
+    right = (runs["point"] == truth).groupby([runs["by"], runs["judged"]]).mean()
+    tied = right[[(" and ".join(by), judged) for by, judged in TIED]]
+    assert (tied > 0.75).all() and (right > 0.25).all(), "by one condition neighbours are mixed up"
+    met = found[(found["randomness"] == RELEASE) & found["by"].str.contains(" and ")]
+    assert (met["verdict"] == "met").all() and (met["p_chance"] < 0.001).all() and (met["p_nearer"] < 0.001).all()
+    assert (met["median_difference"] < 0.12).all() and (met["rank_correlation"] > 0.6).all()
+
+
+def test_what_is_sure_of_its_configuration_has_it(same):
+    runs, _, names = same
+    sure = runs[(runs["randomness"] == RELEASE) & (runs["odds"] >= NEAR_TIE)]
+    truth = [names[e, judged.startswith("ei"), c] for e, judged, c in sure[["epsilon", "judged", "config"]].values]
+    assert len(sure) > 100 and (sure["point"] == truth).mean() > 0.95
+
+
+def test_unrelated_runs_are_not_met_and_that_is_said(same):
+    """Though they are sorted just as near: their distribution is the published one."""
+    _, found, _ = same
+    other = found[found["randomness"] == OWN]
+    tied = other[other["by"].str.contains(" and ")]
+    assert set(tied["verdict"]) == {"not met"} and (tied["p_chance"] > 0.01).all()
+    near = np.abs(other["median_difference"] / other["chance_median_difference"] - 1)
+    assert near.median() < 0.25, "no nearer than by chance"
+    swapped = run_by_run.compare(THEIRS, {RELEASE: ours(unrelated=True, seed=1)[0], OWN: NONE})[1]
+    assert "met" not in set(swapped["verdict"])
+
+
+def test_where_own_random_numbers_meet_the_runs_too_nothing_follows(same):
+    runs, _ = ours()
+    found = run_by_run.compare(THEIRS, {RELEASE: runs, OWN: runs})[1]
+    assert set(found["verdict"][found["randomness"] == OWN]) == {"met"}
+    assert set(found["verdict"][found["randomness"] == RELEASE]) == {"cannot tell"}
+    alone = run_by_run.compare(THEIRS, {RELEASE: runs, OWN: NONE})[1]
+    assert set(alone["verdict"]) == {"cannot tell", "not computed"} and "p_nearer" not in alone
+
+
+def test_the_condition_that_judges_assigns_nothing():
+    points = pd.DataFrame({"a": [80.0, 81.0, 82.0], "b": [1.0, 2.0, 3.0]}, index=[1, 2, 3])
+    run_by_run.NOISE |= {"a": 0.1}
+    runs = pd.DataFrame({"a": [82.1, 80.1, 81.1], "b": [1.0, 2.0, 3.0]}, index=[7, 8, 9])
+    for judged in (runs["b"], runs["b"][::-1].to_numpy()):
+        assert list(run_by_run.match(points, runs.assign(b=judged), ("a",), "b")["config"]) == [8, 9, 7]
+    del run_by_run.NOISE["a"]
+
+
+def test_one_condition_sorts_and_odds_are_those_of_the_best_other_assignment():
+    chosen, odds = run_by_run.assign([[80.0], [81.0]], [[81.0], [80.0]], [1.0])
+    assert chosen.tolist() == [1, 0] and odds == pytest.approx([np.e, np.e])  # exchanged: two differences of 1
+    rng = np.random.default_rng(0)
+    theirs, here = rng.normal(80, 1, (2, 30, 1))
+    chosen, odds = run_by_run.assign(theirs, here, [0.05])
+    assert (np.argsort(here[chosen, 0]) == np.argsort(theirs[:, 0])).all() and (odds >= 1).all()
+    assert run_by_run.assign([[80.0]], [[90.0]], [1.0])[1].tolist() == [np.inf]
+
+
+def test_a_published_run_at_chance_says_nothing_of_its_point():
+    theirs, here = [[80.0, 10.0], [80.0, 70.0]], [[80.0, 70.0], [80.0, 60.0]]
+    chosen, odds = run_by_run.assign(theirs, here, [1.0, 10.0])
+    assert chosen.tolist() == [1, 0] and odds == pytest.approx([np.exp(0.5)] * 2)
+
+
+def test_agreement_of_numbers_computed_by_hand():
+    found = run_by_run.agreement([80.0, 81.0, 82.0, 83.0], [80.1, 81.25, 81.0, 83.0])
+    assert found["n"] == 4 and found["median_difference"] == pytest.approx(0.175)
+    assert (found["within_0.1"], found["within_0.25"]) == (0.5, 0.75)
+    assert found["rank_correlation"] == pytest.approx(0.8)
+    equal = run_by_run.agreement([80.0, 81.0], [80.0, 81.0])
+    # of the two orders one is right, the other is off by 1 everywhere
+    assert equal["chance_median_difference"] == pytest.approx(0.5, abs=0.05)
+    assert equal["p_chance"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_an_archive_with_some_cells_is_judged_by_them_and_no_archive_by_none():
+    runs, _ = ours()
+    some = runs[(runs["epsilon"] == 0.75) & runs["condition"].isin(["ei_ln", "ei_none", "e_only_ln"])]
+    some = some[(some["condition"] != "e_only_ln") | (some["config"] != 3)]
+    found = run_by_run.compare(THEIRS, {RELEASE: some, OWN: NONE})[1].query("randomness == @RELEASE")
+    computed = found[found["verdict"] != "not computed"]
+    assert set(computed["judged"]) == {"ei_ln", "ei_none"} and set(computed["epsilon"]) == {0.75}
+    rows, nothing = run_by_run.compare(THEIRS, {RELEASE: NONE, OWN: NONE})
+    assert rows.empty and set(nothing["verdict"]) == {"not computed"} and len(nothing) == 2 * 4 * len(JUDGED)
+    cells = run_by_run.compare_cells(THEIRS, {RELEASE: some}).set_index(["condition", "epsilon"])
+    assert cells.loc[("e_only_ln", 0.75), "n"] == 29 and np.isnan(cells.loc[("e_only_ln", 0.75), "median"])
+    assert cells.loc[("ei_ln", 0.75), "sorted_difference"] < 0.06
+
+
+def test_like_is_compared_with_like_in_sorted_accuracies():
+    cells = run_by_run.compare_cells(THEIRS, {RELEASE: ours()[0], OWN: THEIRS}).set_index("randomness")
+    release = cells.loc[RELEASE].set_index(["condition", "epsilon"]).sort_index()
+    assert release.loc["inorm", "published_at_chance"].tolist() == [9, 12, 13, 9]
+    assert release.loc["inorm", "sorted_difference"].isna().all(), "none is at chance here"
+    assert (release.drop("inorm")["sorted_difference"] < 0.1).all() and set(release.index.levels[0]) == {*CONDITIONS}
+    assert (cells.loc[OWN][["sorted_difference", "median_difference"]] == 0).all(axis=None)
+
+
+def test_the_replication_has_random_numbers_of_its_own(tmp_path, capsys):
+    """Where three conditions are tied: by one condition alone equal configurations are nearly as near as equal runs."""
+    arguments = ["--own", ARCHIVE, "--release=", "--published", PUBLISHED, "--out", tmp_path]
+    assert main(["run_by_run", *map(str, arguments)]) == 0
+    assert capsys.readouterr().out == f"met: 0; not met: 0; cannot tell: 0; not computed: {4 * len(JUDGED)}\n"
+    found = pd.read_csv(tmp_path / "agreement.csv").query("randomness == @OWN and verdict != 'not computed'")
+    tied = found["by"].str.contains(" and ")
+    assert set(found["epsilon"]) == {0, 0.75} and set(found.loc[tied, "verdict"]) == {"not met"}
+    runs, cells = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("runs", "cells"))
+    assert len(runs) == 30 * len(found) and set(runs["config"]) == set(range(30))
+    assert len(cells) == 2 * 4 * len(CONDITIONS)
+
+
+def test_a_table_that_is_not_there_is_one_line(tmp_path, capsys):
+    arguments = ["--release", tmp_path / "none", "--published", PUBLISHED, "--out", tmp_path / "out"]
+    assert main(["run_by_run", *map(str, arguments)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "runs.parquet is missing" in error and not (tmp_path / "out").exists()
