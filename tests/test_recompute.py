@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,13 +42,15 @@ def recompute(archive, claims):
     return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
-def altered(tmp_path, archive, change):
-    """A copy of an archive with other runs, whose manifest was made to fit."""
+def altered(tmp_path, archive, change, **settings):
+    """A copy of an archive with other runs, and some other settings, whose manifest was made to fit."""
     copy = shutil.copytree(archive, tmp_path / "archive")
     table = pq.read_table(copy / "runs.parquet")
     runs = pa.Table.from_pandas(change(table.to_pandas()), schema=table.schema, preserve_index=False)
-    pq.write_table(runs.replace_schema_metadata(table.schema.metadata), copy / "runs.parquet")
     manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["settings"] |= settings
+    metadata = table.schema.metadata | {b"einorm.settings": json.dumps(manifest["settings"], sort_keys=True).encode()}
+    pq.write_table(runs.replace_schema_metadata(metadata), copy / "runs.parquet")
     manifest["files"]["runs.parquet"]["sha256"] = hashlib.sha256((copy / "runs.parquet").read_bytes()).hexdigest()
     (copy / "manifest.json").write_text(json.dumps(manifest))
     return copy
@@ -59,6 +62,33 @@ def test_agrees_on_every_row_of_a_shipped_archive(archive, claims_of):
     assert done.returncode == 0, done.stdout + done.stderr
     rows = len(pd.read_csv(claims_of(archive)))
     assert done.stdout.startswith(f"{rows} of {rows} rows ")
+
+
+def test_agrees_where_all_epsilons_and_a_second_seed_are_there(tmp_path, claims_of):
+    """Invented from the archive of two epsilons and one seed: statements on pooled epsilons, the spread of seeds."""
+
+    def change(runs):
+        noise = np.random.default_rng(0).normal
+        between = [runs.assign(epsilon=runs["epsilon"].map({0: 0.25, 0.75: 0.5})), runs]
+        seeds = [part.assign(variant=name) for name in ("paper", "seed1") for part in between]
+        everything = pd.concat(seeds, ignore_index=True)
+        everything["seed"] = everything["variant"].eq("seed1").astype(int)
+        kept = everything["epsilon"].isin([0, 0.75]) & everything["variant"].eq("paper")
+        moved = (
+            everything["test_acc"]
+            + noise(0, 0.4, len(kept))
+            + 0.8 * everything["variant"].eq("seed1") * (everything["condition"].isin(["ei_ln", "gradnorm_full"]))
+        )
+        return everything.assign(test_acc=everything["test_acc"].where(kept, moved.round(4)))
+
+    settings = {"epsilons": [0.0, 0.25, 0.5, 0.75], "variants": ["paper", "seed1"]}
+    archive = altered(tmp_path, PROJECT / "paper_artifact/archive/replication", change, **settings)
+    claims = pd.read_csv(claims_of(archive))
+    pooled = claims[claims["epsilon"].eq("pooled")]
+    assert len(pooled) and pooled["verdict"].ne("not computed").all()
+    assert claims["size_seeds"].eq("2 seeds").any() and claims["tau"].gt(0.1).any()
+    done = recompute(archive, claims_of(archive))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 QUICK = PROJECT / "paper_artifact" / "archive" / "quick"

@@ -10,8 +10,10 @@ BOX_MEDIAN = 50.0  # median test accuracy (%) of a group from which the paper le
 
 
 def of_task(rows, task=PAPER_TASK):
-    """Rows of a table of one task."""
-    return rows[rows["task"] == task]
+    """Rows of a table of one task, without the table's `attrs`: pandas would copy them deeply in every operation."""
+    rows = rows[rows["task"] == task]
+    rows.attrs = {}
+    return rows
 
 
 def as_published(rows, task=PAPER_TASK):
