@@ -37,7 +37,7 @@ def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
 
     Returns
     -------
-    DataFrame, verdicts in the order of `judging.VERDICTS`, then by id; docs/results.md explains its columns
+    DataFrame, verdicts in the order of `judging.VERDICTS`, then of the rules; docs/results.md explains its columns
     """
     runs = of_task(runs, task)
     incomplete, paper = incomplete_cells(runs, settings), as_published(runs, task)
@@ -57,8 +57,7 @@ def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
     for name in (*stats.compare([], []), *stats.paired([], [])):
         table[name] = table.get(name, np.nan)
     order = table["verdict"].map({verdict: i for i, verdict in enumerate(VERDICTS)})
-    table = table.assign(order=order, plain=table["selection"] != "all").sort_values(["order", "id", "plain"])
-    return table.drop(columns=["order", "plain"]).reset_index(drop=True)
+    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
 def used(rules):
