@@ -156,14 +156,14 @@ def test_a_place_that_is_not_there_is_no_silent_nothing(small):
         closure.code(("top.py", "walk"))
 
 
-OTHERS = ("claims", "report", "bundle", "benchmark", "collect", "samples", "training")
+OTHERS = ("claims", "forest", "report", "bundle", "benchmark", "collect", "samples", "training")
 DRAWN = known(TASKS, QUESTIONS)
 
 
 def fingerprints():
     """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
     facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
-    facts |= {name: plan.made_by(name) for name in ("claims", "benchmark")}
+    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "benchmark")}
     facts |= {"report": plan.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
     facts |= {"bundle": plan.made_by("bundle", plan.READ_START)}
     facts |= {name: plan.made_by(name, plan.READ_SETTINGS) for name in ("collect", "samples")}
@@ -205,8 +205,9 @@ DECIDES = {
     "figures/panels.py": ("say_incomplete", ALL),
     "figures/published_fig4.py": ("draw_learned", drawn("published_fig4", "published_fig5")),
     "figures/robustness.py": ("accuracies", ROBUSTNESS),
-    "figures/style.py": ("save", ALL | {"benchmark"}),
+    "figures/style.py": ("save", ALL | {"benchmark", "forest"}),
     "figures/versus.py": ("rows", PUBLISHED),
+    "forest.py": ("draw", {"forest"}),
     "golden.py": ("replay", set()),
     "judging.py": ("judge", {"claims"}),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
@@ -230,7 +231,7 @@ DECIDES = {
     "samples.py": ("sample_images", {"samples"}),
     "selection.py": ("of_task", ALL | {"claims"}),
     "sources.py": ("files", {"bundle"}),
-    "statements.py": ("load_rules", ALL | {"claims", "report"}),
+    "statements.py": ("load_rules", ALL | {"claims", "forest", "report"}),
     "stats.py": ("holm", drawn("fig6", "fig7") | {"claims"}),
     "status.py": ("job_state", set()),
     "tables.py": ("read", ALL | {"claims", "report", "bundle", "collect"}),
@@ -392,7 +393,7 @@ def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
 
 
 # What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
-PAGE, CLAIMS, BUNDLE, DRAW = {"page"}, {"claims"}, {"artifact"}, {*FIGURES}
+PAGE, CLAIMS, BUNDLE, DRAW = {"page"}, {"claims", "forest"}, {"artifact"}, {*FIGURES}
 SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
 P, VALUES = "workflow/einorm", "paper_artifact/published"
 EDITS = {
@@ -403,7 +404,7 @@ EDITS = {
         f"{P}/figures/style.py",
         '"lines.linewidth": 1.2',
         '"lines.linewidth": 1.3',
-        DRAW | PAGE,
+        DRAW | {"forest"} | PAGE,
     ),
     "published.py": (f"{P}/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
     "stats.py": (f"{P}/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),

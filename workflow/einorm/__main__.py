@@ -115,6 +115,13 @@ def claim(args):
     print(show(args.id, folder, args.artifact / "claims.yaml", args.artifact / "published"))
 
 
+def forest(args):
+    """Draw all statements in one figure (`forest.write`)."""
+    from .forest import write
+
+    write(args.claims, args.rules, args.out)
+
+
 def run_by_run(args):
     """Compare single runs with the published ones (`run_by_run.write`)."""
     from .run_by_run import OWN, RELEASE, write
@@ -289,6 +296,11 @@ def parser():
     sub.add_argument("id", help="of claims.yaml, for example C5.1")
     sub.add_argument("--tables", type=Path, help="folder of the tables; default: the archive that the pages show")
     sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of claims.yaml and published")
+
+    sub = command(forest, "draw published and reproduced effects of all statements in one figure")
+    sub.add_argument("--claims", required=True, type=Path, help="folder of claims.csv")
+    sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
+    sub.add_argument("--out", required=True, type=Path)
 
     sub = command(run_by_run, "compare the accuracies of single runs with those of the published runs")
     for name, whose in (("release", "the published runs' random numbers"), ("own", "random numbers of our own")):

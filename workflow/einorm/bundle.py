@@ -5,7 +5,7 @@ from pathlib import Path
 
 from . import archive, crate, sources, tables
 from .config import Settings, describe_difference
-from .figures import names
+from .figures import FOREST, names
 from .runtime import UserError, atomic_path
 from .tables import TABLES
 from .verify import CRATE, SUMS, canonical
@@ -35,7 +35,7 @@ def write(project, tables_folder, claims_folder, figures_folder, report, started
     made |= {f"results/claims/{name}.csv": Path(claims_folder) / f"{name}.csv" for name in others}
     made |= {
         f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}"
-        for n in names(settings.tasks, settings.variants)
+        for n in [*names(settings.tasks, settings.variants), FOREST]
         for kind in ("pdf", "png", "csv")
     }
     made["report.html"] = Path(report)

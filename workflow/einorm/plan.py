@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from . import archive, closure, config, lineage, sources
-from .figures import caption, category, names, task_and_module
+from .figures import FOREST, caption, category, names, task_and_module
 from .runs import code_of, cost, jobs, share_shifts, shift_table
 from .runtime import PACKAGE, UserError, digest, fingerprint
 from .tables import TABLES
@@ -104,6 +104,7 @@ def experiment(raw):
         "benchmark_code": made_by("benchmark"),
         "autograd": [relative(path) for path in [ROOT / "tests/oracle.py"] if path.exists()],
         "claims_code": made_by("claims"),
+        "forest_code": made_by("forest"),
         "report_code": report_code(list(planned.values())),
         "lineage": relative(lineage.TABLE),
         "bundle_code": made_by("bundle", READ_START),
@@ -111,7 +112,7 @@ def experiment(raw):
         "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
         "reuse": str(archived) if reused else "",
         "artifact": relative(ARTIFACT),
-        "captions": sorted({relative(caption(name)) for name in drawn}),
+        "captions": sorted({relative(caption(name)) for name in [*drawn, FOREST]}),
         "page": sorted(relative(path) for path in (PACKAGE / "page").iterdir() if path.is_file()),
         "project": relative(ROOT),
         "sources": [relative(path) for _, path in sorted(sources.files(ROOT).items())],

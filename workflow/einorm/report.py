@@ -14,7 +14,7 @@ from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS
 from .data import checksums
 from .explain import explain
-from .figures import caption, category, names
+from .figures import FOREST, caption, category, names
 from .judging import VERDICTS
 from .runs import completeness
 from .runtime import PACKAGE, UserError, atomic_path
@@ -63,6 +63,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "by_rule": by_published_rule(results["claims"]),
         "whole": whole(rules, results["claims"][results["claims"]["task"] == PAPER_TASK]),
         "figures": figures,
+        "forest": figure(FOREST, Path(figures_folder)),
         "of_claim": {claim: of_claim(claim, rules, figures) for claim in rules.claims},
         "oddities": list(results["oddities"].groupby("id", sort=False)),
         "checked": checked(results["published_check"]),

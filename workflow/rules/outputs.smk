@@ -31,13 +31,6 @@ for figure, facts in EXPERIMENT["figures"].items():
             " --rules {params.rules:q} --out figures > {log:q} 2>&1"
 
 
-# All figures of the chosen preset, from its tables.
-rule figures:
-    input:
-        expand("figures/{figure}.{kind}", figure=EXPERIMENT["figures"], kind=["pdf", "png", "csv"]),
-    localrule: True
-
-
 # Which claims of the paper hold on these tables.
 rule claims:
     input:
@@ -63,6 +56,34 @@ rule claims:
     shell:
         "python -m einorm claims --tables {params.tables:q} --rules {input.rules:q} --published {params.published:q}"
         " --out results/claims > {log:q} 2>&1"
+
+
+# All statements in one figure.
+rule forest:
+    input:
+        claims="results/claims/claims.csv",
+        rules=f"{EXPERIMENT['artifact']}/claims.yaml",
+    output:
+        "figures/forest.pdf",
+        report("figures/forest.png", caption="../report/forest.rst", category="Claims"),
+        "figures/forest.csv",
+    log:
+        "results/logs/figures/forest.log",
+    localrule: True
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        code=EXPERIMENT["forest_code"],
+    shell:
+        "python -m einorm forest --claims results/claims --rules {input.rules:q} --out figures > {log:q} 2>&1"
+
+
+# All figures of the chosen preset.
+rule figures:
+    input:
+        expand("figures/{figure}.{kind}", figure=EXPERIMENT["figures"], kind=["pdf", "png", "csv"]),
+        rules.forest.output,
+    localrule: True
 
 
 # The page to read first.

@@ -14,6 +14,8 @@ from ..selection import PAPER_TASK, as_published, of_task
 from ..tasks import TASKS
 from ..variants import QUESTIONS, asked
 
+CAPTIONS = PACKAGE.parent / "report"
+FOREST = "forest"  # the figure of all statements: `forest.write` draws it from the claims, not from the tables
 SHARED = ("style", "panels")  # modules that are no figures; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
 ROBUSTNESS = "robustness"  # draws a figure per question of `QUESTIONS`
@@ -49,11 +51,13 @@ def task_and_module(name):
 
 def caption(name):
     """Path of a figure's caption."""
-    return PACKAGE.parent / "report" / f"{task_and_module(name)[1]}.rst"
+    return CAPTIONS / f"{FOREST if name == FOREST else task_and_module(name)[1]}.rst"
 
 
 def category(name):
     """What a figure is listed under: its figure in the paper, or that it goes beyond it."""
+    if name == FOREST:
+        return "Claims"
     task, module = task_and_module(name)
     number = module.removeprefix("published_").removeprefix("fig")
     if task != PAPER_TASK:
