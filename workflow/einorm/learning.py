@@ -4,13 +4,14 @@ Everything is written out by hand, since the error signal is what the paper is a
 is autograd in tests/oracle.py. Symbols, equations and shapes as in `network`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from .conditions import CONDITIONS, Condition
 from .error_signals import ERROR_SIGNALS, center, full, unchanged
-from .network import EPS, Layer, forward, mean_units, moments, obey_dale, rounded, select_runs, stack_network
+from .network import EPS, Layer, forward, mean_units, moments, obey_dale, select_runs, stack_network
+from .variants import PAPER
 
 MEASURED = 2  # the first hidden layers, of which metrics are taken
 LABEL_SMOOTHING = 0.1
@@ -26,15 +27,21 @@ class Network:
     layers : list of `network.Layer`, the hidden ones and the readout
     lambdas : (R, 1, 1) weight of the local loss
     rates : per layer, a dict of the learning rates of W (R, rows, 1), Wei, b and w (R, n_e, 1); 0 in padding
+    way : how the runs train, a dict like `variants.PAPER`
+    memory : what a way to train keeps of each run from step to step, name -> (R)
+    collapsed_in : R texts, which tensor of a run was not finite first; "" where none was, or nobody looked
     """
 
     condition: Condition
     layers: list[Layer]
     lambdas: torch.Tensor
     rates: list[dict]
+    way: dict
+    memory: dict = field(default_factory=dict)
+    collapsed_in: list[str] = field(default_factory=list)
 
 
-def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu", precision=None):
+def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu", way=PAPER):
     """Put R runs of one condition side by side.
 
     Parameters
@@ -42,11 +49,11 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
     condition : str, key of `conditions.CONDITIONS`
     weights : list of R networks, each a list of dicts, one per layer (`network.initial_network`)
     hyperparameters : list of R dicts with lr (of Wex and b), lr_wix (of Wix and Bix), lr_wei, lambda
-    precision : of matrix products, see `network.Layer`
+    way : how they train, see `Network`
     """
     condition = CONDITIONS[condition]
     kinds = [condition.layer] * (len(weights[0]) - 1) + ["ei"]
-    layers = stack_network(kinds, weights, dtype, device, precision)
+    layers = stack_network(kinds, weights, dtype, device)
 
     def per_run(name):
         values = [run[name] for run in hyperparameters]
@@ -64,14 +71,20 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
             "w": lr_wix * layer.mask,
         }
 
-    return Network(condition, layers, per_run("lambda"), [rates(layer) for layer in layers])
+    quiet = [""] * len(weights)
+    return Network(condition, layers, per_run("lambda"), [rates(layer) for layer in layers], way, collapsed_in=quiet)
 
 
 def select(network, keep):
     """The same network with only some of its runs, those of the index tensor keep (runs)."""
-    layers = [select_runs(layer, keep) for layer in network.layers]
-    rates = [{name: rate[keep] for name, rate in layer.items()} for layer in network.rates]
-    return Network(network.condition, layers, network.lambdas[keep], rates)
+    return replace(
+        network,
+        layers=[select_runs(layer, keep) for layer in network.layers],
+        lambdas=network.lambdas[keep],
+        rates=[{name: rate[keep] for name, rate in layer.items()} for layer in network.rates],
+        memory={name: values[keep] for name, values in network.memory.items()},
+        collapsed_in=[network.collapsed_in[r] for r in keep.tolist()],
+    )
 
 
 def layer_norm(z, layer):
@@ -193,10 +206,9 @@ def update(layer, rates, state, signals, needs_input_error):
     I-Norm layers stop the task's gradient at the inhibitory pathways, so only Wex passes it on, and Wei
     stays fixed where inhibition is divisive, too.
     """
-    signals = {name: rounded(layer, signal) for name, signal in signals.items()}
     parts = [signals["h"]]
     if "a" in state:
-        parts.append(rounded(layer, torch.bmm(rounded(layer, layer.Wei).mT, signals["p"])))
+        parts.append(torch.bmm(layer.Wei.mT, signals["p"]))
     task_rows = layer.n_e if layer.kind.startswith("inorm") else layer.n_e + layer.n_i
     if "u" in signals:
         parts.append(signals["u"])
@@ -204,25 +216,14 @@ def update(layer, rates, state, signals, needs_input_error):
 
     dx = None
     if needs_input_error:
-        dx = rounded(layer, torch.bmm(rounded(layer, layer.W)[:, :task_rows].mT, G[:, :task_rows]))
+        dx = torch.bmm(layer.W[:, :task_rows].mT, G[:, :task_rows])
 
-    layer.b.sub_(rates["b"] * rounded(layer, signals["h"].sum(2, keepdim=True)))
-    if layer.precision is not None:
-        _update_rounded(layer, rates, G, signals.get("p"), state)
-    else:
-        if "a" in state and layer.kind != "inorm":
-            layer.Wei.baddbmm_(signals["p"] * rates["Wei"], state["a"].mT, alpha=-1)
-        _subtract_outer(layer.W, G.mul_(rates["W"]) if G is not signals["h"] else G * rates["W"], state["x"])
+    layer.b.sub_(rates["b"] * signals["h"].sum(2, keepdim=True))
+    if "a" in state and layer.kind != "inorm":
+        layer.Wei.baddbmm_(signals["p"] * rates["Wei"], state["a"].mT, alpha=-1)
+    _subtract_outer(layer.W, G.mul_(rates["W"]) if G is not signals["h"] else G * rates["W"], state["x"])
     obey_dale(layer)
     return dx
-
-
-def _update_rounded(layer, rates, G, p, state):
-    """The update in a lower precision: gradients are rounded before the learning rate, small ones vanish."""
-    x = rounded(layer, state["x"]).expand(len(G), *state["x"].shape[-2:])
-    layer.W.sub_(rates["W"] * rounded(layer, torch.bmm(G, x.mT)))
-    if "a" in state and layer.kind != "inorm":
-        layer.Wei.sub_(rates["Wei"] * rounded(layer, torch.bmm(p, state["a"].mT)))
 
 
 def _subtract_outer(W, G, x):
@@ -233,12 +234,13 @@ def _subtract_outer(W, G, x):
         W.flatten(0, 1).addmm_(G.flatten(0, 1), x.t(), alpha=-1)
 
 
-def measure(network, x):
+def measure(network, x, forward=forward_network):
     """Metrics of the hidden layers on a batch (Figs. 3 to 6); nothing is updated.
 
     Parameters
     ----------
     x : (B, pixels) or (R, B, pixels), as in `train_step`
+    forward : the forward pass, called as `forward_network`
 
     Returns
     -------
@@ -247,7 +249,7 @@ def measure(network, x):
         local_loss. NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the
         local loss of layers without one, layer 1 of a network with one hidden layer.
     """
-    states = forward_network(network, x.mT)
+    states = forward(network, x.mT)
     hidden = list(zip(network.layers, states, strict=True))[:-1]
     rows = [measure_layer(network, *pair) for pair in hidden[:MEASURED]]
     rows += [{name: torch.full_like(v, torch.nan) for name, v in rows[0].items()}] * (MEASURED - len(rows))

@@ -25,7 +25,7 @@ from .config import Settings
 from .runs import RANDOMNESS, cell_runs, code_of
 from .runtime import PACKAGE, PROJECT, UserError, atomic_path
 from .tasks import TASKS
-from .variants import VARIANTS, how, specification
+from .variants import how, specification, trained
 
 CONFIGS = [97, 39, 8]  # 111, 128 and 197 hidden units
 EPOCHS, TRAIN_IMAGES, TEST_IMAGES = 2, 3208, 500  # 202 steps, the last of an epoch on 8 images
@@ -102,10 +102,9 @@ def check_out(commit, folder):
 def cases_of(key, epochs, double):
     """Runs to train for a condition, task and randomness, by variant: name -> run specifications."""
     condition, task, randomness = key.split()
-    ways = {tuple(how(specification(v)).items()): v for v in reversed(VARIANTS)}  # seeds are no other way to train
-    variants = [v for v in reversed(ways.values()) if not double or VARIANTS[v].get("precision") is None]
+    ways = {tuple(how(specification(v)).items()): v for v in reversed(trained())}  # seeds are no other way to train
     cases = {}
-    for variant in variants if (task, randomness) == ("luminosity", "own") else ["paper"]:
+    for variant in reversed(ways.values()) if (task, randomness) == ("luminosity", "own") else ["paper"]:
         held_out = how(specification(variant))["validation_images"]
         settings = Settings(
             conditions=[condition], epsilons=[0.75], configs=CONFIGS, epochs=epochs, randomness=randomness,

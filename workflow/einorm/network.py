@@ -62,8 +62,6 @@ class Layer:
     n_e : padded number of excitatory units
     n_i : padded number of inhibitory units
     blocks : name -> slice of the rows of W
-    precision : torch.float16, torch.bfloat16 or None
-        To which operands and results of products are rounded, as autocast would; None: no rounding.
     """
 
     kind: str
@@ -76,7 +74,6 @@ class Layer:
     n_e: int
     n_i: int
     blocks: dict = field(default_factory=dict)
-    precision: torch.dtype | None = None
 
     def weights(self):
         """Views of the parameters by their names: Wex (R, n_e, inputs), Wix, Bix, Wei, b, w; padding included."""
@@ -135,14 +132,13 @@ def initial_network(kind, n_in, hidden_width, *names, hidden_layers=2):
     return [initial_layer(*shape, *names, f"layer{i}") for i, shape in enumerate(shapes)]
 
 
-def stack_network(kinds, weights, dtype=torch.float32, device="cpu", precision=None):
+def stack_network(kinds, weights, dtype=torch.float32, device="cpu"):
     """Pad and stack the weights of R runs; hidden layers to a multiple of `ALIGNMENT` units.
 
     Parameters
     ----------
     kinds : list of keys of `KINDS`, one per layer, the readout last
     weights : list of R networks, each a list of dicts of arrays, one per layer (`initial_network`)
-    precision : see `Layer`
 
     Returns
     -------
@@ -154,12 +150,12 @@ def stack_network(kinds, weights, dtype=torch.float32, device="cpu", precision=N
     inputs = [weights[0][0]["Wex"].shape[1], *hidden]
     sizes = zip(kinds, [*hidden, classes], inputs, strict=True)
     return [
-        stack_layers(kind, [run[i] for run in weights], n_e, n_in, dtype, device, precision)
+        stack_layers(kind, [run[i] for run in weights], n_e, n_in, dtype, device)
         for i, (kind, n_e, n_in) in enumerate(sizes)
     ]
 
 
-def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu", precision=None):
+def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
     """Pad and stack the weights of R runs of one layer.
 
     Parameters
@@ -167,7 +163,6 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu", preci
     kind : key of `KINDS`
     runs : list of R dicts of arrays, as `initial_layer` returns them
     n_e, n_in : int, excitatory units and inputs with padding, at least the widest run's
-    precision : see `Layer`
 
     Returns
     -------
@@ -199,7 +194,6 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu", preci
         n_e=n_e,
         n_i=n_i,
         blocks=blocks,
-        precision=precision,
     )
 
 
@@ -211,17 +205,11 @@ def select_runs(layer, keep):
     return replace(layer, **chosen)
 
 
-def rounded(layer, values):
-    """Values, (R, ...) or (pixels, B), as products of a layer of lower precision take and give them; the type stays."""
-    return values if layer.precision is None else values.to(layer.precision).to(values.dtype)
-
-
 def drive(layer, x):
     """All products W x of a layer's weights with its input: (pixels, B) or (R, inputs, B) -> (R, rows, B)."""
-    W, x = rounded(layer, layer.W), rounded(layer, x)
     if x.dim() == 3:
-        return rounded(layer, torch.bmm(W, x))
-    return rounded(layer, torch.mm(W.flatten(0, 1), x)).view(*W.shape[:2], -1)
+        return torch.bmm(layer.W, x)
+    return torch.mm(layer.W.flatten(0, 1), x).view(*layer.W.shape[:2], -1)
 
 
 def moments(z, layer):
@@ -249,12 +237,12 @@ def forward(layer, x):
     state = {"z": y[:, : layer.n_e] + layer.b}
     if "Wix" in layer.blocks:
         state["a"] = y[:, layer.blocks["Wix"]]
-        state["z"] = torch.baddbmm(state["z"], rounded(layer, layer.Wei), state["a"], alpha=-1)
+        state["z"] = torch.baddbmm(state["z"], layer.Wei, state["a"], alpha=-1)
     if "Bix" in layer.blocks:
         state["u"] = u = y[:, layer.blocks["Bix"]]
         state["q"] = mean_units(u * u, layer).add_(EPS).sqrt_()
         state["z"].div_(state["q"])
-    return state | {"z": rounded(layer, state["z"])}
+    return state
 
 
 def obey_dale(layer):

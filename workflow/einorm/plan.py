@@ -14,6 +14,7 @@ from .runs import code_of, cost, jobs, share_shifts, shift_table
 from .runtime import PACKAGE, UserError, digest, fingerprint
 from .tables import TABLES
 from .tasks import TASKS
+from .variants import check_trained
 
 ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
@@ -80,6 +81,8 @@ def experiment(raw):
         For any mistake that can be known before a job starts: keys, values, folders, space, data.path.
     """
     settings = config.settings(raw)
+    if settings.results == "computed":
+        check_trained(settings.variants)
     check_folders()
     check_data_path(settings.data.path)
     archived = archive_folder(settings, raw["preset"])

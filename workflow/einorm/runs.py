@@ -18,7 +18,7 @@ from .variants import how, specification
 CPU_RUNS_PER_BATCH = 4
 CPU_PADDING = 0.1
 RANDOMNESS = ("own", "release")  # whose random numbers a run starts from and sees
-ROUNDING = 2.2  # times as long a step takes in an emulated precision, measured at H = 256, R = 4
+CASTS = 2.2  # times as long a step takes in the release's precision, measured at H = 256, R = 4
 
 
 def cells(settings):
@@ -153,7 +153,7 @@ def share_shifts(run):
     return run.get("randomness", "own") == "own" or CONDITIONS[run["condition"]].layer in ("e", "ei")
 
 
-def training_code(condition, task, randomness="own"):
+def training_code(condition, task, randomness="own", precision="float32"):
     """Fingerprint of the code that trains a condition on a task (`training_parts`).
 
     New conditions, error signals, tasks and data sets leave the fingerprints of the old ones alone. Which other
@@ -161,24 +161,27 @@ def training_code(condition, task, randomness="own"):
     """
     entry = CONDITIONS[condition]
     kind = [entry.layer, entry.normalization, entry.error_signal]
-    parts = training_parts(condition, task, randomness)
+    parts = training_parts(condition, task, randomness, precision)
     return digest([kind, *(fingerprint(module, *names) for module, *names in parts)])[:16]
 
 
 def code_of(run):
     """`training_code` of a run's specification."""
-    return training_code(run["condition"], run["task"], run.get("randomness", "own"))
+    precision = how(specification(run.get("variant", "paper")))["precision"]
+    return training_code(run["condition"], run["task"], run.get("randomness", "own"), precision)
 
 
-def training_parts(condition, task, randomness="own"):
+def training_parts(condition, task, randomness="own", precision="float32"):
     """The code that decides what a run becomes: [module, name, ...] each, without names the whole module.
 
     Listed by hand: what a module imports for other purposes must not make finished runs worthless.
     """
     rule = ERROR_SIGNALS[CONDITIONS[condition].error_signal].__name__
     drawn = [["release_randomness.py"]] if randomness == "release" else []
+    casts = [["release_precision.py"]] if precision == "release" else []
     return [
         *drawn,
+        *casts,
         ["network.py"],
         ["learning.py"],
         ["train.py", "train"],
@@ -193,13 +196,13 @@ def training_parts(condition, task, randomness="own"):
 def cost(run):
     """Multiply-adds of a run's training: what its time is proportional to, nearly.
 
-    Two products per layer with all weights on its input (drive and update), one for the error passed down; an emulated
-    precision counts as more of them.
+    Two products per layer with all weights on its input (drive and update), one for the error passed down; the casts
+    of the release's precision count as more of them.
     """
     pixels, H = DATASETS[run["dataset"]]["pixels"], run["hidden_width"]
     blocks = {"e": 1, "ei": 1.1, "inorm_sub": 1.1, "inorm_div": 2, "inorm": 2.1}[CONDITIONS[run["condition"]].layer]
     variant = how(run)
     deeper = variant["hidden_layers"] - 1
     per_image = blocks * H * (2 * pixels + 2 * deeper * H) + deeper * H * H
-    per_image *= 1 if variant["precision"] == "float32" else ROUNDING
+    per_image *= 1 if variant["precision"] == "float32" else CASTS
     return run["epochs"] * (run["train_images"] - variant["validation_images"]) * per_image

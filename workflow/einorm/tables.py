@@ -22,7 +22,7 @@ class DamagedError(UserError):
 #: Columns that identify a run.
 KEYS = ("task", "dataset", "variant", "randomness", "condition", "epsilon", "lambda_", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 METRICS = ("train_loss", "test_loss", "test_acc", "validation_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
 
 _KEY_FIELDS = [
@@ -44,6 +44,7 @@ _RUN_FIELDS = [
     ("hidden_width", pa.int64()),
     ("status", pa.string()),  # finished | collapsed
     ("collapsed_step", pa.int64()),  # first step whose loss was not finite; -1: none
+    ("collapsed_in", pa.string()),  # which tensor was not finite first; empty: none, or not looked for (in float32)
     ("device", pa.string()),
     ("threads", pa.int64()),
     ("versions", pa.string()),  # JSON of what trained: python, torch, numpy, einorm; machine (since 2026-11-26)
@@ -145,16 +146,23 @@ def read(path, table):
 
 
 def upgraded(data):
-    """A pyarrow table of schema version 1 as one of version 2; any other as it is.
+    """A pyarrow table of an earlier schema version as one of today's; any other as it is.
 
     Version 1 calls the column ``lambda_`` by a word that SQL and Python reserve, and knows our own random numbers only.
+    Versions 1 and 2 do not say in which tensor a run collapsed.
     """
-    if "lambda" not in data.schema.names:
-        return data
-    renamed = data.rename_columns({"lambda": "lambda_"})
-    own = pa.array(["own"] * data.num_rows, pa.string())
-    later = renamed.add_column(renamed.schema.get_field_index("condition"), "randomness", own)
+    later = data
+    if "lambda" in later.schema.names:
+        later = _filled(later.rename_columns({"lambda": "lambda_"}), "randomness", "own", before="condition")
+    if "collapsed_step" in later.schema.names and "collapsed_in" not in later.schema.names:
+        later = _filled(later, "collapsed_in", "", before="device")
     return later.replace_schema_metadata(data.schema.metadata)
+
+
+def _filled(data, name, text, before):
+    """The table with one more column, the same text in every row, before the column of that name."""
+    column = pa.array([text] * data.num_rows, pa.string())
+    return data.add_column(data.schema.get_field_index(before), pa.field(name, pa.string()), column)
 
 
 def made_with(schema):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import __version__, archive, lineage, provenance, release_randomness, tables
+from . import __version__, archive, lineage, provenance, release_precision, release_randomness, tables
 from .conditions import CONDITIONS
 from .data import load, load_shifts
 from .device import choose_device, step_on
@@ -31,8 +31,13 @@ from .network import initial_network
 from .runs import code_of, run_digest, share_shifts
 from .runtime import UserError, stream
 from .tasks import TASKS
-from .variants import how
+from .variants import check_trained, how
 
+#: What computes in a precision: a function that gives the training step for a network's device, and the forward pass.
+ARITHMETIC = {
+    "float32": (step_on, forward_network),
+    "release": (release_precision.step_on, release_precision.forward_network),
+}
 TEST_BATCH = 500  # images per forward pass in evaluation
 CHANCE = 10.0  # accuracy (%) of a collapsed run
 FACTS = ("lr", "lr_wei", "lr_wix", "hidden_width")
@@ -54,9 +59,10 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     Raises
     ------
     UserError
-        If shifts are given where the runs draw their own, or the reverse; if CUDA is asked for and absent, data or the
-        archive are missing or damaged, or the shard cannot be written.
+        If the variant is only archived; if shifts are given where the runs draw their own, or the reverse; if CUDA is
+        asked for and absent, data or the archive are missing or damaged, or the shard cannot be written.
     """
+    check_trained(run.get("variant", "paper") for run in runs)
     if share_shifts(runs[0]) != (shifts_path is not None):
         raise UserError("these runs share a table of shifts: name it with --shifts" if shifts_path is None else
                         "these runs draw their own shifts: leave --shifts out")  # fmt: skip
@@ -129,7 +135,7 @@ def draw_shifts_of(runs):
 def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
     """The `learning.Network` of a batch of runs, with initial weights of our own random streams or of the release's."""
     kind, variant = CONDITIONS[runs[0]["condition"]].layer, how(runs[0])
-    depth, precision = variant["hidden_layers"], variant["precision"]
+    depth = variant["hidden_layers"]
 
     def initial(run):
         H, seed = run["hidden_width"], run["seed"]
@@ -138,14 +144,7 @@ def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
         return initial_network(kind, pixels, H, seed, "initial", run["config"], hidden_layers=depth)
 
     weights = [initial(run) for run in runs]
-    return build(
-        runs[0]["condition"],
-        weights,
-        runs,
-        dtype,
-        device,
-        None if precision == "float32" else getattr(torch, precision),
-    )
+    return build(runs[0]["condition"], weights, runs, dtype, device, variant)
 
 
 def train(runs, images, shifts, device="cpu", report=lambda *_: None):
@@ -170,39 +169,41 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None):
     held_out = _part(images, "train", slice(n_train, first["train_images"]), device)
     training = _part(images, "train", slice(n_train), device, variant["label_smoothing"])
     network = network_of(runs, images["train_images"].shape[1], device=device)
-    alive, collapsed_step, records = list(range(len(runs))), {}, []
+    step_for, forward = ARITHMETIC[variant["precision"]]
+    alive, collapses, records = list(range(len(runs))), {}, []
     for epoch in range(1, first["epochs"] + 1):
         rows = {}
         if alive:
             d_train, d_last, d_test = shifts_of_epoch(shifts, epoch, alive, device)
             if epoch == 1:
                 shape = (*d_train.shape[:-1], first["batch_size"], images["train_images"].shape[1])
-                step = step_on(network, shape)
+                step = step_for(network, shape)
             of_epoch = in_order(variant["order"], (*training, d_train[..., :n_train]), first["seed"], epoch)
-            losses, metrics = train_epoch(network, of_epoch, apply_shift, first["batch_size"], step)
+            losses, metrics = train_epoch(network, of_epoch, apply_shift, first["batch_size"], step, forward)
             if d_last is not None:
                 x = shifted(training[0][-d_last.shape[-1] :], d_last, apply_shift)
-                metrics |= {name: values for name, values in measure(network, x).items() if name in ("mu", "var")}
-            test_loss, test_acc = evaluate(network, (*test, d_test), apply_shift)
+                after = measure(network, x, forward)
+                metrics |= {name: after[name] for name in ("mu", "var")}
+            test_loss, test_acc = evaluate(network, (*test, d_test), apply_shift, forward)
             if len(held_out[0]):
-                metrics["validation_acc"] = evaluate(network, (*held_out, d_test), apply_shift)[1]
+                metrics["validation_acc"] = evaluate(network, (*held_out, d_test), apply_shift, forward)[1]
             rows = epoch_rows(losses, metrics, test_loss, test_acc)
             steps = losses.shape[0]
             bad = first_bad_steps(losses.cpu().numpy(), test_loss.cpu().numpy())
-            collapsed_step |= {alive[i]: (epoch - 1) * steps + first_bad for i, first_bad in bad.items()}
+            collapses |= {alive[i]: ((epoch - 1) * steps + n, network.collapsed_in[i]) for i, n in bad.items()}
             rows = {alive[i]: row for i, row in enumerate(rows) if i not in bad}
             keep = [i for i in range(len(alive)) if i not in bad]
             alive = [alive[i] for i in keep]
             if bad and alive:
                 network = select(network, torch.tensor(keep, device=device))
-                step = step_on(network, (*[len(alive)] * (len(shape) - 2), *shape[-2:]))
+                step = step_for(network, (*[len(alive)] * (len(shape) - 2), *shape[-2:]))
         undefined = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}
         rows = [rows.get(r, undefined) | {"epoch": epoch, "run": r} for r in range(len(runs))]
         records += rows
         report(epoch, first["epochs"], rows, time.perf_counter() - started)
     frame = pd.DataFrame(records)
     seconds = (time.perf_counter() - started) / len(runs)
-    facts = [run_facts(run, collapsed_step.get(r, -1)) | {"run": r} for r, run in enumerate(runs)]
+    facts = [run_facts(run, *collapses.get(r, (-1, ""))) | {"run": r} for r, run in enumerate(runs)]
     return frame.merge(pd.DataFrame(facts), on="run").drop(columns="run").assign(seconds=seconds)
 
 
@@ -230,12 +231,13 @@ def shifts_of_epoch(shifts, epoch, alive, device):
     return tuple(of_epoch(shifts[name]) for name in ("train", "evaluation", "test"))
 
 
-def run_facts(run, collapsed_step):
+def run_facts(run, collapsed_step, collapsed_in):
     """Columns of a shard that are the same in every epoch of a run."""
     facts = {"variant": "paper", "randomness": "own", "lambda_": run["lambda"]}
     facts |= {name: run[name] for name in (*tables.KEYS, *FACTS) if name in run}
     status = "finished" if collapsed_step < 0 else "collapsed"
-    return facts | {"status": status, "collapsed_step": collapsed_step, "digest": run_digest(run)}
+    facts |= {"status": status, "collapsed_step": collapsed_step, "collapsed_in": collapsed_in}
+    return facts | {"digest": run_digest(run)}
 
 
 def _part(images, part, which, device, smoothing=LABEL_SMOOTHING):
@@ -263,14 +265,15 @@ def in_order(order, training, seed, epoch):
     return x[permutation], labels[permutation], targets[:, permutation], shifts[..., permutation]
 
 
-def train_epoch(network, training, apply_shift, batch_size, step=train_step):
+def train_epoch(network, training, apply_shift, batch_size, step=train_step, forward=forward_network):
     """One pass over the training images, in the order in which they are given.
 
     Parameters
     ----------
     training : images (n, pixels) uint8, labels (n), smoothed targets (classes, n), shifts (n) or (R, n)
     apply_shift : function of `tasks.TASKS` that applies a shift
-    step : the training step for the network's device (`device.step_on`)
+    step : the training step, called as `learning.train_step`
+    forward : the forward pass, called as `learning.forward_network`
 
     Returns
     -------
@@ -283,12 +286,12 @@ def train_epoch(network, training, apply_shift, batch_size, step=train_step):
         batch = slice(start, start + batch_size)
         x = shifted(images[batch], shifts[..., batch], apply_shift)
         if i == len(starts) - 1:
-            metrics = measure(network, x)
+            metrics = measure(network, x, forward)
         losses[i] = step(network, x, targets[:, batch])
     return losses, metrics
 
 
-def evaluate(network, test, apply_shift):
+def evaluate(network, test, apply_shift, forward=forward_network):
     """Loss (R) and accuracy (R), in %, on shifted images that are not trained on; test as training in `train_epoch`.
 
     There may be more shifts than images: the images take the first of them.
@@ -299,7 +302,7 @@ def evaluate(network, test, apply_shift):
     for start in range(0, len(images), TEST_BATCH):
         batch = slice(start, min(start + TEST_BATCH, len(images)))
         x = shifted(images[batch], shifts[..., batch], apply_shift)
-        logits = forward_network(network, x.mT)[-1]["z"]
+        logits = forward(network, x.mT)[-1]["z"]
         batch_loss, _ = cross_entropy(logits, targets[:, batch])
         loss += batch_loss * x.shape[-2]
         correct += (logits.argmax(1) == labels[batch]).sum(1)

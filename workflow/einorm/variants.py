@@ -4,9 +4,13 @@ To add one, add an entry to `VARIANTS`, and name it in `QUESTIONS` to have it dr
 in `train.py`.
 """
 
+from .runtime import UserError
+
 #: How the paper trains.
 PAPER = {
-    "precision": "float32",  # or float16, bfloat16: operands and results of matrix products rounded to it
+    "precision": "float32",  # or release: the release's casts (`release_precision`), which alone know the next two
+    "loss_scaling": False,  # True: by powers of two, as PyTorch's GradScaler, which does nothing in the release
+    "local_loss": "moments",  # or layer_norm: the release's until 2025-09-21, lambda E (z - LN(h))^2
     "order": "file",  # of the training images, or shuffled anew in every epoch
     "label_smoothing": 0.1,
     "hidden_layers": 2,
@@ -26,6 +30,9 @@ VARIANTS = {
     "seed2": {"seed": 2},
     "seed3": {"seed": 3},
 }
+#: Variants whose runs are in archives, and whose code is gone: products and gradients were rounded, and the release's
+#: casts were not followed. They can be read and drawn, not trained.
+ARCHIVED = ("float16", "bfloat16")
 
 # Which variants answer one question about the findings, in the order of a figure ("robustness_<question>").
 QUESTIONS = {
@@ -46,6 +53,20 @@ def how(run):
 def specification(variant):
     """What a variant adds to a run's specification; nothing in the paper's, whose runs keep their identity."""
     return {"variant": variant} | VARIANTS[variant] if variant != "paper" else {}
+
+
+def trained():
+    """The variants that can be trained, in their order."""
+    return [variant for variant in VARIANTS if variant not in ARCHIVED]
+
+
+def check_trained(variants):
+    """Raise UserError where one of the variants is only archived."""
+    for variant in set(ARCHIVED) & set(variants):
+        raise UserError(
+            f"config: variants: {variant} is only archived and cannot be trained any more: leave it out, or draw its "
+            "runs with preset=robustness_precision results=archive"
+        )
 
 
 def asked(variants):
