@@ -11,7 +11,7 @@ from einorm.data import DATASETS
 from einorm.runs import jobs
 from einorm.runtime import atomic_path
 from einorm.tasks import TASKS
-from einorm.variants import VARIANTS
+from einorm.variants import ARCHIVED, VARIANTS
 
 DOCS = Path(__file__).parent
 PAGE, PRESETS = DOCS / "reference" / "config.md", DOCS.parent / "config.yaml"
@@ -66,7 +66,8 @@ own.
 
 ### Variants
 
-From `workflow/einorm/variants.py`: ways to train.
+From `workflow/einorm/variants.py`: ways to train. Those that are only archived can be drawn
+(`preset=robustness_precision results=archive`), not trained.
 
 {variants}
 """
@@ -157,7 +158,11 @@ def page():
         for name, c in CONDITIONS.items()
     ]
     variants = [
-        [f"`{name}`", ", ".join(f"{key} {code(value)}" for key, value in changed.items()) or "as published"]
+        [
+            f"`{name}`",
+            (", ".join(f"{key} {code(value)}" for key, value in changed.items()) or "as published")
+            + (" (only archived)" if name in ARCHIVED else ""),
+        ]
         for name, changed in VARIANTS.items()
     ]
     return TEXT.format(
@@ -167,7 +172,7 @@ def page():
         tasks=", ".join(map(code, TASKS)),
         datasets=", ".join(map(code, DATASETS)),
         conditions=table(["condition", "label", "layer", "normalization", "error signal", "lambda"], conditions),
-        variants=table(["variant", "what is otherwise"], variants),
+        variants=table(["variant", "what is different"], variants),
     )
 
 

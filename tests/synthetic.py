@@ -28,6 +28,7 @@ def frames(conditions=QUICK, epsilons=(0.0, 0.75), configs=4, epochs=3, collapse
                         facts = {"lr": 1e-3, "lr_wei": 1e-4, "lr_wix": 1e-2, "hidden_width": 100, "seconds": 1.0}
                         facts |= {"status": "collapsed" if down else "finished", "collapsed_step": 5 if down else -1}
                         facts |= {
+                            "collapsed_in": "",
                             "device": "cpu",
                             "threads": 1,
                             "versions": "{}",

@@ -92,7 +92,10 @@ def test_without_ln_the_figure_counts_collapsed_runs_beside_the_published_ones()
     _, points = figure.draw({"runs": runs, "published": PUBLISHED}, "precision")
     b = points[points["panel"] == "b"].set_index(["group", "condition"])
     assert b.loc["published", "inorm"]["value"] == 9 and b.loc["published", "gradnorm_full"]["value"] == 0
-    assert b.loc["float16", "inorm"]["value"] == 1 and b.loc["float32", "gradnorm_full"]["value"] == 0
+    assert (
+        b.loc["products and gradients rounded to float16", "inorm"]["value"] == 1
+        and b.loc["float32", "gradnorm_full"]["value"] == 0
+    )
 
 
 def test_every_question_has_a_preset_that_asks_it_and_nothing_else():

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY, run_documented
-from einorm import config, device, provenance, runs, tables, train
+from einorm import config, device, plan, provenance, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.runtime import UserError
-from einorm.variants import VARIANTS
+from einorm.variants import ARCHIVED, VARIANTS, trained
 
 
 def some_runs(condition="gradnorm_full", configs=(0, 1), epsilon=0.75, variant="paper", **changes):
@@ -231,7 +231,7 @@ def test_a_validation_split_is_held_out(images, no_shifts):
     assert (rows["validation_acc"] > 30).all() and (wrong["validation_acc"] < 20).all(), "their labels are measured"
 
 
-@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("variant", trained())
 def test_every_variant_trains(images, no_shifts, variant):
     changes = {"validation_images": 100} if variant == "validation" else {}
     rows = train.train(some_runs("inorm", configs=(0,), variant=variant, **changes), images, no_shifts)
@@ -246,3 +246,16 @@ def test_a_variant_is_another_run_and_the_papers_keep_their_identity():
     archived = tables.read(REPOSITORY / "paper_artifact" / "archive" / "quick" / "runs.parquet", "runs")
     planned = {runs.run_digest(run) for batch in runs.jobs(quick).values() for run in batch}
     assert planned == set(archived["digest"])
+
+
+@pytest.mark.parametrize("variant", ARCHIVED)
+def test_variants_whose_code_is_gone_are_refused_in_one_line(tmp_path, monkeypatch, images_path, variant):
+    """Their digests stay: `test_release_training.py` recomputes those of every archived run."""
+    monkeypatch.chdir(tmp_path)
+    raw = config.read(REPOSITORY / "config.yaml", ["preset=smoke", f"variants=[paper, {variant}]"])
+    with pytest.raises(UserError, match=f"{variant} is archived and cannot be trained any more: leave it out"):
+        plan.experiment(raw)
+    with pytest.raises(UserError, match="archived"):
+        train.job(some_runs(variant=variant), images_path, tmp_path / "shifts.npz", tmp_path / "shard.parquet")
+    archived = config.read(REPOSITORY / "config.yaml", ["preset=robustness_precision", "results=archive"])
+    assert "robustness_precision" in plan.experiment(archived)["figures"]

@@ -12,6 +12,7 @@ from .benchmark import FAMILIES, WIDTHS, measure_epoch
 from .conditions import CONDITIONS
 from .runs import cost, jobs
 from .runtime import duration
+from .variants import ARCHIVED
 
 STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
 # layer -> family of the benchmark
@@ -19,7 +20,7 @@ FAMILY = {"e": "E", "ei": "E-I", "inorm_sub": "E-I", "inorm_div": "I-Norm", "ino
 
 
 def print_budget(path, overrides):
-    """Print runs, jobs, padding (its share of the work) and core-hours of every preset.
+    """Print runs, jobs, padding (its share of the work) and core-hours of every preset that can be trained.
 
     Parameters
     ----------
@@ -32,6 +33,9 @@ def print_budget(path, overrides):
     started = start_up()
     print(f"{'preset':24}{'runs':>7}{'jobs':>7}{'padding':>9}{'core-hours':>12}{'on 2 cores':>13}{'on 8 cores':>13}")
     for name, settings in presets.items():
+        if set(ARCHIVED) & set(settings.variants):
+            print(f"{name:24}{'its runs are archived and cannot be trained any more':>59}")
+            continue
         planned = jobs(settings).values()
         hours = sum(started + estimate(runs, speeds) for runs in planned) / 3600
         padding = 1 - sum(sum(map(cost, runs)) for runs in planned) / sum(map(padded_cost, planned))

@@ -57,8 +57,8 @@ def counting_codes(run, table=None):
     Returns
     -------
     list of lists
-        Classes of equal fingerprints: today's first, then those that differ from it in rounding. For variants in another
-        precision there is only today's: a proof of the kind rounding says nothing of them.
+        Classes of equal fingerprints: today's first, then those that differ from it in rounding. For variants in
+        another precision there is only today's: a proof of the kind rounding says nothing of them.
     """
     table, today = (_table() if table is None else table), code_of(run)
     classes = [equal_codes(today, table)]

@@ -1,4 +1,4 @@
-"""Variants of the training: one thing done otherwise than in the paper, to see whether its findings depend on it.
+"""Variants of the training: one thing done differently than in the paper, to see whether its findings depend on it.
 
 To add one, add an entry to `VARIANTS`, and name it in `QUESTIONS` to have it drawn; a new kind of entry needs its place
 in `train.py`.
@@ -62,10 +62,10 @@ def trained():
 
 def check_trained(variants):
     """Raise UserError where one of the variants is only archived."""
-    for variant in set(ARCHIVED) & set(variants):
+    for variant in (v for v in variants if v in ARCHIVED):
         raise UserError(
-            f"config: variants: {variant} is only archived and cannot be trained any more: leave it out, or draw its "
-            "runs with preset=robustness_precision results=archive"
+            f"config: variants: {variant} is archived and cannot be trained any more: leave it out, or draw its runs "
+            "with preset=robustness_precision results=archive"
         )
 
 

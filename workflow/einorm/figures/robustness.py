@@ -22,6 +22,8 @@ PAPERS_WAY = {
     "depth": "depth2",
     "seed": "seed0",
 }
+# Variants whose ids alone would mislead.
+NAMES = {kind: f"products and gradients rounded to {kind}" for kind in ("float16", "bfloat16")}
 
 
 def draw(tables, question):
@@ -59,7 +61,7 @@ def epochs_of(runs):
 
 def group_name(papers_way, variant, selection):
     """A group of runs in the legend."""
-    name = papers_way if variant == "paper" else variant.replace("_", " ")
+    name = papers_way if variant == "paper" else NAMES.get(variant, variant.replace("_", " "))
     return name if selection == "all" else f"{name}, {selection}"
 
 
