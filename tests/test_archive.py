@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from conftest import REPOSITORY
+from conftest import REPOSITORY, copy_project, run_documented
 from einorm import archive, config, provenance, tables
 from einorm.runs import cell_folder, cell_runs, cells, code_of, run_digest
 from einorm.runtime import UserError
@@ -248,3 +249,39 @@ def test_the_rows_of_the_replication_are_those_of_the_campaign():
         values = rows[name].to_numpy()
         content.update(values.tobytes() if values.dtype.kind in "fi" else "\n".join(values).encode())
     assert content.hexdigest() == "a54035379134cead7615e29237223446e52ef1d814943a5f4ffe61639ab3165c"
+
+
+def test_settings_that_do_not_fit_name_a_mend_that_does(tmp_path, samples):
+    chosen, out = settings(), tmp_path / "archive"
+    archive.write(chosen, "smoke", write_shards(tmp_path / "a", chosen), samples, out)
+    part = settings(epsilons="[0.75]")
+    with pytest.raises(UserError, match=r"other settings .*--out FOLDER"):
+        archive.write(part, "smoke", tmp_path / "a", samples, out)
+    with pytest.raises(UserError, match=r"holds no run of these settings \(.*epochs 2 there, 3 here"):
+        archive.write(settings(epochs=3), "smoke", tmp_path / "a", samples, tmp_path / "new", others=[out])
+
+
+def test_archives_of_one_epsilon_each_are_merged(tmp_path):
+    """As the page says: a laboratory computes one epsilon and archives it, another one merges both."""
+    for name in ("computing", "merging"):
+        (tmp_path / name).mkdir()
+    merging = copy_project(tmp_path / "merging")
+    shutil.rmtree(merging / "paper_artifact" / "archive" / "paper", ignore_errors=True)  # the test writes its own
+    whole = {"preset": "paper", "conditions": "[ei_ln, inorm]"}
+    for epsilon in ("0.25", "0.75"):
+        folder = merging if epsilon == "0.75" else copy_project(tmp_path / "computing")
+        part = settings(**whole, epsilons=f"[{epsilon}]")
+        write_shards(folder / "results" / "runs", part, randomness="release")
+        write_samples(
+            folder / "results" / "tables" / "samples.parquet",
+            config.load(REPOSITORY / "config.yaml", None, ["preset=paper", f"epsilons=[{epsilon}]"]),
+        )
+        if epsilon == "0.25":
+            run_documented("docs/reproduce.md", "python -m einorm archive preset=paper 'epsilons", folder)
+            shutil.copytree(folder / "epsilon-0.25", merging / "epsilon-0.25")
+    all_epsilons = config.load(REPOSITORY / "config.yaml", None, ["preset=paper"])
+    write_samples(merging / "results" / "tables" / "samples.parquet", all_epsilons)
+    said = run_documented("docs/reproduce.md", "python -m einorm archive preset=paper --merge", merging)
+    merged = archive.load(merging / "paper_artifact" / "archive" / "paper")["runs"]
+    assert "8 of 1710 runs" in said and sorted(merged["epsilon"].unique()) == [0.25, 0.75]
+    assert merged.groupby(["condition", "epsilon"]).size().tolist() == [2] * 4

@@ -155,3 +155,11 @@ def test_a_record_names_folders_without_their_place():
 def test_a_record_counts_values_that_snakemake_hands_over_as_text():
     given = config.read(SHIPPED) | {"configs": ["5"], "preset": "quick"}
     assert config.record(given, config.read(SHIPPED))["overrides"] == ["configs=[5]"]
+
+
+def test_fewer_epsilons_are_fewer_runs_of_the_lambda_sweep():
+    assert load("preset=paper", "epsilons=[0.25]").lambda_epsilons == []
+    assert load("preset=paper", "epsilons=[0, 0.75]").lambda_epsilons == [0.75] == load("preset=paper").lambda_epsilons
+    assert load("preset=paper", "epsilons=[0.25]", "lambda_epsilons=[0.5]").lambda_epsilons == [0.5]
+    with pytest.raises(UserError, match="give lambda_epsilons"):
+        load("preset=paper", "epsilons=[0.25]", "conditions=[inorm_lambda]")

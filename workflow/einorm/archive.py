@@ -26,8 +26,8 @@ CELL = ("task", "variant", "condition", "epsilon")
 SHOWN = "replication"
 
 
-def write(settings, preset, shards, samples, out, images=None):
-    """Archive every finished run of the settings: those below `shards`, and those that `out` already holds.
+def write(settings, preset, shards, samples, out, images=None, others=()):
+    """Archive every finished run of the settings: below `shards`, in other archives, and what `out` already holds.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def write(settings, preset, shards, samples, out, images=None):
     samples : path of samples.parquet; where it is missing or of other settings, the archive's own is kept
     out : folder of the archive; replaced as a whole
     images : path of the prepared images, to make the samples from where neither has them
+    others : folders of archives, of these settings or of a part of them, whose runs are taken in
 
     Returns
     -------
@@ -48,23 +49,30 @@ def write(settings, preset, shards, samples, out, images=None):
         If there is no finished run, the samples are nowhere, or `out` holds runs of other settings or training code.
     """
     out, shards = Path(out), Path(shards)
-    before = check(out, settings) if (out / MANIFEST).exists() else None
+    before = check(out, settings, TO_WRITE) if (out / MANIFEST).exists() else None
     earlier = shard_rows(out) if before else None
+    archived = [earlier] if before else []
+    planned = {run_digest(run) for cell in cells(settings) for run in cell_runs(settings, *cell)}
+    for folder in others:
+        difference = describe_difference(check(folder)["settings"], settings.science())
+        archived.append(shard_rows(folder))
+        if planned.isdisjoint(archived[-1]["digest"]):
+            raise UserError(f"the archive {folder} holds no run of these settings ({difference}): give those that fit")
     rows, counts, left_out = [], [], []
     for cell in cells(settings):
         runs = cell_runs(settings, *cell)
         found = [tables.read(path, "shard") for path in sorted((shards / cell_folder(runs[0])).glob("*.parquet"))]
-        found += [] if earlier is None else [earlier]
-        kept, others = _counting(found, runs, settings.epochs)
+        kept, left = _counting([*found, *archived], runs, settings.epochs)
         finished = kept[kept["epoch"] == settings.epochs]
         names = dict(zip(CELL, cell, strict=True))
         collapsed = int((finished["status"] == "collapsed").sum())
         numbers = {"planned": len(runs), "finished": len(finished), "collapsed": collapsed}
         counts.append(names | numbers | {"codes": finished["code"].value_counts(sort=False).to_dict()})
-        left_out += [names | other for other in others]
+        left_out += [names | other for other in left]
         rows += [kept] if len(kept) else []
     if not rows:
-        raise UserError(f"no finished run of these settings below {shards}: run snakemake first")
+        where = " or in ".join(map(str, [f"below {shards}", *others]))
+        raise UserError(f"no finished run of these settings {where}: run snakemake first")
     shard = pd.concat(rows, ignore_index=True)
     if earlier is not None and not set(earlier["digest"]) <= set(shard["digest"]):
         raise UserError(f"{out} holds runs of other training code, which would be lost: archive to another folder")
@@ -134,8 +142,18 @@ def _replace(out, shard, samples, settings, preset, facts, machine):
     return manifest
 
 
-def check(folder, settings=None):
+TO_READ = "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
+TO_WRITE = "archive to another folder with --out FOLDER, or give the settings of this one"
+
+
+def check(folder, settings=None, mend=TO_READ):
     """Check an archive: every file's sha256 and, if given, that it was made with these settings.
+
+    Parameters
+    ----------
+    folder : of the archive
+    settings : Settings or None
+    mend : str, what a user can do if the settings differ
 
     Returns
     -------
@@ -153,7 +171,8 @@ def check(folder, settings=None):
         made_with, digest = manifest["settings"], manifest["digest"]
     except FileNotFoundError:
         raise UserError(
-            f"there is no archive in {folder}: name one with archive=FOLDER, or compute with results=computed"
+            f"there is no archive in {folder.absolute()}: name one with archive=FOLDER, "
+            "or compute with results=computed"
         ) from None
     except (ValueError, KeyError, TypeError, OSError):
         raise UserError(f"{folder / MANIFEST} is damaged: restore the archive from the project's release") from None
@@ -167,10 +186,7 @@ def check(folder, settings=None):
             raise UserError(f"{path} was made with other settings than its manifest says: restore the archive")
     if settings is not None and digest != tables.settings_digest(settings.science()):
         difference = describe_difference(made_with, settings.science())
-        raise UserError(
-            f"the archive {folder} was made with other settings ({difference}): "
-            "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
-        )
+        raise UserError(f"the archive {folder} was made with other settings ({difference}): {mend}")
     return manifest
 
 

@@ -22,6 +22,7 @@ from .variants import VARIANTS
 
 HYPERPARAMETERS = PACKAGE / "hyperparameters.csv"
 TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
+LAMBDA_EPSILONS = [0.75]
 
 
 HOW = ("results", "archive", "reuse_archive", "data", "machine")  # keys that decide no result
@@ -63,7 +64,9 @@ class Settings(Strict):
     variants: list[str] = Field(["paper"], min_length=1, description="ids of variants.py; paper: trained as published")
     conditions: list[str] = Field(min_length=1, description="ids of conditions.py")
     epsilons: list[Epsilon] = Field(min_length=1, description="half-ranges of the shift, in [0, 1]")
-    lambda_epsilons: list[Epsilon] = Field([0.75], description="epsilons of the lambda sweep")
+    lambda_epsilons: list[Epsilon] = Field(
+        LAMBDA_EPSILONS, description="epsilons of the lambda sweep; by default 0.75 if epsilons hold it, else none"
+    )
     configs: int | list[int] = Field(description="the first n published configurations, or a list of them")
     seed: int = Field(0, ge=0, description="seeds every random stream")
     randomness: Literal["own", "release"] = Field(
@@ -118,6 +121,12 @@ class Settings(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def some_runs(self):
+        if set(self.conditions) == {"inorm_lambda"} and not self.lambda_epsilons:
+            raise ValueError("the lambda sweep (condition inorm_lambda) has no epsilon: give lambda_epsilons")
+        return self
+
     def science(self):
         """The part that decides results, a dict of plain values; without `randomness` where it is our own, so that
         archives that are older than this key keep their digests."""
@@ -133,7 +142,7 @@ def hyperparameters(path=HYPERPARAMETERS):
     UserError
         If a learning rate or a width is not positive.
     """
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     configurations = []
     for row in rows:
@@ -179,8 +188,11 @@ def settings(raw, preset=None):
         raise UserError(f"config: preset {chosen!r} is not known{nearest(chosen, presets)}")
     for where, block in [("config", raw), *((f"config, preset {name}", b) for name, b in presets.items())]:
         _refuse_unknown(where, block, Settings)
+    merged = _merge(presets[chosen], raw)
+    if isinstance(merged.get("epsilons"), list):  # fewer epsilons are fewer runs of the sweep, too
+        merged = {"lambda_epsilons": [e for e in LAMBDA_EPSILONS if e in merged["epsilons"]]} | merged
     try:
-        return Settings(**_merge(presets[chosen], raw))
+        return Settings(**merged)
     except ValidationError as error:
         raise UserError(_one_line(error)) from None
 
@@ -305,4 +317,5 @@ def _one_line(error):
         return f"config: {key} is missing: give it at the top level or in the preset"
     if not key:
         return f"config: {message}"
-    return f"config: {key} = {first['input']!r}: {message[0].lower()}{message[1:]}"
+    written = f"; write {key}=[{first['input']}]" if first["type"] == "list_type" else ""
+    return f"config: {key} = {first['input']!r}: {message[0].lower()}{message[1:]}{written}"
