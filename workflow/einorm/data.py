@@ -7,7 +7,6 @@ import contextlib
 import gzip
 import hashlib
 import io
-import os
 import shutil
 import socket
 import subprocess
@@ -20,7 +19,6 @@ import numpy as np
 from .runtime import UserError, atomic_path
 from .tasks import TASKS, draw_shifts
 
-DATE = 1_000_000_000  # 2001, older than any result
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 # name -> torchvision's class, Debian's package, and the checksums of the four IDX files, in the order of `FILES`: of
 # the unpacked files or, where those are not published, of the .gz files as torchvision knows them.
@@ -197,7 +195,7 @@ def _fetch_debian(dataset):
 
 
 def _run(*command, cwd):
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UserError(f"{' '.join(command)} failed: {reason[-1] if reason else 'no reason given'}")
@@ -236,11 +234,8 @@ def write_shifts(task, epsilon, seed, epochs, train_images, test_images, out, ra
 
 
 def _write_arrays(out, arrays):
-    """Write an .npz file with a fixed date: its name decides its content, so written again it is no newer."""
-    with atomic_path(out) as temporary:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-        os.utime(temporary, (DATE, DATE))
+    with atomic_path(out) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def load_shifts(path):

@@ -1,5 +1,5 @@
-# Images and shift tables are what their name says, whenever they are made: they get a fixed date, so that making one again
-# makes nothing else run again. (ancient() would do, too, but after a kill Snakemake may forget the jobs behind it.)
+# Images and shift tables are what their name says, whenever they are made: every start gives them a fixed date
+# (`dates.settle`), so that a copy makes nothing run again. (Not ancient(): Snakemake then forgets jobs after a kill.)
 rule prepare:
     output:
         "results/data/{dataset}.npz",
