@@ -11,13 +11,21 @@ min_version("9.0")
 
 
 STARTED = time.time()
-CONFIGURATION = Path(workflow.basedir) / "config.yaml"
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+# The folder of this file, also where another workflow includes it or uses it as a module.
+HERE = Path(str(workflow.current_basedir))
+MAIN = Path(workflow.basedir) == HERE
+CONFIGURATION = HERE / "config.yaml"
+if not (HERE / "workflow").is_dir():
+    sys.exit(f"einorm: error: {HERE} holds no folder workflow: clone the project, and name the clone's Snakefile")
+sys.path.insert(0, str(HERE / "workflow"))
 
-from einorm import plan, status
+from einorm import dates, plan, status
 
 try:
-    plan.check_start(CONFIGURATION)
+    SHIPPED = plan.config.read(CONFIGURATION)
+    if MAIN:
+        plan.check_profiles(config)
+    plan.use_this_clone()
 except plan.UserError as error:
     sys.exit(f"einorm: error: {error}")
 
@@ -25,9 +33,10 @@ except plan.UserError as error:
 configfile: str(CONFIGURATION)
 
 
-plan.use_this_clone()
 try:
-    EXPERIMENT = plan.experiment(config)
+    EXPERIMENT = plan.experiment(config if "presets" in config else SHIPPED | config)
+    if MAIN and "--mode" not in sys.argv:  # not in the jobs of a cluster
+        dates.settle(Path("results"))
 except plan.UserError as error:
     sys.exit(f"einorm: error: {error}")
 
@@ -50,7 +59,20 @@ rule all:
     localrule: True
 
 
+onsuccess:
+    dates.record(Path("results"))
+
+
+onstart:
+    if MAIN and workflow.non_local_exec:
+        try:
+            plan.check_hand_over()
+        except plan.UserError as error:
+            sys.exit(f"einorm: error: {error}")
+
+
 onerror:
+    dates.record(Path("results"))
     print(
         *status.failures(Path("results/logs"), STARTED),
         "einorm: the workflow stopped. Finished runs are kept: correct what the error names and run the same command "

@@ -58,8 +58,8 @@ def unwritable(folder):
 
 
 def without(package):
-    """A package that cannot be imported: found before the installed one, since it lies in the working folder."""
-    return write(f"{package}.py", f"raise ModuleNotFoundError('gone', name='{package}')\n")
+    """A package that cannot be imported: found before the installed one, since it lies beside ours."""
+    return write(f"workflow/{package}.py", f"raise ModuleNotFoundError('gone', name='{package}')\n")
 
 
 def images(folder, *, content=None, missing=False):
@@ -102,7 +102,8 @@ VALUES = {  # overrides of config.yaml -> words of the line
     "epochs=[": ("epochs=[", "YAML"),
     "conditions=[inrm]": ("conditions", "did you mean 'inorm'"),
     "conditions=[]": ("conditions", "at least 1"),
-    "conditions=inorm": ("conditions", "list"),
+    "conditions=inorm": ("conditions", "list", "write conditions=[inorm]"),
+    "epsilons=0.75": ("epsilons", "list", "write epsilons=[0.75]"),
     "conditions=[inorm, inorm]": ("conditions", "twice"),
     "conditions=[[inorm]]": ("conditions", "string"),
     "epsilons=[1.5]": ("epsilons", "less than or equal to 1"),
@@ -143,26 +144,31 @@ CASES = {  # name -> what is spoiled, command, words of the line
     "a preset lacks a key": (edit("config.yaml", "    epochs: 20\n", ""), SNAKEMAKE, ("epochs is missing",)),
     "presets are a list": (edit("config.yaml", "presets:", "presets: []\nrest:"), SNAKEMAKE, ("`presets` must map",)),
     "unknown preset": (None, [*SNAKEMAKE, "--config", "preset=quik"], ("did you mean 'quick'",)),
+    "a relative data.path is no folder": (
+        None,
+        [*SNAKEMAKE, "--config", "data={path: absent}"],
+        ("'absent'", "/absent)"),
+    ),
     "data.path is no folder": (None, [*SNAKEMAKE, "--config", "data={path: /absent}"], ("data.path = '/absent'",)),
     "a profile with science": (
         write("mine/config.yaml", "config: [epochs=3]\n"),
         PROFILE,
-        ("mine/config.yaml", "never what to compute", "'epochs'"),
+        ("a profile sets 'epochs'", "never what to compute"),
     ),
     "a profile with science as a mapping": (
         write("mine/config.yaml", "config:\n  preset: paper\n"),
         PROFILE,
-        ("mine/config.yaml", "'preset'"),
+        ("a profile sets 'preset'", "--config"),
     ),
     "a profile whose configfile has science": (
         lambda f: [write("mine/config.yaml", "configfile: s.yaml\n")(f), write("s.yaml", "seed: 3\n")(f)],
         PROFILE,
-        ("mine/config.yaml", "'seed'"),
+        ("a profile sets 'seed'",),
     ),
     "the default profile with science": (
-        write("workflow/profiles/default/config.yaml", "config: [seed=1]\n"),
+        write("profiles/default/config.yaml", "config: [seed=1]\n"),
         SNAKEMAKE,
-        ("profiles/default/config.yaml", "'seed'"),
+        ("a profile sets 'seed'",),
     ),
     "no archive": (None, [*FROM_ARCHIVE, "archive=/absent"], ("there is no archive in /absent",)),
     "another archive": (None, [*FROM_ARCHIVE, "seed=1"], ("made with other settings", "seed 0 there, 1 here")),
@@ -179,7 +185,7 @@ CASES = {  # name -> what is spoiled, command, words of the line
     "an archive to reuse that is not there": (
         None,
         [*SNAKEMAKE, "--config", "preset=smoke", "reuse_archive=true", "archive=elsewhere"],
-        ("there is no archive in", "elsewhere"),
+        ("there is no archive in /", "/elsewhere:"),
     ),
     "an archive that names files elsewhere": (
         edit(f"{ARCHIVE}/manifest.json", '"runs.parquet": {', '"../../../runs.parquet": {'),

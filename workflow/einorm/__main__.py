@@ -1,8 +1,13 @@
 """Command line: ``python -m einorm <subcommand>``. The workflow's rules call it with paths; it runs by hand, too."""
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    sys.path.pop(0)  # the working folder, whose own random.py or json.py would be imported
+
 import argparse
 import json
-import sys
+import os
 from pathlib import Path
 
 from . import MISSING_PACKAGE
@@ -10,7 +15,7 @@ from . import MISSING_PACKAGE
 try:
     from . import config
     from .conditions import CONDITIONS
-    from .runtime import UserError
+    from .runtime import PACKAGE, UserError
 except ModuleNotFoundError as error:
     sys.exit(f"einorm: error: {MISSING_PACKAGE.format(error.name)}")
 
@@ -77,7 +82,7 @@ def archive(args):
     settings, preset = config.settings(raw), raw["preset"]
     out = args.out or Path("paper_artifact/archive") / preset
     samples, images = args.results / "tables" / "samples.parquet", args.results / "data" / f"{settings.dataset}.npz"
-    manifest = write(settings, preset, args.results / "runs", samples, out, images)
+    manifest = write(settings, preset, args.results / "runs", samples, out, images, args.merge)
     finished, planned = (sum(cell[name] for cell in manifest["cells"]) for name in ("finished", "planned"))
     print(f"{out}: {finished} of {planned} runs")
     for cell in manifest["left_out"]:
@@ -225,7 +230,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser():
     """The parser of all subcommands."""
-    top = Parser(prog="python -m einorm", description=__doc__.splitlines()[0])
+    top = Parser(prog="python -m einorm", description="Inhibitory normalization of error signals, reproduced")
     commands = top.add_subparsers(required=True, metavar="subcommand")
 
     def command(function, text):
@@ -278,6 +283,9 @@ def parser():
     sub.add_argument("--config", default="config.yaml", type=Path)
     sub.add_argument("--results", default="results", type=Path, help="folder of the workflow's results")
     sub.add_argument("--out", type=Path, help="folder of the archive; default: paper_artifact/archive/<preset>")
+    sub.add_argument(
+        "--merge", action="append", default=[], type=Path, metavar="FOLDER", help="take in another archive's runs, too"
+    )
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
 
     sub = command(lineage, "prove that an earlier commit's training code gives today's results, so that its runs count")
@@ -343,12 +351,25 @@ def parser():
 def main(arguments=None):
     """Run a subcommand; its exit code, 1 after a mistake of the user."""
     args = parser().parse_args(arguments)
+    if not sys.flags.safe_path:  # by hand: the rules' commands name their code
+        say_other_checkout(Path.cwd())
     try:
         return args.function(args) or 0
+    except BrokenPipeError:  # of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+        return 0
     except UserError as error:
         return complain(error)
     except ModuleNotFoundError as error:
         return complain(MISSING_PACKAGE.format(error.name))
+
+
+def say_other_checkout(folder):
+    """Print a note where a command in a checkout of this project runs the code of another one."""
+    here = folder / "workflow" / PACKAGE.name
+    if (folder / "Snakefile").exists() and (here / "__main__.py").exists() and not here.samefile(PACKAGE):
+        note = f"this runs the code in {PACKAGE}, not in this folder: pip install --no-deps -e ."
+        print(f"einorm: note: {note}", file=sys.stderr)
 
 
 def complain(error):
@@ -358,4 +379,6 @@ def complain(error):
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a character that a terminal cannot show stops nothing
     sys.exit(main())

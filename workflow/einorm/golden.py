@@ -83,8 +83,8 @@ def without_padding(parameter, shape):
 def relative_error(computed, reference, scale=0):
     """Largest deviation of an array (...) from its reference, over the reference's largest absolute value.
 
-    It counts where the reference is defined, and is infinite if ours is not there. The scale, if it is larger, takes the
-    place of the largest value: 1 for cosines, the standard deviation for the mean activity. Where the equations make
+    It counts where the reference is defined, and is infinite if ours is not there. The scale replaces the largest value
+    if it is larger: 1 for cosines, the standard deviation for the mean activity. Where the equations make
     these 0 (LN's gradient and a constant one are orthogonal, say), both sides are nothing but rounding.
     """
     defined = np.isfinite(reference)

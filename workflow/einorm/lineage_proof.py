@@ -159,7 +159,9 @@ def drive(trees, cases, images, double=False):
         (Path(folder) / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
         driver = [sys.executable, "-P", str(PACKAGE / "lineage_driver.py"), f"{folder}/plan.json"]
         processes = [
-            subprocess.Popen([*driver, f"{folder}/{i}"], env=environment(tree), stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [*driver, f"{folder}/{i}"], env=environment(tree), stderr=subprocess.PIPE, encoding="utf-8"
+            )
             for i, tree in enumerate(trees)
         ]
         errors = [process.communicate()[1] for process in processes]

@@ -1,8 +1,8 @@
 """What the Snakefile needs to know of an experiment: plain strings, numbers and paths; without torch."""
 
-import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -27,49 +27,87 @@ SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shar
 
 
 def use_this_clone():
-    """Let the rules' commands find this clone's package and the running Python, installed and activated or not."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PACKAGE.parent), before]))
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    """Let the rules' commands run this clone's package with the running Python, installed and activated or not.
 
-
-def check_start(configuration, arguments=sys.argv[1:], environ=os.environ):
-    """What can be known to be wrong before Snakemake reads its configuration.
-
-    Parameters
-    ----------
-    configuration : path of config.yaml
-    arguments, environ : Snakemake's command line and environment, which name its profiles
+    A user's own files in the working folder (a random.py, say) are never imported, and files are UTF-8 everywhere.
 
     Raises
     ------
     UserError
-        If config.yaml cannot be read, or a profile decides results: it says how to run, never what to compute.
+        If a path holds the character that separates the paths of a search list.
     """
-    config.read(configuration)
-    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    named.add_argument("--profile", default=environ.get("SNAKEMAKE_PROFILE"))
-    named.add_argument("--workflow-profile")
-    profiles = [name for name in vars(named.parse_known_args(arguments)[0]).values() if name]
-    folders = [*map(Path, profiles), ROOT / "workflow/profiles/default", Path("profiles/default")]
-    folders += [Path.home() / ".config/snakemake" / name for name in profiles]
-    for file in [path for folder in folders for path in sorted(folder.glob("config*.yaml"))]:
-        check_profile(file)
+    package, python = str(PACKAGE.parent), str(Path(sys.executable).parent)
+    if os.pathsep in package:
+        package = relative(PACKAGE.parent)  # commands run in the working folder
+    for path in (package, python):
+        if os.pathsep in path:
+            raise UserError(f"the path {path} holds {os.pathsep!r}, which no search path can hold: rename the folder")
+    for name, path in (("PYTHONPATH", package), ("PATH", python)):
+        os.environ[name] = os.pathsep.join(filter(None, [path, os.environ.get(name)]))
+    os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
 
 
-def check_profile(path):
-    """Raise UserError where a profile's `config` or `configfile` holds anything but keys that decide no result."""
-    profile = config.read(path)
-    given, files = ([] if (v := profile.get(k)) is None else v for k in ("config", "configfile"))
-    given = [given] if isinstance(given, str) else given
-    keys = [str(entry).partition("=")[0].strip() for entry in given]
-    for file in [files] if isinstance(files, str) else files:
-        keys += list(config.read(file))
-    for key in keys:
-        if key not in config.HOW:
+def check_profiles(given, command=sys.argv):
+    """Refuse profiles that decide results: they say how to run, never what to compute.
+
+    Snakemake finds and merges profiles in many ways. So this asks for the outcome: which keys has Snakemake been given
+    that its command line does not name?
+
+    Parameters
+    ----------
+    given : Snakemake's config before config.yaml is read
+    command : how this process was started; where it is not Snakemake's command line there is no profile
+
+    Raises
+    ------
+    UserError
+        If a key that decides results comes from a profile.
+    """
+    program = Path(command[0])
+    if program.stem != "snakemake" and program.parts[-2:] != ("snakemake", "__main__.py"):
+        return
+    options = command_line(command)
+    named = {entry.partition("=")[0] for entry in options.config or ()}
+    for path in options.configfile or ():
+        if not Path(path).is_file():  # a pipe, which can be read only once
+            return
+        named |= set(config.read(path))
+    for key in sorted(set(given) - named - set(config.HOW)):
+        raise UserError(
+            f"a profile sets {key!r}; a profile says how to run, never what to compute: "
+            f"move {key!r} to config.yaml or to --config"
+        )
+
+
+def check_hand_over(command=sys.argv):
+    """Refuse a --config that the jobs of a cluster would not get as it was given.
+
+    Snakemake writes it into their command lines as a literal of Python. A shell reads the literal differently where it
+    holds both kinds of quotes, and takes what follows a $ or ` between double quotes for a command of its own.
+
+    Raises
+    ------
+    UserError
+        If a shell would not read the same.
+    """
+    for entry in command_line(command).config or ():
+        literal = repr(entry)
+        try:
+            same = shlex.split(literal) == [entry] and not (literal.startswith('"') and set("$`") & set(entry))
+        except ValueError:
+            same = False
+        if not same:
             raise UserError(
-                f"{path}: a profile says how to run, never what to compute: move {key!r} to config.yaml or to --config"
+                f"Snakemake cannot hand --config {entry} over to the jobs of a cluster: write it to config.yaml, "
+                "or to a file that you name with --configfile"
             )
+
+
+def command_line(command):
+    """Snakemake's options as its command line alone gives them, without profiles."""
+    from snakemake.cli import get_argument_parser  # loaded where Snakemake runs, and slow elsewhere
+
+    return get_argument_parser().parse_args(command[1:])
 
 
 def experiment(raw):
@@ -86,8 +124,11 @@ def experiment(raw):
     check_folders()
     check_data_path(settings.data.path)
     archived = archive_folder(settings, raw["preset"])
+    check_braces(settings.data.path or "", archived, relative(ROOT))
     folder = archived if settings.results == "archive" else RESULTS / "tables"
     reused = settings.reuse_archive and settings.results == "computed" and archived.exists()
+    if settings.results == "computed":
+        say_lost_images(settings.dataset)
     planned, drawn = jobs(settings), names(settings.tasks, settings.variants)
     return {
         "settings": json.dumps(settings.science(), sort_keys=True),
@@ -153,6 +194,18 @@ def say_other_code(folder):
         print(
             f"einorm: note: {other} of the {len(runs)} runs in {folder} were trained by older code, which is not known "
             "to give the results of today's (python -m einorm lineage)",
+            file=sys.stderr,
+        )
+
+
+def say_lost_images(dataset):
+    """Print a note where the images of finished runs are gone: Snakemake would start all training jobs again."""
+    images = RESULTS / "data" / f"{dataset}.npz"
+    if not images.exists() and any((RESULTS / "runs").rglob("*.parquet")):
+        print(
+            f"einorm: note: {images} is missing. If a run is left to train, all jobs start again, to find their runs "
+            f"finished. Make it first: python -m einorm prepare --dataset {dataset} --downloads results/downloads "
+            f"--out {images}",
             file=sys.stderr,
         )
 
@@ -235,5 +288,15 @@ def check_folders():
 
 def check_data_path(path):
     """Raise UserError where data.path is given and is no folder."""
-    if path is not None and not Path(path).expanduser().is_dir():
-        raise UserError(f"config: data.path = {path!r} is not a folder: name the one with the four IDX files, or null")
+    folder = Path(path or ".").expanduser().absolute()
+    if not folder.is_dir():
+        raise UserError(
+            f"config: data.path = {path!r} is not a folder ({folder}): name the one with the four IDX files, or null"
+        )
+
+
+def check_braces(*paths):
+    """Raise UserError where a path holds what Snakemake takes for a wildcard."""
+    for path in paths:
+        if set("{}") & set(str(path)):
+            raise UserError(f"the path {path} holds a brace, which Snakemake takes for a wildcard: rename the folder")

@@ -20,7 +20,9 @@ def machine():
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+            line.split(":", 1)[1].strip()
+            for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.startswith("model name")
         ]
         processor = names[0] if names else processor
     return {
@@ -40,7 +42,7 @@ def commit():
 
     def git(*arguments):
         return subprocess.run(
-            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(PROJECT), *arguments], capture_output=True, encoding="utf-8", check=True
         ).stdout
 
     try:

@@ -37,9 +37,11 @@ CONDITION_COLOURS = {
     "lateral_inhibition": "#E69F00",
 }
 
+matplotlib.rcdefaults()  # a figure depends on no matplotlibrc: neither a user's nor one in the working folder
 sns.set_theme(
     style="ticks",
     rc={
+        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that no machine draws with a font of its own
         "font.size": 8,
         "axes.labelsize": 8,
         "axes.titlesize": 8,

@@ -1,0 +1,180 @@
+"""Other people's machines: their profiles, paths, locales and files change nothing, or are refused in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import copy_project
+from einorm import plan
+from einorm.runtime import UserError
+
+SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake")]
+SHIFTS = "results/shifts/luminosity/eps0.25-seed0-1x64+10.npz"
+
+
+def run(command, folder, **environ):
+    """A command's exit code and its whole output, in an environment that names no package of this project."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environ
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8", "errors": "replace"}
+    done = subprocess.run(list(map(str, command)), cwd=folder, env=env, **output)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    return copy_project(tmp_path_factory.mktemp("shipped"))
+
+
+PROFILES = {  # file -> its text, and how it is named
+    "named by its file": ("p/mine.yaml", "config: [seed=5]", ["--profile", "p/mine.yaml"], {}),
+    "profile.yaml": ("p/profile.yaml", "config: {configs: 2}", ["--workflow-profile", "p"], {}),
+    "of a version, a template": (
+        "p/profile.v9+.yaml",
+        "__use_yte__: true\nconfig: ?['epochs=' + str(1)]",
+        ["--profile", "p"],
+        {},
+    ),
+    "the user's, by name": (
+        "home/snakemake/lab/config.yaml",
+        "configfile: c.yaml",
+        ["--profile", "lab"],
+        {},
+    ),
+    "in the environment": ("p/profile.yaml", "config: ['conditions=[ei_ln]']", [], {"SNAKEMAKE_PROFILE": "p"}),
+    "the project's default": ("profiles/default/profile.yaml", "configfile: c.yaml", [], {}),
+}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_that_decides_results_is_refused_however_it_is_found(shipped, tmp_path, name):
+    file, text, options, environ = PROFILES[name]
+    environ = environ | {"XDG_CONFIG_HOME": str(tmp_path / "home")}
+    for path, content in ((file, text), ("c.yaml", "epsilons: [0.5]")):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content + "\n")
+    code, output = run([*SNAKEMAKE, "-n", "-c1", "-s", shipped / "Snakefile", *options], tmp_path, **environ)
+    lines = [line for line in output.splitlines() if line.startswith("einorm: error: a profile sets ")]
+    assert code == 1 and len(lines) == 1 and "Traceback" not in output, output
+
+
+def test_what_the_command_line_names_is_not_a_profiles(tmp_path):
+    (tmp_path / "c.yaml").write_text("seed: 3\nmachine: {threads: 2}\n")
+    given = {"seed": 3, "epochs": 1, "machine": {"threads": 2}}
+    command = ["/usr/bin/snakemake", "-nC", "epochs=1", "--configfile", str(tmp_path / "c.yaml")]
+    plan.check_profiles(given, command)
+    plan.check_profiles({"machine": {"device": "cuda"}, "archive": "x"}, ["snakemake"])
+    with pytest.raises(UserError, match="a profile sets 'seed'"):
+        plan.check_profiles(given, command[:3])
+    plan.check_profiles(given, ["a program that calls Snakemake's Python interface"])
+
+
+HOSTILE = {  # the working folder, the project's folder, files that lie in the working folder, environment
+    "a user's own modules": (".", "project", ["random.py", "json.py", "numpy.py", "einorm.py"], {}),
+    "a colon in the project's path": ("a:b/project", "a:b/project", [], {}),
+    "quotes and a dollar in paths": ("it's $HOME", 'the "project"', [], {}),
+    "docstrings taken out": (".", "project", [], {"PYTHONOPTIMIZE": "2"}),
+    "a pure ASCII locale": ("für", "für", [], {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_job_runs_this_checkouts_code_whatever_lies_around_it(tmp_path, name):
+    folder, project, files, environ = HOSTILE[name]
+    project, folder = tmp_path / project, tmp_path / folder
+    for path in (folder, project):
+        path.mkdir(parents=True, exist_ok=True)
+    copy_project(project)
+    for file in files:
+        (folder / file).write_text("raise SystemExit('a module of the user was imported')\n")
+    code, output = run([*SNAKEMAKE, "-c1", SHIFTS, "-s", project / "Snakefile"], folder, **environ)
+    assert code == 0 and (folder / SHIFTS).exists(), output
+
+
+def test_a_path_that_no_search_path_can_hold_is_refused(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "PACKAGE", tmp_path.parent / "a:b" / "workflow" / "einorm")
+    with pytest.raises(UserError, match=r"a:b/workflow holds ':'.*rename"):
+        plan.use_this_clone()
+
+
+COMMAND = [sys.executable, "-m", "einorm"]
+
+
+def test_commands_by_hand_pass_over_a_users_own_modules(shipped, tmp_path):
+    for name in ("random", "json", "string", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the user was imported')\n")
+    config = ["--config", str(shipped / "config.yaml")]
+    code, output = run([*COMMAND, "status", *config], tmp_path, PYTHONPATH=str(shipped / "workflow"))
+    assert code == 0 and "0 of 80 runs finished" in output, output
+
+
+def test_a_command_says_where_it_runs_the_code_of_another_checkout(shipped, tmp_path):
+    other = copy_project(tmp_path)
+    for folder, said in ((other, True), (shipped, False)):
+        code, output = run([*COMMAND, "status", "epochs=0"], folder, PYTHONPATH=str(shipped / "workflow"))
+        assert code == 1 and (f"this runs the code in {shipped}" in output) == said, output
+
+
+def test_a_reader_that_closes_its_pipe_ends_a_command_quietly(shipped):
+    command = f"{sys.executable} -m einorm --help | head -1; {sys.executable} -u -m einorm status | true"
+    code, output = run(["bash", "-c", command], shipped, PYTHONPATH=str(shipped / "workflow"))
+    assert code == 0 and "Traceback" not in output and "BrokenPipe" not in output
+
+
+DRAW = """
+import sys, pathlib
+import pandas as pd
+from einorm.figures import style
+figure, axes = style.grid(1, 2, 2)
+style.save(figure, pd.DataFrame({"x": [1]}), pathlib.Path(sys.argv[1]))
+"""
+MATPLOTLIBRC = "text.usetex: True\naxes.facecolor: red\nlines.marker: o\nsavefig.dpi: 33\nfont.sans-serif: Helvetica\n"
+MATPLOTLIBRC += "axes.formatter.use_locale: True\nsavefig.bbox: tight\npdf.compression: 0\nfont.family: serif\n"
+
+
+def test_figures_depend_on_no_matplotlibrc(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "matplotlibrc").write_text(MATPLOTLIBRC)
+    package = str(plan.PACKAGE.parent)
+    for folder in (tmp_path, tmp_path / "a"):
+        code, output = run([sys.executable, "-c", DRAW, "figure"], folder, PYTHONPATH=package)
+        assert code == 0, output
+    for kind in ("png", "pdf"):
+        assert (tmp_path / f"figure.{kind}").read_bytes() == (tmp_path / "a" / f"figure.{kind}").read_bytes()
+
+
+OUTER = 'module einorm:\n    snakefile: "{}"\n{}\nuse rule * from einorm as einorm_*\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "planned"),
+    [
+        (OUTER.format("{}", '    config: {{"preset": "smoke", "epsilons": [0.5]}}'), "einorm_tables", "eps0.5-"),
+        (OUTER.format("{}", ""), "figures/fig3.png", "eps0.75-"),
+        ('include: "{}"\n', "tables", "eps0.75-"),
+    ],
+)
+def test_another_workflow_can_use_this_one(shipped, tmp_path, text, target, planned):
+    (tmp_path / "outer").mkdir()
+    (tmp_path / "outer" / "Snakefile").write_text(text.format(shipped / "Snakefile"))
+    code, output = run([*SNAKEMAKE, "-n", "-c1", "-s", "outer/Snakefile", target], tmp_path)
+    assert code == 0 and f"results/shifts/luminosity/{planned}" in output, output
+
+
+@pytest.mark.parametrize("entry", ['data={path: "it\'s"}', "archive=it's $HOME", "archive=it's `x`", "archive=a\\b"])
+def test_what_a_cluster_job_would_not_get_as_it_was_given_is_refused(entry):
+    with pytest.raises(UserError, match="--configfile"):
+        plan.check_hand_over(["snakemake", "-j2", "--config", entry])
+
+
+def test_ordinary_options_are_handed_over_to_a_cluster():
+    plan.check_hand_over(
+        ["snakemake", "--config", "preset=paper", "conditions=[ei_ln, inorm]", "archive=it's", "archive=$A"]
+    )
+
+
+def test_braces_in_a_path_are_refused_in_one_line():
+    with pytest.raises(UserError, match="holds a brace"):
+        plan.check_braces("images", "my{archive}")
