@@ -49,11 +49,12 @@ lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
-lock: $(READY)  ## refresh envs/requirements.lock from pyproject.toml
+UPGRADE ?=
+lock: $(READY)  ## refresh envs/requirements.lock, of all platforms, from pyproject.toml; newer versions: UPGRADE=--upgrade
 	$(PYTHON) -m venv --clear $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install '.[dev,docs,slurm,cluster]'
-	$(BIN)/python envs/lock.py $(VENV)-lock/bin/python > envs/requirements.lock.new
-	mv envs/requirements.lock.new envs/requirements.lock
+	$(VENV)-lock/bin/python -m pip install --quiet uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
+		--all-extras --generate-hashes --no-annotate --quiet $(UPGRADE) --output-file envs/requirements.lock
 
 docs: $(READY)  ## build the documentation site, docs/_build/html/index.html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
@@ -71,8 +72,8 @@ help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(READY): envs/requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "einorm: error: Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "einorm: error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .

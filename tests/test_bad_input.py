@@ -195,7 +195,7 @@ CASES = {  # name -> what is spoiled, command, words of the line
     "results cannot be written": (unwritable, SNAKEMAKE, ("cannot write to the folder results", "--directory")),
     "a package of a command is missing": (without("pandas"), DRAW, ("pandas is missing", "requirements.lock")),
     "an old Python": (None, [sys.executable, "-c", TOO_OLD], ("3.11 or newer",)),
-    "make with an old Python": (None, ["make", "-s", "PYTHON=false"], ("Python 3.11 or newer", "PYTHON=")),
+    "make with an old Python": (None, ["make", "-s", "PYTHON=false"], ("Python 3.11, 3.12 or 3.13", "PYTHON=")),
     "CUDA that is absent": (None, [*TRAIN, "--device", "cuda"], ("CUDA", "device")),
     "images are missing": (None, TRAIN, ("images.npz is missing",)),
     "images with a pickle in them": (pickled, TRAIN, ("images.npz cannot be read", "delete it")),

@@ -1,13 +1,20 @@
 """Environments: lock, conda files and pyproject agree; citation and licence are what they should be."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from functools import cache
+from importlib import metadata
 from itertools import chain
 
 import pytest
 import yaml
 from conftest import REPOSITORY
+from packaging.markers import Marker, default_environment
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ENVS = REPOSITORY / "envs"
@@ -15,12 +22,54 @@ PIP_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-b
 
 
 def lock():
-    """Name -> version of every entry of the lock; every one must be an exact pin with hashes."""
+    """Name -> version of every entry of the lock."""
+    return {name: version for name, version, _ in entries()}
+
+
+@cache
+def entries():
+    """(name, version, marker) of every entry of the lock; every one must be an exact pin with hashes."""
     text = re.sub(r"^#.*\n", "", (ENVS / "requirements.lock").read_text(), flags=re.M)
     lines = re.sub(r" \\\n +", " ", text).splitlines()
     pins = [re.fullmatch(r"([\w.-]+)==([\w.]+)( ; .+?)?( --hash=sha256:[0-9a-f]{64})+", line) for line in lines]
     assert lines and all(pins), [line for line, pin in zip(lines, pins, strict=True) if not pin]
-    return {pin[1].lower().replace("_", "-"): pin[2] for pin in pins}
+    return [(canonicalize_name(pin[1]), pin[2], (pin[3] or "").removeprefix(" ; ")) for pin in pins]
+
+
+PLATFORMS = {"Linux x86-64": ("linux", "x86_64"), "Linux ARM": ("linux", "aarch64"), "macOS": ("darwin", "arm64")}
+
+
+@pytest.mark.parametrize("minor", [11, 12, 13])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_lock_holds_all_that_its_packages_need_on_every_platform(platform, minor):
+    """`make` installs without dependencies: what a package needs, by its own metadata, must be in the lock."""
+    system, machine = PLATFORMS[platform]
+    there = default_environment() | {"sys_platform": system, "platform_machine": machine, "extra": ""}
+    there |= {"platform_system": system.capitalize(), "os_name": "posix", "implementation_name": "cpython"}
+    there |= {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.7"}
+    pins = {name: version for name, version, marker in entries() if not marker or Marker(marker).evaluate(there)}
+    for name in pins:
+        try:
+            requires = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # of another platform than this one
+            continue
+        for text in requires:
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate(there):
+                version = pins.get(canonicalize_name(needed.name))
+                assert version and Version(version) in needed.specifier, f"{name} needs {text}"
+    cuda = [name for name in pins if name.startswith("nvidia-")]
+    assert bool(cuda) == (system == "linux")
+
+
+def test_make_takes_the_pythons_of_the_lock_only(tmp_path):
+    bounds = SpecifierSet(project()["requires-python"])
+    assert [minor for minor in range(9, 17) if f"3.{minor}.1" in bounds] == [11, 12, 13]
+    makefile = (REPOSITORY / "Makefile").read_text()
+    (check,) = re.findall(r"-c '(import sys; sys.exit\(.*?)' ", makefile)
+    for minor in range(9, 17):
+        code = check.replace("sys.version_info", f"(3, {minor}, 1)")
+        assert subprocess.run([sys.executable, "-c", code]).returncode == (minor not in (11, 12, 13))
 
 
 def conda(name):
