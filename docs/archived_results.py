@@ -1,9 +1,10 @@
 """What the archives say, put into the pages: `make docs-results`.
 
-Of the archive that is shown (`archive.SHOWN`): the claims with their verdicts, the cost and three figures, into
-README.md and docs/paper. Of the presets robustness_*: a table and a figure each, into docs/robustness.md and
-docs/robustness. Tables are between the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and
-pictures with the archives.
+Of all archives: what reproduction, replication and robustness say to each statement, into README.md and
+docs/reproduction.md, with the comparison of single runs. Of the archive that is shown (`archive.SHOWN`): the claims
+with their verdicts, the cost and three figures, into README.md, docs/results.md and docs/paper. Of the presets
+robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Tables are between the marks
+``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and pictures with the archives.
 """
 
 import re
@@ -16,10 +17,25 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import archive, claims, explain, figures, lineage, provenance, published, report, statements, tables
+from einorm import (
+    archive,
+    claims,
+    explain,
+    figures,
+    lineage,
+    provenance,
+    published,
+    report,
+    run_by_run,
+    side_by_side,
+    statements,
+    tables,
+)
+from einorm.archive import KINDS
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.robustness import robustness
+from einorm.run_by_run import WITHIN
 from einorm.runtime import atomic_path
 from einorm.variants import QUESTIONS
 
@@ -51,8 +67,23 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
     held, manifest = einorm.load(folder), archive.check(folder)
     cells, spent = pd.DataFrame(manifest["cells"]), report.cost(held["runs"], held["costs"])
     judged = claims_table(held["runs"], Settings(**manifest["settings"]))
-    fill(page, {"claims": judged, "cost": cost(cells, spent["all"], archive.trainings(folder))})
-    fill(results, {"cells": cells_table(cells, spent["conditions"])})
+    fill(page, {"cost": cost(cells, spent["all"], archive.trainings(folder))})
+    fill(results, {"claims": judged, "cells": cells_table(cells, spent["conditions"])})
+
+
+def write_three(readme=PROJECT / "README.md", page=DOCS / "reproduction.md", pictures=DOCS / "reproduction"):
+    """Write the three answers to each statement into both pages, and the comparison of single runs into the second."""
+    folders = {kind: [ARCHIVES / name for name in names if (ARCHIVES / name).exists()] for kind, names in KINDS.items()}
+    single = {kind: (folders[kind] or [None])[0] for kind in side_by_side.KINDS}
+    rules, values = statements.load_rules(ARTIFACT / "claims.yaml"), published.load(PUBLISHED)
+    three = three_table(side_by_side.answers(rules, values, single, folders["robustness"]))
+    fill(readme, {"three": three})
+    with tempfile.TemporaryDirectory() as made:
+        series = {run_by_run.RELEASE: single["reproduction"], run_by_run.OWN: single["replication"]}
+        run_by_run.write(series, PUBLISHED, made)
+        found, cells = (pd.read_csv(Path(made) / f"run_by_run{name}.csv") for name in ("", "_cells"))
+        write_picture("run_by_run", ARCHIVES / archive.SHOWN, Path(pictures) / "run_by_run.png", made)
+    fill(page, {"three": three, "run_by_run": run_by_run_table(found), "sorted": sorted_table(cells)})
 
 
 def write_codes(page=DOCS / "reproduce.md"):
@@ -78,10 +109,10 @@ def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
     fill(page, answers)
 
 
-def write_picture(figure, tables_folder, path):
-    """Draw a figure from an archive and keep its PNG only."""
+def write_picture(figure, tables_folder, path, compared=None):
+    """Draw a figure from an archive, that of single runs from the folder `compared`, and keep its PNG only."""
     with tempfile.TemporaryDirectory() as folder:
-        figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder)
+        figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder, compared)
         picture = (Path(folder) / f"{figure}.png").read_bytes()
     with atomic_path(path) as temporary:
         temporary.write_bytes(picture)
@@ -125,6 +156,53 @@ def claims_table(runs, settings):
     headings = ("", "statement", "published (95 % interval)", "here (95 % interval)", "holds here?", "published size?")
     marks = "; ".join(f"{mark.replace('*', BACKSLASH)} {text}" for text, mark in history.items())
     return markdown(headings, rows) + f"\n{marks}. ≈ approximate.\n"
+
+
+def three_table(table):
+    """What reproduction, replication and robustness say to every statement (`side_by_side.answers`)."""
+    rows = []
+    for row in side_by_side.as_rows(table):
+        judged = []
+        for kind in side_by_side.KINDS:
+            numbers = with_interval(*(row[f"{kind}_{name}"] for name in ("effect", "low", "high")))
+            size = f"; {report.size_in_words(row[f'{kind}_size_verdict'])}" if numbers else ""
+            judged.append(f"{row[f'{kind}_verdict']}{f', {numbers}' if numbers else ''}{size}")
+        theirs = with_interval(*(row[f"published_{name}"] for name in ("effect", "low", "high")), " (no interval)")
+        rows.append([row["id"], row["text"], theirs or "–", *judged, row["robustness"]])
+    return markdown(("", "statement", "published", *side_by_side.KINDS, "robustness"), rows)
+
+
+def run_by_run_table(found):
+    """How near single runs are to the published ones (`run_by_run.compare`), where they were computed."""
+    rows = []
+    for r in found.to_dict("records"):
+        by = ", ".join(CONDITIONS[name].label for name in r["by"].split(" and "))
+        where = [CONDITIONS[r["judged"]].label, by, f"{r['epsilon']:g}", f"`{r['randomness']}`"]
+        if r["verdict"] != "not computed":
+            usual = f"{r['expected_median']:.2f} ({r['expected_low']:.2f} to {r['expected_high']:.2f})"
+            shares = [f"{100 * r[f'within_{limit}']:.0f} ({100 * r[f'chance_within_{limit}']:.0f})" for limit in WITHIN]
+            numbers = [f"{r[name]:.2f}" for name in ("median_difference", "chance_median_difference")]
+            counts = [f"{r[name]:.0f}" for name in ("n", "near_ties")]
+            numbers = [numbers[0], usual, numbers[1], *shares, f"{r['rank_correlation']:.2f}"]
+            rows.append([*where, *counts, *numbers, r["verdict"]])
+    absent = [f"`{name}`" for name in run_by_run.SERIES if all(f"`{name}`" not in row for row in rows)]
+    note = f"\nNot computed yet: {', '.join(absent)}.\n" if absent else ""
+    shares = [f"within {limit} (chance, %)" for limit in WITHIN]
+    headings = ("judged", "assigned by", "ε", "random numbers", "n", "near ties", "median difference", "expected")
+    return markdown((*headings, "chance", *shares, "rank correlation", "verdict"), rows) + note
+
+
+def sorted_table(cells):
+    """Medians and sorted accuracies of every published condition and epsilon (`run_by_run.compare_cells`)."""
+    rows = []
+    for r in cells[cells["median"].notna()].to_dict("records"):
+        numbers = [f"{r[name]:.2f}" for name in ("published_median", "median")] + [f"{r['median_difference']:+.2f}"]
+        nearness = f"{r['sorted_difference']:.2f}" if np.isfinite(r["sorted_difference"]) else "–"
+        lost = [f"{r[name]:.0f}" for name in ("published_at_chance", "at_chance")]
+        where = [CONDITIONS[r["condition"]].label, f"{r['epsilon']:g}", f"`{r['randomness']}`"]
+        rows.append([*where, *numbers, nearness, *lost])
+    headings = ("condition", "ε", "random numbers", "published median (%)", "median (%)", "difference")
+    return markdown((*headings, "sorted difference", "published at chance", "at chance"), rows)
 
 
 def cost(cells, spent, trainings):
@@ -177,4 +255,5 @@ def with_interval(middle, low, high, without=" (too few runs for an interval)"):
 if __name__ == "__main__":
     write_codes()
     write_paper()
+    write_three()
     write_robustness()

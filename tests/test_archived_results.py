@@ -12,8 +12,12 @@ MADE = runpy.run_path(str(DOCS / "archived_results.py"))
 TABLE = re.compile(r"(<!-- table \w+ -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-PAGES = ("README.md", "docs/results.md", "docs/robustness.md")
-PICTURES = {"README.md": "docs/paper", "docs/robustness.md": "docs/robustness"}
+PAGES = ("README.md", "docs/results.md", "docs/reproduction.md", "docs/robustness.md")
+PICTURES = {
+    "README.md": "docs/paper",
+    "docs/reproduction.md": "docs/reproduction",
+    "docs/robustness.md": "docs/robustness",
+}
 
 
 def test_the_command_refreshes_the_pages(tmp_path):

@@ -156,14 +156,16 @@ def test_a_place_that_is_not_there_is_no_silent_nothing(small):
         closure.code(("top.py", "walk"))
 
 
-OTHERS = ("claims", "forest", "report", "bundle", "benchmark", "collect", "samples", "training")
+JUDGED = {"claims", "side_by_side"}
+OTHERS = (*JUDGED, "forest", "run_by_run_table", "report", "bundle", "benchmark", "collect", "samples", "training")
 DRAWN = known(TASKS, QUESTIONS)
 
 
 def fingerprints():
     """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
     facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
-    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "benchmark")}
+    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "side_by_side", "benchmark")}
+    facts |= {"run_by_run_table": plan.made_by("run_by_run")}
     facts |= {"report": plan.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
     facts |= {"bundle": plan.made_by("bundle", plan.READ_START)}
     facts |= {name: plan.made_by(name, plan.READ_SETTINGS) for name in ("collect", "samples")}
@@ -188,15 +190,15 @@ DECIDES = {
     "benchmark.py": ("peaks", {"benchmark"}),
     "budget.py": ("estimate", set()),
     "bundle.py": ("content", {"bundle"}),
-    "claims.py": ("judged", {"claims"}),
+    "claims.py": ("judged", JUDGED),
     "closure.py": ("closure", set()),
     "comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
-    "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training"}),
-    "config.py": ("hyperparameters", ALL | {"claims", "report", "bundle", "collect", "samples"}),
+    "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "run_by_run_table"}),
+    "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples"}),
     "crate.py": ("facts", {"bundle"}),
     "data.py": ("_fetch_mirrors", set()),
     "device.py": ("step_on", {"training", "report"}),
-    "effects.py": ("estimate", {"claims"}),
+    "effects.py": ("estimate", JUDGED),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),
     "explain.py": ("rule", {"report"}),
     "figures/__init__.py": ("make", ALL),
@@ -209,7 +211,7 @@ DECIDES = {
     "figures/versus.py": ("rows", PUBLISHED),
     "forest.py": ("draw", {"forest"}),
     "golden.py": ("replay", set()),
-    "judging.py": ("judge", {"claims"}),
+    "judging.py": ("judge", JUDGED),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
     "lineage.py": ("check_unmixed", {"collect"}),
     "lineage_driver.py": ("codes", set()),
@@ -219,22 +221,23 @@ DECIDES = {
     "plan.py": ("by_length", set()),
     "provenance.py": ("drawing", {"bundle"}),
     "published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
-    "published_effects.py": ("box", {"claims"}),
+    "published_effects.py": ("box", JUDGED),
     "release_randomness.py": ("sequence", set()),
     "report.py": ("cell_rows", {"report"}),
     "robustness.py": ("answers", ROBUSTNESS | {"claims"}),
     "roofline.py": ("draw", {"benchmark"}),
-    "run_by_run.py": ("assign", set()),
-    "runs.py": ("completeness", ALL | {"claims", "report"}),
+    "run_by_run.py": ("assign", {"run_by_run_table"}),
+    "runs.py": ("completeness", ALL | JUDGED | {"report"}),
     "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
-    "same_size.py": ("judge_size", {"claims"}),
+    "same_size.py": ("judge_size", JUDGED),
     "samples.py": ("sample_images", {"samples"}),
-    "selection.py": ("of_task", ALL | {"claims"}),
+    "selection.py": ("of_task", ALL | JUDGED | {"run_by_run_table"}),
+    "side_by_side.py": ("answer", {"side_by_side"}),
     "sources.py": ("files", {"bundle"}),
-    "statements.py": ("load_rules", ALL | {"claims", "forest", "report"}),
+    "statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
     "stats.py": ("holm", drawn("fig6", "fig7") | {"claims"}),
     "status.py": ("job_state", set()),
-    "tables.py": ("read", ALL | {"claims", "report", "bundle", "collect"}),
+    "tables.py": ("read", ALL | JUDGED | {"run_by_run_table", "report", "bundle", "collect"}),
     "tasks.py": ("draw_shifts", {"training", "report"}),
     "train.py": ("train", {"training", "report"}),
     "variants.py": ("how", {"collect", "training", "report"}),
@@ -393,7 +396,8 @@ def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
 
 
 # What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
-PAGE, CLAIMS, BUNDLE, DRAW = {"page"}, {"claims", "forest"}, {"artifact"}, {*FIGURES}
+PAGE, CLAIMS, BUNDLE, DRAW = {"page"}, {"claims", "forest", "side_by_side"}, {"artifact"}, {*FIGURES}
+MET = {"run_by_run_table", "run_by_run"}
 SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
 P, VALUES = "workflow/einorm", "paper_artifact/published"
 EDITS = {
@@ -418,7 +422,7 @@ EDITS = {
         "paper_artifact/published/published_tests.csv",
         "0.75813",
         "0.75812",
-        DRAW | CLAIMS | PAGE,
+        DRAW | CLAIMS | MET | PAGE,
     ),
     "the machine in the manifest": (f"{TABLES}/manifest.json", '"cores": ', '"cores": 1', PAGE),
     "README.md": ("README.md", "einorm", "Einorm", BUNDLE),

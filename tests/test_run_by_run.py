@@ -1,11 +1,13 @@
 """Run by run: known configurations are found again, unrelated runs are not, and what decides is never looked at."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
 from einorm import published, run_by_run
 from einorm.__main__ import main
+from einorm.figures.run_by_run import draw
 from einorm.run_by_run import CONDITIONS, JUDGED, NEAR_TIE, OWN, RELEASE
 
 PUBLISHED = REPOSITORY / "paper_artifact" / "published"
@@ -143,10 +145,10 @@ def test_the_replication_has_random_numbers_of_its_own(tmp_path, capsys):
     arguments = ["--own", ARCHIVE, "--release=", "--published", PUBLISHED, "--out", tmp_path]
     assert main(["run_by_run", *map(str, arguments)]) == 0
     assert capsys.readouterr().out == f"met: 0; not met: 0; cannot tell: 0; not computed: {4 * len(JUDGED)}\n"
-    found = pd.read_csv(tmp_path / "agreement.csv").query("randomness == @OWN and verdict != 'not computed'")
+    found = pd.read_csv(tmp_path / "run_by_run.csv").query("randomness == @OWN and verdict != 'not computed'")
     tied = found["by"].str.contains(" and ")
     assert set(found["epsilon"]) == {0, 0.75} and set(found.loc[tied, "verdict"]) == {"not met"}
-    runs, cells = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("runs", "cells"))
+    runs, cells = (pd.read_csv(tmp_path / f"run_by_run_{name}.csv") for name in ("points", "cells"))
     assert len(runs) == 30 * len(found) and set(runs["config"]) == set(range(30))
     assert len(cells) == 2 * 4 * len(CONDITIONS)
 
@@ -156,3 +158,46 @@ def test_a_table_that_is_not_there_is_one_line(tmp_path, capsys):
     assert main(["run_by_run", *map(str, arguments)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "runs.parquet is missing" in error and not (tmp_path / "out").exists()
+
+
+def drawn(points, found):
+    figure, shown = draw({"run_by_run": {"points": points, "agreement": found}})
+    figure.canvas.draw()
+    texts = " ".join(" ".join(text.get_text() for text in figure.findobj(plt.Text)).split())
+    marks = [c for ax in figure.findobj(plt.Axes) for c in ax.collections if len(c.get_offsets()) > 1]
+    plt.close(figure)
+    return shown, texts, marks
+
+
+def test_the_figure_shows_every_run_that_judges_and_every_yardstick(same):
+    runs, found, _ = same
+    shown, texts, marks = drawn(runs, found)
+    pairs = shown[shown["x"].notna()]
+    assert len(pairs) == 2 * (4 * 30 * 4 + 4 * 30 - 9 - 12 - 13 - 9) == sum(len(mark.get_offsets()) for mark in marks)
+    hollow = [mark for mark in marks if not len(mark.get_facecolor())]
+    assert len(hollow) == len(marks) / 2 == 20, "a panel per condition and epsilon, own random numbers hollow"
+    best = found[found["by"] == "e_only_ln and inorm"].set_index(["randomness", "epsilon"])["median_difference"]
+    medians = shown[(shown["condition"] == "gradnorm_full") & shown["series"].isin([RELEASE, OWN])]
+    assert medians.set_index(["series", "epsilon"])["value"].to_dict() == best.to_dict()
+    assert "not computed" not in texts and "assigned by LN+ (E only), I-Norm" in texts
+
+
+def test_the_figure_says_what_is_missing_and_counts_what_lies_outside(same):
+    runs, found, _ = same
+    far = runs[(runs["judged"] == "ei_ln") & (runs["epsilon"] == 0.75) & (runs["randomness"] == RELEASE)].copy()
+    far.loc[far["point"] == 1, "here"] = 10.0
+    shown, texts, _ = drawn(far, found[(found["judged"] == "ei_ln") & (found["epsilon"] == 0.75)])
+    assert texts.count("not computed:") == 4 and "release: 1 on the edge" in texts
+    assert (shown["y"] == 10).sum() == 1, "the points file has the value itself"
+
+
+def test_the_command_draws_what_the_rule_wrote(tmp_path, capsys):
+    where = ["--tables", ARCHIVE, "--published", PUBLISHED, "--rules", REPOSITORY / "paper_artifact" / "claims.yaml"]
+    command = ["figure", "run_by_run", *map(str, where), "--out", str(tmp_path)]
+    assert main([*command, "--run-by-run", str(tmp_path)]) == 1
+    assert "run_by_run_points.csv is missing: make it with snakemake run_by_run_table" in capsys.readouterr().err
+    made = tmp_path / "made"
+    assert main(["run_by_run", "--own", str(ARCHIVE), "--published", str(PUBLISHED), "--out", str(made)]) == 0
+    assert main([*command, "--run-by-run", str(made)]) == 0
+    points = pd.read_csv(tmp_path / "run_by_run.csv")
+    assert set(points["randomness"].dropna()) == {OWN} and points["panel"].nunique() == 11

@@ -71,7 +71,7 @@ def figure(args):
     """Draw one figure from the tables (`figures.make`)."""
     from .figures import make
 
-    make(args.name, args.tables, args.published, args.rules, args.out)
+    make(args.name, args.tables, args.published, args.rules, args.out, args.run_by_run)
 
 
 def archive(args):
@@ -132,6 +132,14 @@ def run_by_run(args):
     from .run_by_run import OWN, RELEASE, write
 
     write({RELEASE: args.release, OWN: args.own}, args.published, args.out)
+
+
+def side_by_side(args):
+    """Judge every statement by reproduction, replication and robustness (`side_by_side.write`)."""
+    from .side_by_side import write
+
+    folders = {"reproduction": args.reproduction, "replication": args.replication}
+    write(folders, args.robustness, args.rules, args.published, args.out)
 
 
 def report(args):
@@ -277,6 +285,7 @@ def parser():
     sub.add_argument("--tables", required=True, type=Path)
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
     sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
+    sub.add_argument("--run-by-run", type=path_or_none, help="folder that the subcommand run_by_run wrote; empty: none")
     sub.add_argument("--out", required=True, type=Path)
 
     sub = command(archive, "archive every finished run of the settings, the ones archived before included")
@@ -313,6 +322,14 @@ def parser():
     sub = command(run_by_run, "compare the accuracies of single runs with those of the published runs")
     for name, whose in (("release", "the published runs' random numbers"), ("own", "random numbers of our own")):
         sub.add_argument(f"--{name}", type=path_or_none, help=f"folder of tables of runs with {whose}; empty: none")
+    sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(side_by_side, "judge every statement of claims.yaml by reproduction, replication and robustness")
+    for name in ("reproduction", "replication"):
+        sub.add_argument(f"--{name}", type=path_or_none, help="folder of tables; empty: none")
+    sub.add_argument("--robustness", nargs="*", default=[], type=Path, help="folders of tables of presets robustness_*")
+    sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
     sub.add_argument("--out", required=True, type=Path)
 

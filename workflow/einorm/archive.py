@@ -16,11 +16,19 @@ from .runtime import UserError
 from .samples import make_samples
 from .selection import layer_mean
 from .tables import TABLES
+from .variants import QUESTIONS
 
 MANIFEST = "manifest.json"
 CELL = ("task", "variant", "condition", "epsilon")
 
 
+#: Presets, and archives of the same names, that answer a question each: do the published runs come out again, does a
+#: finding hold with other random numbers, does it depend on how the networks are trained.
+KINDS = {
+    "reproduction": ["paper"],
+    "replication": ["replication"],
+    "robustness": [f"robustness_{question}" for question in QUESTIONS],
+}
 #: The archive that README, pages, notebook and bundle show: until the reproduction is complete at epsilon 0 and 0.75,
 #: the replication.
 SHOWN = "replication"

@@ -32,6 +32,7 @@ def write(project, tables_folder, claims_folder, figures_folder, report, started
     settings = Settings(**started["settings"])
     check_settings(made["results/tables/runs.parquet"], settings)
     others = ("comparisons", "oddities", "published_check", "robustness")
+    others += ("side_by_side", "run_by_run", "run_by_run_points", "run_by_run_cells")
     made |= {f"results/claims/{name}.csv": Path(claims_folder) / f"{name}.csv" for name in others}
     made |= {
         f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}"

@@ -153,6 +153,12 @@ def experiment(raw):
         "lineage": relative(lineage.TABLE),
         "bundle_code": made_by("bundle", READ_START),
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
+        "compared": {
+            kind: [path for name in names for path in compared(name, raw["preset"], folder)]
+            for kind, names in archive.KINDS.items()
+        },
+        "run_by_run_code": made_by("run_by_run"),
+        "side_by_side_code": made_by("side_by_side"),
         "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
         "reuse": str(archived) if reused else "",
         "artifact": relative(ARTIFACT),
@@ -186,6 +192,14 @@ def archive_folder(settings, preset):
     return folder
 
 
+def compared(name, preset, folder):
+    """Path of the runs of a preset, to be shown next to those of others: the chosen preset's own, else those of the
+    archive of this name; a list, which is empty where there is no such archive."""
+    released = Path(relative(ARTIFACT / "archive" / name))
+    shown = folder if name == preset else released
+    return [str(shown / "runs.parquet")] if name == preset or released.exists() else []
+
+
 def say_other_code(folder):
     """Print a note where an archive was trained by code that is not known to give the results of today's."""
     runs = archive.tables.read(folder / "runs.parquet", "runs")
@@ -216,8 +230,13 @@ def relative(path):
 
 
 def folder_of(inputs):
-    """A rule's param: the folder that holds its input files of this name."""
-    return lambda wildcards, input: str(Path(input[inputs][0]).parent)
+    """A rule's param: the folder that holds its input files of this name; empty where there are none."""
+    return lambda wildcards, input: (folders_of(inputs)(wildcards, input) or [""])[0]
+
+
+def folders_of(inputs):
+    """A rule's param: the folders that hold its input files of this name."""
+    return lambda wildcards, input: [str(Path(path).parent) for path in input[inputs]]
 
 
 def by_length(names):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from . import __version__, archive, lineage, provenance, tables
+from . import __version__, archive, lineage, provenance, side_by_side, tables
 from .conditions import CONDITIONS
 from .config import HYPERPARAMETERS
 from .data import checksums
@@ -48,7 +48,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     rules = load_rules(Path(artifact) / "claims.yaml")
     results = {
         name: read_csv(Path(claims_folder) / f"{name}.csv")
-        for name in ("claims", "oddities", "published_check", "robustness")
+        for name in ("claims", "oddities", "published_check", "robustness", "run_by_run")
     }
     figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks, settings.variants)]
     judged = results["claims"][results["claims"]["selection"] == "all"]
@@ -68,6 +68,8 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "oddities": list(results["oddities"].groupby("id", sort=False)),
         "checked": checked(results["published_check"]),
         "robustness": results["robustness"].to_dict("records"),
+        "answers": side_by_side.read(claims_folder),
+        "run_by_run": results["run_by_run"].to_dict("records"),
         "deviations": yaml.safe_load((Path(artifact) / "deviations.yaml").read_text(encoding="utf-8")),
         "runs": len(runs),
         "budget": budget(settings),
@@ -85,6 +87,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment_.filters |= {"number": number, "interval": interval, "p": p_value, "label": name_of}
+    environment_.filters["size"] = size_in_words
     environment_.filters["hours"] = tables.hours_in_words
     page = environment_.get_template("report.html").render(context)
     with atomic_path(out) as temporary:
@@ -253,6 +256,11 @@ def interval(row, prefix=""):
     """An effect's interval for reading; that of the effect whose columns have this prefix."""
     low, high = row[f"{prefix}low"], row[f"{prefix}high"]
     return f"{number(low)} to {number(high)}" if np.isfinite([low, high]).all() else "–"
+
+
+def size_in_words(verdict):
+    """The second verdict for reading after an effect."""
+    return verdict if "size" in verdict else f"size {verdict}"
 
 
 def p_value(value):

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import optimize
 from scipy import stats as tests
 
-from . import published, tables
+from . import archive, published, tables
 from .runtime import atomic_path
 from .selection import CHANCE, as_published
 
@@ -43,7 +43,7 @@ VERDICTS = ("met", "not met", "cannot tell", "not computed")
 
 
 def write(folders, published_folder, out):
-    """Write runs.csv, agreement.csv and cells.csv to a folder.
+    """Write run_by_run.csv (how near), run_by_run_points.csv and run_by_run_cells.csv to a folder.
 
     Parameters
     ----------
@@ -58,9 +58,10 @@ def write(folders, published_folder, out):
     """
     theirs = published.load(published_folder)["complete"]
     series = {name: finished(folder) for name, folder in folders.items()}
-    runs, found = compare(theirs, series)
-    for name, table in {"runs": runs, "agreement": found, "cells": compare_cells(theirs, series)}.items():
-        with atomic_path(Path(out) / f"{name}.csv") as temporary:
+    points, found = compare(theirs, series)
+    made = {"": found, "_points": points, "_cells": compare_cells(theirs, series)}
+    for name, table in made.items():
+        with atomic_path(Path(out) / f"run_by_run{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     counts = found["verdict"][found["randomness"] == RELEASE].value_counts()
     print("; ".join(f"{verdict}: {counts.get(verdict, 0)}" for verdict in VERDICTS))
@@ -71,6 +72,8 @@ def finished(folder):
     columns = ["condition", "epsilon", "config", "test_acc"]
     if folder is None:
         return pd.DataFrame(columns=columns).astype({"epsilon": float, "test_acc": float})
+    if (Path(folder) / archive.MANIFEST).exists():
+        archive.check(folder)
     return as_published(tables.read(Path(folder) / "runs.parquet", "runs"))[columns]
 
 
@@ -85,7 +88,7 @@ def compare(theirs, series):
     Returns
     -------
     tuple of DataFrames
-        runs, a row per series, way to judge, epsilon and point: point, config, odds (`assign`), published and here (%);
+        points, a row per series, way to judge, epsilon and point: point, config, odds (`assign`), published, here (%);
         agreement, a row per series, way to judge and epsilon: near_ties (points), at_chance (published runs, which
         judge nothing), the entries of `agreement` and `expected`, p_nearer (one-sided signed-rank test of the
         differences against those of own random numbers), verdict

@@ -8,7 +8,7 @@ SOURCES = (
     "workflow/einorm/page/*", "paper_artifact/*.yaml", "paper_artifact/*.py",
     "paper_artifact/*.md", "paper_artifact/*.json",
     "paper_artifact/published/*", "docs/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
-    "docs/reference/*.md", "docs/robustness/*.png", "tests/*.py", "tests/golden/*",
+    "docs/reference/*.md", "docs/reproduction/*.png", "docs/robustness/*.png", "tests/*.py", "tests/golden/*",
 )  # fmt: skip
 
 

@@ -1,6 +1,30 @@
 # A rule per figure, named after it (`snakemake fig3 --cores 1`), each with its own caption in the report.
 PUBLISHED = expand(f"{EXPERIMENT['artifact']}/published/published_{{table}}.csv", table=["runs", "summary", "tests"])
 
+
+# Single runs of the reproduction, and of the replication, against the published runs.
+rule run_by_run_table:
+    input:
+        release=EXPERIMENT["compared"]["reproduction"],
+        own=EXPERIMENT["compared"]["replication"],
+        published=PUBLISHED,
+    output:
+        expand("results/claims/run_by_run{part}.csv", part=["", "_points", "_cells"]),
+    log:
+        "results/logs/run_by_run.log",
+    localrule: True
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        release=plan.folder_of("release"),
+        own=plan.folder_of("own"),
+        published=plan.folder_of("published"),
+        code=EXPERIMENT["run_by_run_code"],
+    shell:
+        "python -m einorm run_by_run --release={params.release:q} --own={params.own:q} --published {params.published:q}"
+        " --out results/claims > {log:q} 2>&1"
+
+
 for figure, facts in EXPERIMENT["figures"].items():
 
     rule:
@@ -11,6 +35,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             published=PUBLISHED,
             # their tests are corrected for all tests that the rules name
             rules=f"{EXPERIMENT['artifact']}/claims.yaml" if facts["caption"] in ("fig6.rst", "fig7.rst") else [],
+            compared=rules.run_by_run_table.output if figure == "run_by_run" else [],
         output:
             f"figures/{figure}.pdf",
             report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}", category=facts["category"]),
@@ -25,10 +50,11 @@ for figure, facts in EXPERIMENT["figures"].items():
             tables=plan.folder_of("tables"),
             published=lambda wildcards: f"{EXPERIMENT['artifact']}/published",
             rules=lambda wildcards: f"{EXPERIMENT['artifact']}/claims.yaml",
+            compared=plan.folder_of("compared"),
             code=facts["code"],
         shell:
             "python -m einorm figure {params.figure:q} --tables {params.tables:q} --published {params.published:q}"
-            " --rules {params.rules:q} --out figures > {log:q} 2>&1"
+            " --rules {params.rules:q} --run-by-run={params.compared:q} --out figures > {log:q} 2>&1"
 
 
 # Which claims of the paper hold on these tables.
@@ -86,11 +112,38 @@ rule figures:
     localrule: True
 
 
+# Reproduction, replication and robustness, side by side per statement: from the archives, whatever the preset.
+rule side_by_side:
+    input:
+        **EXPERIMENT["compared"],
+        rules=f"{EXPERIMENT['artifact']}/claims.yaml",
+        published=PUBLISHED,
+    output:
+        "results/claims/side_by_side.csv",
+    log:
+        "results/logs/side_by_side.log",
+    localrule: True
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        reproduction=plan.folder_of("reproduction"),
+        replication=plan.folder_of("replication"),
+        robustness=plan.folders_of("robustness"),
+        published=plan.folder_of("published"),
+        code=EXPERIMENT["side_by_side_code"],
+    shell:
+        "python -m einorm side_by_side --reproduction={params.reproduction:q} --replication={params.replication:q}"
+        " --robustness {params.robustness:q} --rules {input.rules:q} --published {params.published:q}"
+        " --out results/claims > {log:q} 2>&1"
+
+
 # The page to read first.
 rule page:
     input:
         rules.figures.input,
         rules.claims.output,
+        rules.side_by_side.output,
+        rules.run_by_run_table.output,
         tables=EXPERIMENT["tables"],
         manifest=EXPERIMENT["manifest"],
         texts=expand(f"{EXPERIMENT['artifact']}/{{name}}.yaml", name=["claims", "deviations"]),
@@ -118,6 +171,8 @@ rule artifact:
     input:
         rules.figures.input,
         rules.claims.output,
+        rules.side_by_side.output,
+        rules.run_by_run_table.output,
         rules.page.output,
         tables=EXPERIMENT["tables"],
         manifest=EXPERIMENT["manifest"],

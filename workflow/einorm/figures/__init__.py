@@ -2,7 +2,8 @@
 
 A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``. The mapping tables has DataFrames
 "runs", "epochs" and "samples", "published" (`published.load`) and "rules" (`statements.load_rules`). `robustness` draws
-several and is told which. Importing this package imports neither matplotlib nor torch.
+several and is told which; `run_by_run` draws what `einorm.run_by_run` found in archives. Importing this package imports
+neither matplotlib nor torch.
 """
 
 from importlib import import_module
@@ -19,6 +20,7 @@ FOREST = "forest"  # the figure of all statements: `forest.write` draws it from 
 SHARED = ("style", "panels")  # modules that are no figures; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
 ROBUSTNESS = "robustness"  # draws a figure per question of `QUESTIONS`
+RUN_BY_RUN = "run_by_run"  # draws no preset's tables, and of no other task
 FIGURES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
@@ -28,9 +30,9 @@ FIGURES = sorted(
 
 def known(tasks, questions):
     """Name -> (task, module that draws it) of all figures: those of `FIGURES`, for every task of ours the same panels,
-    "<task>_<figure>", but for the published values, and "robustness_<question>"."""
+    "<task>_<figure>", but for the published values and runs, and "robustness_<question>"."""
     found = {name: (PAPER_TASK, name) for name in FIGURES}
-    panels = [name for name in FIGURES if not name.startswith("published_")]
+    panels = [name for name in FIGURES if not name.startswith("published_") and name != RUN_BY_RUN]
     found |= {f"{task}_{name}": (task, name) for task in tasks if task != PAPER_TASK for name in panels}
     return found | {f"{ROBUSTNESS}_{question}": (PAPER_TASK, ROBUSTNESS) for question in questions}
 
@@ -67,7 +69,7 @@ def category(name):
     return f"Figure {number}" if number.isdigit() else "Beyond the paper"
 
 
-def make(name, tables_folder, published_folder, rules, out):
+def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
     """Draw a figure from the tables of a folder: out/name.pdf, .png and .csv (the plotted points).
 
     Parameters
@@ -77,6 +79,7 @@ def make(name, tables_folder, published_folder, rules, out):
     published_folder : of the published values, which some figures show next to ours
     rules : path of claims.yaml: figures that show tests correct them for all tests that it names
     out : folder of the figure
+    run_by_run : folder of what `einorm.run_by_run` wrote, for the figure of that name; None: not computed
 
     Raises
     ------
@@ -95,6 +98,19 @@ def make(name, tables_folder, published_folder, rules, out):
     asks = [name.removeprefix(f"{ROBUSTNESS}_")] if module == ROBUSTNESS else []
     frames = {table: of_task(frame, task) if asks else as_published(frame, task) for table, frame in read.items()}
     frames |= {"published": published.load(published_folder), "rules": statements.load_rules(rules)}
+    frames |= {RUN_BY_RUN: compared_runs(run_by_run)} if run_by_run else {}
     figure, points = import_module(f".{module}", __package__).draw(frames, *asks)
-    say_incomplete(figure, points, frames["runs"], settings)
+    if module != RUN_BY_RUN:
+        say_incomplete(figure, points, frames["runs"], settings)
     save(figure, points, Path(out) / name)
+
+
+def compared_runs(folder):
+    """DataFrames "points" and "agreement" of a folder of `einorm.run_by_run`; raises UserError if one is missing."""
+    import pandas as pd
+
+    files = {"points": "run_by_run_points.csv", "agreement": "run_by_run.csv"}
+    try:
+        return {name: pd.read_csv(Path(folder) / file) for name, file in files.items()}
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing: make it with snakemake run_by_run_table") from None
