@@ -157,7 +157,7 @@ def test_a_place_that_is_not_there_is_no_silent_nothing(small):
 
 
 JUDGED = {"claims", "side_by_side"}
-OTHERS = (*JUDGED, "forest", "run_by_run_table", "report", "bundle", "benchmark", "collect", "samples", "training")
+OTHERS = (*JUDGED, "forest", "single_runs", "report", "bundle", "benchmark", "collect", "samples", "training")
 DRAWN = known(TASKS, QUESTIONS)
 
 
@@ -165,7 +165,7 @@ def fingerprints():
     """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
     facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
     facts |= {name: plan.made_by(name) for name in ("claims", "forest", "side_by_side", "benchmark")}
-    facts |= {"run_by_run_table": plan.made_by("run_by_run")}
+    facts |= {"single_runs": plan.made_by("run_by_run")}
     facts |= {"report": plan.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
     facts |= {"bundle": plan.made_by("bundle", plan.READ_START)}
     facts |= {name: plan.made_by(name, plan.READ_SETTINGS) for name in ("collect", "samples")}
@@ -193,7 +193,7 @@ DECIDES = {
     "claims.py": ("judged", JUDGED),
     "closure.py": ("closure", set()),
     "comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
-    "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "run_by_run_table"}),
+    "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
     "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples"}),
     "crate.py": ("facts", {"bundle"}),
     "data.py": ("_fetch_mirrors", set()),
@@ -226,18 +226,18 @@ DECIDES = {
     "report.py": ("cell_rows", {"report"}),
     "robustness.py": ("answers", ROBUSTNESS | {"claims"}),
     "roofline.py": ("draw", {"benchmark"}),
-    "run_by_run.py": ("assign", {"run_by_run_table"}),
+    "run_by_run.py": ("assign", {"single_runs"}),
     "runs.py": ("completeness", ALL | JUDGED | {"report"}),
     "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
     "same_size.py": ("judge_size", JUDGED),
     "samples.py": ("sample_images", {"samples"}),
-    "selection.py": ("of_task", ALL | JUDGED | {"run_by_run_table"}),
+    "selection.py": ("of_task", ALL | JUDGED | {"single_runs"}),
     "side_by_side.py": ("answer", {"side_by_side"}),
     "sources.py": ("files", {"bundle"}),
     "statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
     "stats.py": ("holm", drawn("fig6", "fig7") | {"claims"}),
     "status.py": ("job_state", set()),
-    "tables.py": ("read", ALL | JUDGED | {"run_by_run_table", "report", "bundle", "collect"}),
+    "tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "bundle", "collect"}),
     "tasks.py": ("draw_shifts", {"training", "report"}),
     "train.py": ("train", {"training", "report"}),
     "variants.py": ("how", {"collect", "training", "report"}),
@@ -397,7 +397,7 @@ def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
 
 # What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
 PAGE, CLAIMS, BUNDLE, DRAW = {"page"}, {"claims", "forest", "side_by_side"}, {"artifact"}, {*FIGURES}
-MET = {"run_by_run_table", "run_by_run"}
+MET = {"single_runs", "run_by_run"}
 SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
 P, VALUES = "workflow/einorm", "paper_artifact/published"
 EDITS = {

@@ -195,7 +195,7 @@ def test_the_command_draws_what_the_rule_wrote(tmp_path, capsys):
     where = ["--tables", ARCHIVE, "--published", PUBLISHED, "--rules", REPOSITORY / "paper_artifact" / "claims.yaml"]
     command = ["figure", "run_by_run", *map(str, where), "--out", str(tmp_path)]
     assert main([*command, "--run-by-run", str(tmp_path)]) == 1
-    assert "run_by_run_points.csv is missing: make it with snakemake run_by_run_table" in capsys.readouterr().err
+    assert "run_by_run_points.csv is missing: make it with snakemake single_runs" in capsys.readouterr().err
     made = tmp_path / "made"
     assert main(["run_by_run", "--own", str(ARCHIVE), "--published", str(PUBLISHED), "--out", str(made)]) == 0
     assert main([*command, "--run-by-run", str(made)]) == 0

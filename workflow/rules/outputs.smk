@@ -3,7 +3,7 @@ PUBLISHED = expand(f"{EXPERIMENT['artifact']}/published/published_{{table}}.csv"
 
 
 # Single runs of the reproduction, and of the replication, against the published runs.
-rule run_by_run_table:
+rule single_runs:
     input:
         release=EXPERIMENT["compared"]["reproduction"],
         own=EXPERIMENT["compared"]["replication"],
@@ -35,7 +35,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             published=PUBLISHED,
             # their tests are corrected for all tests that the rules name
             rules=f"{EXPERIMENT['artifact']}/claims.yaml" if facts["caption"] in ("fig6.rst", "fig7.rst") else [],
-            compared=rules.run_by_run_table.output if figure == "run_by_run" else [],
+            compared=rules.single_runs.output if figure == "run_by_run" else [],
         output:
             f"figures/{figure}.pdf",
             report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}", category=facts["category"]),
@@ -143,7 +143,7 @@ rule page:
         rules.figures.input,
         rules.claims.output,
         rules.side_by_side.output,
-        rules.run_by_run_table.output,
+        rules.single_runs.output,
         tables=EXPERIMENT["tables"],
         manifest=EXPERIMENT["manifest"],
         texts=expand(f"{EXPERIMENT['artifact']}/{{name}}.yaml", name=["claims", "deviations"]),
@@ -172,7 +172,7 @@ rule artifact:
         rules.figures.input,
         rules.claims.output,
         rules.side_by_side.output,
-        rules.run_by_run_table.output,
+        rules.single_runs.output,
         rules.page.output,
         tables=EXPERIMENT["tables"],
         manifest=EXPERIMENT["manifest"],

@@ -113,4 +113,4 @@ def compared_runs(folder):
     try:
         return {name: pd.read_csv(Path(folder) / file) for name, file in files.items()}
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing: make it with snakemake run_by_run_table") from None
+        raise UserError(f"{error.filename} is missing: make it with snakemake single_runs") from None
