@@ -197,6 +197,7 @@ DECIDES = {
     "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples"}),
     "crate.py": ("facts", {"bundle"}),
     "data.py": ("_fetch_mirrors", set()),
+    "dates.py": ("settle", set()),
     "device.py": ("step_on", {"training", "report"}),
     "effects.py": ("estimate", JUDGED),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),
