@@ -76,15 +76,15 @@ def row(code, same_as, kind="equal"):
 
 @pytest.fixture
 def today(monkeypatch):
-    monkeypatch.setattr(lineage, "code_of", lambda run: "d")
+    monkeypatch.setattr(lineage, "code_of", lambda run, step="plain": {"plain": "d"}.get(step, step))
 
 
 def test_proofs_chain_and_rounding_is_told_apart(today):
     table = [row("a", "b"), row("b", "c", "rounding"), row("c", "d"), row("x", "y")]
     assert lineage.equal_codes("d", table) == ["c", "d"]
-    assert lineage.counting_codes({}, table) == [["c", "d"], ["a", "b"]]
-    assert lineage.counting_codes({"variant": "float16"}, table) == [["c", "d"]]
-    assert lineage.counting_codes({}, []) == [["d"]]
+    assert lineage.counting_codes({}, table) == [["c", "d"], ["fused"], ["graph"], ["a", "b"]]
+    assert lineage.counting_codes({"variant": "float16"}, table) == [["c", "d"], ["fused"], ["graph"]]
+    assert lineage.counting_codes({}, []) == [["d"], ["fused"], ["graph"]]
 
 
 def test_a_proved_change_of_code_makes_no_job_run_again(today, monkeypatch):

@@ -6,20 +6,24 @@ import numpy as np
 import torch
 
 from .conditions import CONDITIONS
+from .device import choose_device
 from .learning import build, forward_network, measure, smooth_targets, train_step
 from .runtime import UserError
 
 TOLERANCE = 1e-8
+SINGLE = 1e-5  # of what is computed in float32: the fused step on a GPU
 LAYERS = ("layer0", "layer1", "readout")
 MEASURED = ("mu", "var", "output_alignment", "gradient_alignment")
 
 
-def replay(path):
+def replay(path, device="cpu", step="plain"):
     """Largest relative errors of one golden file, by quantity.
 
     Parameters
     ----------
     path : .npz file named after its condition; keys as in tests/golden/README.md
+    device : cpu or cuda
+    step : plain (`learning.train_step`), in float64, or fused (`fused`), in float32 on CUDA
 
     Returns
     -------
@@ -39,35 +43,38 @@ def replay(path):
     try:
         with np.load(path, allow_pickle=False) as file:
             golden = {key: file[key] for key in file.files}
-        return _replay(condition, golden)
+        return _replay(condition, golden, device, step)
     except (LookupError, ValueError, RuntimeError, OSError, EOFError) as error:  # RuntimeError: torch, of shapes
         raise UserError(f"{path} is not a golden vector file ({error}): see tests/golden/README.md") from error
 
 
-def _replay(condition, golden):
+def _replay(condition, golden, device, step):
     def weights(layer, stage):
         prefix = f"{stage}/{layer}/"
         return {key.removeprefix(prefix): golden[key] for key in golden if key.startswith(prefix)}
 
     hyperparameters = {name: float(golden[name]) for name in ("lr", "lr_wix", "lr_wei", "lambda")}
     initial = [weights(layer, "initial") for layer in LAYERS]
-    network = build(condition, [initial], [hyperparameters], torch.float64)
+    dtype = torch.float32 if (device, step) == ("cuda", "fused") else torch.float64
+    network = build(condition, [initial], [hyperparameters], dtype, device)
+    train = train_step if step == "plain" else fused_step(network, golden["x"].shape[1:])
     computed = {name: [] for name in ("loss", "logits", *MEASURED)}
-    for x, y in zip(torch.as_tensor(golden["x"]), torch.as_tensor(golden["y"]), strict=True):
+    given = (torch.as_tensor(golden["x"], dtype=dtype, device=device), torch.as_tensor(golden["y"], device=device))
+    for x, y in zip(*given, strict=True):
         logits = forward_network(network, x.t())[-1]["z"][0].t()
         metrics = measure(network, x)
-        targets = smooth_targets(y, logits.shape[1], dtype=torch.float64)
-        computed["loss"].append(train_step(network, x, targets)[0])
+        targets = smooth_targets(y, logits.shape[1], dtype=dtype)
+        computed["loss"].append(train(network, x, targets)[0])
         computed["logits"].append(logits)
         for name in MEASURED:
             computed[name].append(metrics[name][0])
     scales = {"mu": np.sqrt(golden["var"].max()), "output_alignment": 1, "gradient_alignment": 1}
     errors = {
-        name: relative_error(torch.stack(values).numpy(), golden[name], scales.get(name, 0))
+        name: relative_error(torch.stack(values).cpu().numpy(), golden[name], scales.get(name, 0))
         for name, values in computed.items()
     }
     finals = [
-        relative_error(without_padding(layer.weights()[name][0], start[name].shape), reference)
+        relative_error(without_padding(layer.weights()[name][0].cpu(), start[name].shape), reference)
         for layer, start, label in zip(network.layers, initial, LAYERS, strict=True)
         for name, reference in weights(label, "final").items()
     ]
@@ -78,6 +85,21 @@ def without_padding(parameter, shape):
     """The part (shape) of a parameter (n, m) of one run that is not padding, which fills its end; an array."""
     rows, columns = shape if len(shape) == 2 else (*shape, 1)
     return parameter[:rows, :columns].numpy().reshape(shape)
+
+
+def fused_step(network, shape):
+    """The fused step, called as `learning.train_step` on batches of images of this shape (B, pixels)."""
+    from . import fused
+
+    chunk = fused.prepare_chunk(network, shape, 1)
+
+    def step(network, x, targets):
+        chunk.x.copy_(x)
+        chunk.targets.copy_(targets)
+        fused.train_chunk(network, chunk, 1)
+        return chunk.losses[0].clone()
+
+    return step
 
 
 def relative_error(computed, reference, scale=0):
@@ -97,20 +119,22 @@ def relative_error(computed, reference, scale=0):
     return float(deviation / size) if size > 0 else float(deviation)
 
 
-def print_replay(folder):
+def print_replay(folder, device="cpu", step="plain"):
     """Replay every .npz of a folder and print the errors; 1 if any is above the tolerance, else 0.
 
-    Raises UserError if there is none, or as `replay`.
+    Raises UserError if there is none or no CUDA device where one is asked for, or as `replay`.
     """
+    choose_device(device)
+    tolerance = SINGLE if (device, step) == ("cuda", "fused") else TOLERANCE
     paths = sorted(Path(folder).glob("*.npz"))
     if not paths:
         raise UserError(f"{folder} holds no .npz file: name a folder of golden vectors, e.g. tests/golden")
     worst = 0.0
     for path in paths:
-        errors = replay(path)
+        errors = replay(path, device, step)
         largest = max(errors, key=errors.get)
         worst = max(worst, errors[largest])
-        verdict = "ok" if errors[largest] <= TOLERANCE else "FAILED"
+        verdict = "ok" if errors[largest] <= tolerance else "FAILED"
         print(f"{path.stem:22} {errors[largest]:8.1e}  {verdict:6}  largest in: {largest}")
-    print(f"{len(paths)} conditions, largest relative error {worst:.1e}, tolerance {TOLERANCE:.0e}")
-    return int(worst > TOLERANCE)
+    print(f"{len(paths)} conditions, largest relative error {worst:.1e}, tolerance {tolerance:.0e}")
+    return int(worst > tolerance)

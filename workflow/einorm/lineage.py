@@ -7,13 +7,14 @@ today's at that time. There are two kinds of proof:
 - equal: every number is equal, bit for bit, in float32
 - rounding: another order of operations; float32 differs, float64 agrees to 1e-9, the golden vectors pass
 
+The steps that train on a GPU (`runs.STEPS`) are of the second kind, too: there tests/test_fused.py is the proof.
 Proofs chain. Runs of both kinds count as finished, but a cell never mixes codes that round differently.
 """
 
 import csv
 from functools import cache
 
-from .runs import code_of
+from .runs import STEPS, code_of
 from .runtime import PACKAGE, UserError
 from .tables import commits
 from .variants import PAPER, how, specification
@@ -57,11 +58,11 @@ def counting_codes(run, table=None):
     Returns
     -------
     list of lists
-        Classes of equal fingerprints: today's first, then those that differ from it in rounding. For variants in
-        another precision there is only today's: a proof of the kind rounding says nothing of them.
+        Classes of equal fingerprints: today's on a CPU and on a GPU first, then those that differ from it in rounding.
+        For variants in another precision there is only today's: a proof of the kind rounding says nothing of them.
     """
     table, today = (_table() if table is None else table), code_of(run)
-    classes = [equal_codes(today, table)]
+    classes = [equal_codes(code_of(run, step), table) for step in STEPS]
     if how(specification(run.get("variant", "paper")))["precision"] == PAPER["precision"]:
         for code in linked_codes(today, table):
             if not any(code in known for known in classes):
@@ -69,9 +70,9 @@ def counting_codes(run, table=None):
     return classes
 
 
-def representative(run):
+def representative(run, step="plain"):
     """One name for all fingerprints equal to a run's of today, the earliest: proved changes make no job run again."""
-    return equal_codes(code_of(run))[0]
+    return equal_codes(code_of(run, step))[0]
 
 
 def choose_rows(rows, wanted, classes):

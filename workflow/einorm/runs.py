@@ -19,6 +19,9 @@ CPU_RUNS_PER_BATCH = 4
 CPU_PADDING = 0.1
 RANDOMNESS = ("own", "release")  # whose random numbers a run starts from and sees
 CASTS = 2.2  # times as long a step takes in the release's precision, measured at H = 256, R = 4
+#: How a step is computed -> the code that adds to `training_parts`: plain on a CPU; fused on a GPU, or graph, where the
+#: fused step cannot (`gpu`).
+STEPS = {"plain": [], "fused": [["gpu.py"], ["fused.py"]], "graph": [["gpu.py"]]}
 
 
 def cells(settings):
@@ -139,9 +142,14 @@ def cell_folder(run):
 
 def shift_table(settings, task, epsilon, seed):
     """Name of a shift table below results/shifts, without its ending: all that decides its content."""
-    sizes = f"{settings.epochs}x{settings.train_images}+{settings.test_images}"
-    release = "-release" if settings.randomness == "release" else ""
-    return f"{task}/eps{float(epsilon):g}-seed{seed}{release}-{sizes}"
+    return shift_table_of(settings.model_dump() | {"task": task, "epsilon": float(epsilon), "seed": seed})
+
+
+def shift_table_of(run):
+    """`shift_table` of a run's specification."""
+    sizes = f"{run['epochs']}x{run['train_images']}+{run['test_images']}"
+    release = "-release" if run.get("randomness") == "release" else ""
+    return f"{run['task']}/eps{run['epsilon']:g}-seed{run['seed']}{release}-{sizes}"
 
 
 def share_shifts(run):
@@ -153,22 +161,22 @@ def share_shifts(run):
     return run.get("randomness", "own") == "own" or CONDITIONS[run["condition"]].layer in ("e", "ei")
 
 
-def training_code(condition, task, randomness="own", precision="float32"):
-    """Fingerprint of the code that trains a condition on a task (`training_parts`).
+def training_code(condition, task, randomness="own", precision="float32", step="plain"):
+    """Fingerprint of the code that trains a condition on a task (`training_parts`) with a step of `STEPS`.
 
     New conditions, error signals, tasks and data sets leave the fingerprints of the old ones alone. Which other
     fingerprints stand for the same results: `lineage`.
     """
     entry = CONDITIONS[condition]
     kind = [entry.layer, entry.normalization, entry.error_signal]
-    parts = training_parts(condition, task, randomness, precision)
+    parts = training_parts(condition, task, randomness, precision) + STEPS[step]
     return digest([kind, *(fingerprint(module, *names) for module, *names in parts)])[:16]
 
 
-def code_of(run):
+def code_of(run, step="plain"):
     """`training_code` of a run's specification."""
     precision = how(specification(run.get("variant", "paper")))["precision"]
-    return training_code(run["condition"], run["task"], run.get("randomness", "own"), precision)
+    return training_code(run["condition"], run["task"], run.get("randomness", "own"), precision, step)
 
 
 def training_parts(condition, task, randomness="own", precision="float32"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import lineage, tables
-from .runs import code_of, cost, jobs, run_digest
+from .runs import STEPS, code_of, cost, jobs, run_digest
 from .runtime import duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
@@ -91,7 +91,7 @@ def finished_runs(folder, planned):
     cells = {Path(name).parent: runs[0] for name, runs in planned.items()}
     finished = {}
     for cell, first in cells.items():
-        codes = lineage.equal_codes(code_of(first))
+        codes = [code for step in STEPS for code in lineage.equal_codes(code_of(first, step))]
         for path in (folder / cell).glob("*.parquet"):
             try:
                 rows = tables.read(path, "shard")

@@ -1,0 +1,123 @@
+"""The training loop of a GPU: on a GPU where there is one, and on the CPU, whose loop is its judge."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from einorm import gpu, runs, train
+from einorm.conditions import CONDITIONS
+from einorm.tables import METRICS
+from test_train import some_runs
+
+pytest.importorskip("triton", reason="Triton exists for Linux only")
+from einorm import fused
+
+CUDA = torch.cuda.is_available()
+DEVICES = ("cpu", pytest.param("cuda", marks=pytest.mark.skipif(not CUDA, reason="needs a CUDA device")))
+KINDS = ("graph", "fused")
+PER_RUN = ["config", "lambda_", "status", "collapsed_step", "digest", "epoch"]
+
+pytestmark = [pytest.mark.parametrize("device", DEVICES), pytest.mark.parametrize("kind", KINDS)]
+
+
+@pytest.fixture(autouse=True)
+def large_tiles(monkeypatch, device):
+    """Triton's interpreter takes the same time for tiles of any size."""
+    if device == "cpu":
+        monkeypatch.setattr(fused, "INPUTS", 256)
+
+
+def small(condition="gradnorm_full", widths=(24, 17), **changes):
+    """Two narrow runs of one epoch: three steps, and one on the last 10 images."""
+    pair = some_runs(condition, **{"epochs": 1, "train_images": 106, "test_images": 200} | changes)
+    return [run | {"hidden_width": width} for run, width in zip(pair, widths, strict=True)]
+
+
+def assert_same_rows(ours, cpus, rtol=2e-3, atol=1e-4, accuracy=0.6):
+    """Everything that is the same whatever the rounding, and every metric within it; accuracy within one of 200."""
+    pd.testing.assert_frame_equal(ours[PER_RUN], cpus[PER_RUN])
+    assert list(ours) == list(cpus)
+    for name in METRICS:
+        limits = {"rtol": 0, "atol": accuracy} if name.endswith("acc") else {"rtol": rtol, "atol": atol}
+        np.testing.assert_allclose(ours[name], cpus[name], **limits, err_msg=name)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_an_epoch_of_every_condition_is_the_cpus(images, no_shifts, device, kind, condition):
+    """With a partial last batch; losses, accuracy and all metrics."""
+    if device == "cpu" and condition not in ("ei_ln", "gradnorm_full"):
+        pytest.skip("on a CPU the loop is the same for all; their steps are in test_fused.py")
+    chosen = small(condition)
+    assert_same_rows(gpu.train(chosen, images, no_shifts, device, kind=kind), train.train(chosen, images, no_shifts))
+
+
+def test_full_batches_only(images, no_shifts, device, kind):
+    chosen = small("e_only_ln", train_images=64)
+    assert_same_rows(gpu.train(chosen, images, no_shifts, device, kind=kind), train.train(chosen, images, no_shifts))
+
+
+def test_a_collapse_in_the_middle_of_a_job(images, device, kind):
+    """One run is lost in the second of three epochs, at its second step of two; the other goes on."""
+    pair = small("gradnorm_decorrelate", epochs=3, train_images=64, randomness="release")
+    shifts = train.draw_shifts_of(pair)
+    shifts["train"][1, 0, 40] = np.nan
+    ours, cpus = gpu.train(pair, images, shifts, device, kind=kind), train.train(pair, images, shifts)
+    lost, kept = (ours[ours["config"] == config] for config in (0, 1))
+    assert (lost["status"] == "collapsed").all() and (lost["collapsed_step"] == 3).all()
+    assert lost["mu0"].isna().tolist() == [False, True, True] and (kept["status"] == "finished").all()
+    assert_same_rows(ours, cpus, rtol=1e-2)
+
+
+def test_repeats_are_equal_bit_for_bit(images, no_shifts, device, kind):
+    first, second = (
+        gpu.train(small(epochs=2), images, no_shifts, device, kind=kind).drop(columns="seconds") for _ in range(2)
+    )
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_no_product_is_in_tf32(images, no_shifts, device, kind):
+    torch.set_float32_matmul_precision("high")
+    try:
+        gpu.train(small("e_only_none", train_images=64), images, no_shifts, device, kind=kind)
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("variant", ["shuffled", "validation", "depth1", "depth3", "no_smoothing"])
+def test_variants(images, no_shifts, device, kind, variant):
+    changes = {"validation_images": 100, "train_images": 206} if variant == "validation" else {}
+    chosen = small("ei_ln", variant=variant, **changes)
+    assert_same_rows(gpu.train(chosen, images, no_shifts, device, kind=kind), train.train(chosen, images, no_shifts))
+
+
+def test_the_releases_random_numbers_give_every_run_its_shifts(images, device, kind):
+    chosen = small("inorm", randomness="release")
+    shifts = train.draw_shifts_of(chosen)
+    assert shifts["train"].ndim == 3
+    assert_same_rows(gpu.train(chosen, images, shifts, device, kind=kind), train.train(chosen, images, shifts))
+
+
+@pytest.mark.parametrize("randomness", ["own", "release"])
+def test_initial_weights_are_the_cpus(device, kind, randomness):
+    chosen = small("inorm", randomness=randomness)
+    ours, cpus = gpu.network_of(chosen, 784, device), train.network_of(chosen, 784)
+    for a, b in zip(ours.layers, cpus.layers, strict=True):
+        for name, value in b.weights().items():
+            assert torch.equal(a.weights()[name].cpu(), value), name
+
+
+def test_a_run_names_the_step_that_trained_it(device, kind):
+    run = some_runs()[0]
+    assert runs.code_of(run, kind) not in (runs.code_of(run), runs.code_of(run, {*KINDS}.difference([kind]).pop()))
+    parts = runs.STEPS[kind]
+    assert ["gpu.py"] in parts and (["fused.py"] in parts) == (kind == "fused")
+
+
+def test_long_epochs_are_cut_into_chunks(images, no_shifts, device, kind, monkeypatch):
+    """Chunks of two steps, the last one shorter, are trained as one long one."""
+    whole = gpu.train(small("e_only_ln"), images, no_shifts, device, kind=kind)
+    monkeypatch.setattr(gpu, "CHUNK", 2)
+    cut = gpu.train(small("e_only_ln"), images, no_shifts, device, kind=kind)
+    assert_same_rows(cut, whole, rtol=1e-4, atol=1e-5, accuracy=0)
