@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 from conftest import copy_project
+from einorm import jobfile
+from einorm.runs import job_name
 
 EINORM = [sys.executable, "-m", "einorm"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]
@@ -72,12 +74,17 @@ def images(folder, *, content=None, missing=False):
 def pickled(folder):
     """An images file that holds a pickled object in place of numbers."""
     np.savez(folder / "images.npz", train_images=np.array([{}], dtype=object))
-    np.savez(folder / "shifts.npz", train=np.zeros((1, 1)), test=np.zeros(1))
+    job_file(folder)
 
 
-RUN = '[{"condition": "ei_ln", "task": "luminosity", "dataset": "fashion_mnist", "epsilon": 0, "lambda": 0,'
-RUN += ' "config": 0, "seed": 0, "epochs": 1, "train_images": 1, "test_images": 1, "batch_size": 1, "hidden_width": 9}]'
-TRAIN = [*EINORM, "train", "--runs", RUN, "--images", "images.npz", "--shifts", "shifts.npz", "--out", "shard.parquet"]
+def job_file(folder):
+    """A job file of one job of one run."""
+    run = {"condition": "ei_ln", "task": "luminosity", "dataset": "fashion_mnist", "epsilon": 0, "lambda": 0}
+    run |= {"config": 0, "seed": 0, "epochs": 1, "train_images": 1, "test_images": 1, "batch_size": 1}
+    jobfile.write({job_name([run | {"hidden_width": 9}]): [run | {"hidden_width": 9}]}, folder / "jobs.json")
+
+
+TRAIN = [*EINORM, "train", "--jobs", "jobs.json", "--images", "images.npz", "--shifts", "shifts", "--out", "runs"]
 ARCHIVE = "paper_artifact/archive/quick"
 FROM_ARCHIVE = [*SNAKEMAKE, "--config", "results=archive"]
 JUDGE = [*EINORM, "claims", "--tables", ARCHIVE, "--rules", "paper_artifact/claims.yaml", "--published"]
@@ -196,10 +203,15 @@ CASES = {  # name -> what is spoiled, command, words of the line
     "a package of a command is missing": (without("pandas"), DRAW, ("pandas is missing", "requirements.lock")),
     "an old Python": (None, [sys.executable, "-c", TOO_OLD], ("3.11 or newer",)),
     "make with an old Python": (None, ["make", "-s", "PYTHON=false"], ("Python 3.11, 3.12 or 3.13", "PYTHON=")),
-    "CUDA that is absent": (None, [*TRAIN, "--device", "cuda"], ("CUDA", "device")),
-    "images are missing": (None, TRAIN, ("images.npz is missing",)),
+    "CUDA that is absent": (job_file, [*TRAIN, "--device", "cuda"], ("CUDA", "device")),
+    "an unknown device": (None, [*TRAIN, "--device", "gpu"], ("--device", "'cuda'")),
+    "images are missing": (job_file, TRAIN, ("images.npz is missing",)),
     "images with a pickle in them": (pickled, TRAIN, ("images.npz cannot be read", "delete it")),
-    "runs that are no JSON": (None, [*TRAIN, "--runs", "[1"], ("--runs", "JSON")),
+    "no job file": (None, TRAIN, ("cannot read jobs.json", "python -m einorm jobs")),
+    "a job file that is none": (write("jobs.json", "[1"), TRAIN, ("jobs.json is no job file",)),
+    "a job file that was changed": (write("jobs.json", '{"a": [{}]}'), TRAIN, ("jobs.json is no job file",)),
+    "a job that is not in its file": (job_file, [*TRAIN, "--only", "inorm"], ("holds no job inorm",)),
+    "no jobs at once": (job_file, [*TRAIN, "--at-once", "0"], ("--at-once", "at least 1")),
     "an unknown data set": (None, [*PREPARE, "--dataset", "letters"], ("letters", "fashion_mnist")),
     "images that are no gzip": (lambda f: images(f, content=b"x"), PREPARE, ("idx/", "cannot be read", "replace")),
     "images of another data set": (images, PREPARE, ("idx/", "sha256")),

@@ -196,16 +196,16 @@ def test_a_killed_snakemake_loses_nothing(slurm, local, tmp_path):
 
 
 def test_the_gpu_variant_of_the_profile_plans(tmp_path):
-    """With its comments taken off: a job per condition and epsilon, each asking for a GPU."""
+    """With its comment taken off: one job for all cells, which asks for a GPU."""
     path = copy_project(tmp_path) / "workflow" / "profiles" / "slurm" / "config.yaml"
     text, variant = path.read_text().split("# GPU variant")
-    lines = [line.removeprefix("# ") for line in variant.splitlines()[1:]]
+    lines = [line.removeprefix("# ") for line in variant.splitlines()[2:]]
     path.write_text(text + "\n".join(lines))
-    assert yaml.safe_load("\n".join(lines))["set-resources"]
+    assert yaml.safe_load(path.read_text())["configfile"]
     command = [sys.executable, "-m", "snakemake", "-n", "tables", "--workflow-profile", str(path.parent)]
     done = subprocess.run([*command, "--config", *SMALL], cwd=tmp_path, capture_output=True, text=True)
     output = done.stdout + done.stderr
-    assert done.returncode == 0 and output.count(": Training (") == 2, output
+    assert done.returncode == 0 and output.count(": Training many cells") == 1 and "gpu=1" in output, output
 
 
 SUBMIT = """#!/bin/sh

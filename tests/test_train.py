@@ -142,7 +142,7 @@ def test_a_finished_run_is_never_trained_again(tmp_path, images_path, shifts_pat
 def test_runs_of_other_code_are_not_taken_over(tmp_path, images_path, shifts_path, monkeypatch):
     train.job(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
     assert len(train.finished_rows(tmp_path / "runs", some_runs())) == 4
-    monkeypatch.setattr(train, "code_of", lambda run: "other code")
+    monkeypatch.setattr(train, "code_of", lambda run, step="plain": "other code")
     assert train.finished_rows(tmp_path / "runs", some_runs()).empty
 
 

@@ -37,11 +37,25 @@ def shifts(args):
     write_shifts(args.task, args.epsilon, args.seed, *sizes, args.out, args.randomness)
 
 
-def train(args):
-    """Train one job: a batch of runs side by side (`train.job`)."""
-    from .train import job
+def jobs(args):
+    """Write the training jobs of the settings that are left as a job file (`jobfile`)."""
+    from . import jobfile
 
-    job(args.runs, args.images, args.shifts, args.out, args.device, args.threads, args.archive)
+    planned = jobfile.left(config.load(args.config, overrides=args.overrides), args.archive)
+    jobfile.write(planned, args.out)
+    print(f"{args.out}: {len(planned)} jobs, {sum(map(len, planned.values()))} runs")
+
+
+def train(args):
+    """Train the jobs of a job file, a batch of runs side by side each (`jobfile.train`)."""
+    from . import jobfile
+
+    planned = jobfile.read(args.jobs, args.only)
+    how = {"at_once": args.at_once, "deadline": args.deadline, "keep": args.keep}
+    where = (args.images, args.shifts, args.out, args.device, args.threads, args.archive)
+    not_started = jobfile.train(planned, *where, **how)
+    if not_started:
+        print(f"{len(not_started)} of {len(planned)} jobs were not started, to end within {args.deadline:g} s")
 
 
 def collect(args):
@@ -179,10 +193,12 @@ def budget(args):
 
 def benchmark(args):
     """Measure the speed of training, or show a measurement (`benchmark.run`)."""
-    from . import benchmark
+    from . import benchmark, benchmark_gpu
+    from .device import choose_device
 
-    result = json.loads(args.show.read_text()) if args.show else benchmark.run(args.threads)
-    benchmark.print_table(result)
+    measure = benchmark_gpu.run if choose_device(args.device) == "cuda" else lambda: benchmark.run(args.threads)
+    result = json.loads(args.show.read_text()) if args.show else measure()
+    (benchmark_gpu if "device" in result else benchmark).print_table(result)
     if args.json:
         benchmark.write_json(result, args.json)
     if args.figure:
@@ -195,12 +211,20 @@ def golden(args):
     """Replay golden vectors (`golden.print_replay`); 1 above the tolerance."""
     from .golden import print_replay
 
-    return print_replay(args.folder)
+    return print_replay(args.folder, args.device, args.step)
 
 
 def path_or_none(text):
     """The path of a folder or file, or None for an empty text."""
     return Path(text) if text else None
+
+
+def positive(text):
+    """A whole number of at least 1; raises ValueError, which argparse reports."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
 
 
 def json_value(text):
@@ -260,14 +284,24 @@ def parser():
         sub.add_argument(name, required=True, type=int)
     sub.add_argument("--out", required=True, type=Path)
 
-    sub = command(train, "train one job: a batch of runs side by side")
-    sub.add_argument("--runs", required=True, type=json_value, help="run specifications, a JSON list")
-    sub.add_argument("--images", required=True, type=Path)
-    sub.add_argument("--shifts", type=path_or_none, help="shift table; empty: the job draws its own")
-    sub.add_argument("--device", default="auto")
-    sub.add_argument("--threads", default=1, type=int)
-    sub.add_argument("--archive", type=path_or_none, help="take over the finished runs of this archive; empty: of none")
+    sub = command(jobs, "write the training jobs of the settings as a job file, for train")
+    sub.add_argument("--config", default="config.yaml", type=Path)
+    sub.add_argument("--archive", type=path_or_none, help="leave out the jobs that this archive holds finished")
     sub.add_argument("--out", required=True, type=Path)
+    sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
+
+    sub = command(train, "train the jobs of a job file, one shard each; finished runs are taken over")
+    sub.add_argument("--jobs", required=True, type=Path, metavar="FILE", help="written by: python -m einorm jobs")
+    sub.add_argument("--only", nargs="+", metavar="JOB", help="names of jobs; default: all of the file")
+    sub.add_argument("--images", required=True, type=Path)
+    sub.add_argument("--shifts", required=True, type=Path, help="folder of the shift tables; what is missing is drawn")
+    sub.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    sub.add_argument("--threads", default=1, type=int, help="of the maths")
+    sub.add_argument("--archive", type=path_or_none, help="take over the finished runs of this archive; empty: of none")
+    sub.add_argument("--at-once", default=1, type=positive, metavar="N", help="jobs side by side; on a GPU 3")
+    sub.add_argument("--deadline", type=float, metavar="SECONDS", help="start no job that would not end by then")
+    sub.add_argument("--keep", action="store_true", help="write each shard twice, the second time as JOB.kept.parquet")
+    sub.add_argument("--out", required=True, type=Path, help="folder of the shards")
 
     sub = command(collect, "put all shards together into epochs.parquet, runs.parquet and costs.parquet")
     sub.add_argument("--settings", required=True, type=settings_json)
@@ -355,13 +389,16 @@ def parser():
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
 
     sub = command(benchmark, "speed of training against this machine's matrix products, on a quiet machine; minutes")
-    sub.add_argument("--threads", default=1, type=int, help="threads of the maths")
+    sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    sub.add_argument("--threads", default=1, type=int, help="threads of the maths, on a CPU")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the measurements for machines, too")
     sub.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, show what was written to FILE before")
     sub.add_argument("--figure", type=Path, metavar="STEM", help="draw them to STEM.pdf, .png and .csv, too")
 
     sub = command(golden, "replay golden vectors through the production code; exit code 1 above 1e-8")
     sub.add_argument("folder", type=Path, help="folder of .npz files named after their conditions")
+    sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    sub.add_argument("--step", default="plain", choices=("plain", "fused"), help="fused: of a GPU, in float32")
     return top
 
 

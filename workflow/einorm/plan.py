@@ -8,9 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import archive, closure, config, lineage, sources
+from . import archive, closure, config, jobfile, lineage, sources
 from .figures import FOREST, caption, category, names, task_and_module
-from .runs import code_of, cost, jobs, share_shifts, shift_table
+from .runs import code_of, cost, jobs, share_shifts, shift_table, shift_table_of
 from .runtime import PACKAGE, UserError, digest, fingerprint
 from .tables import TABLES
 from .tasks import TASKS
@@ -18,11 +18,13 @@ from .variants import check_trained
 
 ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
+JOBS = RESULTS / "jobs.json"
 ARTIFACT = ROOT / "paper_artifact"
 # What makes the settings of a command line, for `made_by`.
 READ_SETTINGS, READ_START = ("__main__.py", "settings_json"), ("__main__.py", "started_json")
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
 START_UP, SLOW_CORE = 10, 5e9
+SLOW_GPU, GPU_JOB = 1e12, 60  # the same of a GPU, from a count of bytes; minutes of a job that trains many cells there
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
 
 
@@ -127,9 +129,10 @@ def experiment(raw):
     check_braces(settings.data.path or "", archived, relative(ROOT))
     folder = archived if settings.results == "archive" else RESULTS / "tables"
     reused = settings.reuse_archive and settings.results == "computed" and archived.exists()
+    planned, drawn = jobs(settings), names(settings.tasks, settings.variants)
     if settings.results == "computed":
         say_lost_images(settings.dataset)
-    planned, drawn = jobs(settings), names(settings.tasks, settings.variants)
+        jobfile.add(planned, JOBS)
     return {
         "settings": json.dumps(settings.science(), sort_keys=True),
         "dataset": settings.dataset,
@@ -138,6 +141,8 @@ def experiment(raw):
         "machine": settings.machine.model_dump(),
         "jobs": {name: describe(settings, runs) for name, runs in planned.items()},
         "lengths": by_length(list(planned)),
+        "gpu_jobs": gpu_jobs(jobfile.left(settings)) if settings.machine.device == "cuda" else [],
+        "gpu_minutes": START_UP + 2 * GPU_JOB,
         "shift_tables": [shift_table(settings, t, e, settings.seed) for t in settings.tasks for e in settings.epsilons],
         "shift_codes": {  # by the mark in a table's name, `runs.shift_table`
             mark: {task: drawing_of_shifts(task, kind) for task in TASKS}
@@ -246,17 +251,32 @@ def by_length(names):
     return {length: chosen for length, chosen in classes.items() if chosen}
 
 
+def gpu_jobs(planned):
+    """Names of training jobs that one process trains on a GPU, a list each: as many as `GPU_JOB` may take."""
+    groups, minutes = [], float("inf")
+    for name, runs in planned.items():
+        own = minutes_of(runs, SLOW_GPU)
+        if minutes + own > GPU_JOB:
+            groups, minutes = [*groups, []], 0
+        groups[-1].append(name)
+        minutes += own
+    return groups
+
+
+def minutes_of(runs, speed):
+    """Minutes that a job may take at so many multiply-adds a second."""
+    return sum(map(cost, runs)) / speed / 60
+
+
 def describe(settings, runs):
     """A training job as its rule sees it."""
     first = runs[0]
     variant = f"{first['variant']}, " if "variant" in first else ""
-    shared = first["task"], first["epsilon"], first["seed"]
     configurations = ", ".join(str(config) for config in dict.fromkeys(run["config"] for run in runs))
     return {
-        "runs": json.dumps(runs, sort_keys=True),
-        "shifts": [f"results/shifts/{shift_table(settings, *shared)}.npz"] if share_shifts(first) else [],
-        "minutes": START_UP + round(sum(map(cost, runs)) / SLOW_CORE / 60),
-        "code": lineage.representative(first),
+        "shifts": [f"results/shifts/{shift_table_of(first)}.npz"] if share_shifts(first) else [],
+        "minutes": START_UP + round(minutes_of(runs, SLOW_CORE)),
+        "code": lineage.representative(first, "fused" if settings.machine.device == "cuda" else "plain"),
         "title": f"{variant}{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }
 

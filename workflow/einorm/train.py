@@ -6,7 +6,9 @@ computed once for all.
 
 import json
 import platform
+import threading
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +45,17 @@ CHANCE = 10.0  # accuracy (%) of a collapsed run
 FACTS = ("lr", "lr_wei", "lr_wix", "hidden_width")
 
 
-def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=None):
+def print_progress(epoch, epochs, rows, seconds):
+    """One line per epoch: medians over the runs of the job, and the time left."""
+    loss, accuracy = (np.median([row[name] for row in rows]) for name in ("train_loss", "test_acc"))
+    left = int(seconds / epoch * (epochs - epoch))
+    print(
+        f"epoch {epoch}/{epochs}  loss {loss:.4f}  accuracy {accuracy:.2f} %  time left {left // 60}:{left % 60:02d}",
+        flush=True,
+    )
+
+
+def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=None, report=print_progress):
     """Train a job's runs and write their shard; runs finished in another shard of the cell are taken over.
 
     Parameters
@@ -55,6 +67,7 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     device : auto (CUDA when there is one), cpu or cuda
     threads : of the maths
     archived : folder of an archive whose finished runs are taken over, too
+    report : called after every epoch, see `train`
 
     Raises
     ------
@@ -68,18 +81,34 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
                         "these runs draw their own shifts: leave --shifts out")  # fmt: skip
     torch.set_num_threads(threads)
     device = choose_device(device)
-    finished = finished_rows(Path(out).parent, runs, archived)
+    train_on, step = trainer_on(device, runs)
+    code = code_of(runs[0], step)
+    finished = finished_rows(Path(out).parent, runs, archived, code)
     left = [run for run in runs if run_digest(run) not in set(finished["digest"])]
     print(f"{len(runs)} runs: {len(runs) - len(left)} finished before, {len(left)} to train on {device}", flush=True)
     parts = [finished]
     if left:
-        images = load(images_path)
         shifts = load_shifts(shifts_path) if shifts_path else draw_shifts_of(left)
-        parts.append(train(left, images, shifts, device, report=print_progress))
-        facts = {"device": device, "threads": threads, "versions": versions(device), "code": code_of(runs[0])}
+        parts.append(train_on(left, prepared(images_path), shifts, device, report=report))
+        facts = {"device": device, "threads": threads, "versions": versions(device), "code": code}
         parts[1] = parts[1].assign(**facts)
     shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
     tables.write(shard, "shard", out, {"runs": runs})
+
+
+prepared = lru_cache(1)(load)  # images: jobs of one process share them
+
+
+def trainer_on(device, runs):
+    """The function that trains on a device, called as `train`, and its step's name in `runs.STEPS`.
+
+    The release's precision trains by the plain step on every device.
+    """
+    if device == "cpu" or how(runs[0])["precision"] != "float32":
+        return train, "plain"
+    from . import gpu
+
+    return gpu.train, gpu.kind_of_step(runs)
 
 
 def versions(device="cpu"):
@@ -91,14 +120,16 @@ def versions(device="cpu"):
     return json.dumps(names, sort_keys=True)
 
 
-def finished_rows(folder, runs, archived=None):
+def finished_rows(folder, runs, archived=None, code=None):
     """Rows of the given runs that count (`lineage`), from the shards of a folder and from an archive.
+
+    code is that of the step which would train them, `runs.code_of`; by default the CPU's.
 
     Where the archive's cell is complete and rounds differently, all runs come from it: no cell mixes roundings.
 
     Raises UserError if the archive is missing or damaged; a damaged shard is passed over.
     """
-    equal = lineage.equal_codes(code_of(runs[0]))
+    equal = lineage.equal_codes(code or code_of(runs[0]))
     found = [archive.cell_rows(archived, runs[0])] if archived else []
     if not found or found[0]["code"].isin(equal).all():
         shards = [shard_rows(path) for path in sorted(Path(folder).glob("*.parquet"))]
@@ -125,11 +156,16 @@ def draw_shifts_of(runs):
     kind, variant = CONDITIONS[first["condition"]].layer, how(first)
     images = first["train_images"] - variant["validation_images"], first["test_images"]
     numbers = [release_randomness.sequence(kind, run["hidden_width"], variant["hidden_layers"]) for run in runs]
-    drawn = {
-        number: release_randomness.draw_shifts(draw, first["epsilon"], number, first["epochs"], *images, first["seed"])
-        for number in set(numbers)
-    }
+    with DRAWING:
+        drawn = {
+            number: _drawn_shifts(draw, first["epsilon"], number, first["epochs"], *images, first["seed"])
+            for number in set(numbers)
+        }
     return {part: np.stack([drawn[number][part] for number in numbers], 1) for part in drawn[numbers[0]]}
+
+
+DRAWING = threading.Lock()  # jobs side by side do not draw the same twice, and the next one of an epsilon not again
+_drawn_shifts = lru_cache(32)(release_randomness.draw_shifts)
 
 
 def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
@@ -327,13 +363,3 @@ def epoch_rows(losses, metrics, test_loss, test_acc):
         columns |= {f"{name}{i}": values[:, i] for i in range(values.shape[1])}
     columns = {name: values.double().cpu().tolist() for name, values in columns.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def print_progress(epoch, epochs, rows, seconds):
-    """One line per epoch: medians over the runs of the job, and the time left."""
-    loss, accuracy = (np.median([row[name] for row in rows]) for name in ("train_loss", "test_acc"))
-    left = int(seconds / epoch * (epochs - epoch))
-    print(
-        f"epoch {epoch}/{epochs}  loss {loss:.4f}  accuracy {accuracy:.2f} %  time left {left // 60}:{left % 60:02d}",
-        flush=True,
-    )
