@@ -27,6 +27,11 @@ test: $(READY)  ## run the tests
 faults: $(READY)  ## strike a running workflow 25 times: nothing may be lost (a quarter of an hour)
 	cd tests && ../$(BIN)/python faults.py --rounds 25 --seed 0
 
+IMAGES := results/data/fashion_mnist.npz
+gpu-check: $(READY)  ## check a GPU: golden vectors, every condition, speed, two cells against the CPU's (4 minutes)
+	$(BIN)/snakemake $(IMAGES) --cores 1
+	$(BIN)/python tests/gpu_check.py --images $(IMAGES) --out paper_artifact/benchmark_gpu.json
+
 test-slurm: $(READY)  ## run the SLURM profile on a real SLURM, started for the test (as root on Debian)
 	command -v slurmctld munged > /dev/null || apt-get install -y slurm-wlm munge
 	EINORM_REQUIRE_SLURM=1 $(BIN)/python -m pytest tests/test_slurm.py
@@ -79,4 +84,4 @@ $(READY): envs/requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: run smoke archive artifact budget test faults test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help
+.PHONY: run smoke archive artifact budget test faults gpu-check test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help

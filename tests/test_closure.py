@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY, from_archive
-from einorm import closure, config, plan, runs, runtime
+from einorm import closure, config, jobfile, plan, runs, runtime
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES, known
 from einorm.tasks import TASKS
@@ -188,13 +188,19 @@ DECIDES = {
     "__main__.py": ("report", {"report"}),
     "archive.py": ("trainings", {"report", "bundle"}),
     "benchmark.py": ("peaks", {"benchmark"}),
+    "benchmark_gpu.py": ("peaks", {"benchmark"}),
     "budget.py": ("estimate", set()),
     "bundle.py": ("content", {"bundle"}),
     "claims.py": ("judged", JUDGED),
     "closure.py": ("closure", set()),
     "comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
+<<<<<<< HEAD
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
     "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples"}),
+=======
+    "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training"}),
+    "config.py": ("hyperparameters", ALL | {"claims", "report", "bundle", "collect", "samples", "benchmark"}),
+>>>>>>> 3526363 (GPU: fused step in Triton, a loop of its own, many jobs in one process, a check in one go)
     "crate.py": ("facts", {"bundle"}),
     "data.py": ("_fetch_mirrors", set()),
     "dates.py": ("settle", set()),
@@ -211,8 +217,15 @@ DECIDES = {
     "figures/style.py": ("save", ALL | {"benchmark", "forest"}),
     "figures/versus.py": ("rows", PUBLISHED),
     "forest.py": ("draw", {"forest"}),
+    "fused.py": ("prepare_chunk", {"benchmark"}),
     "golden.py": ("replay", set()),
+<<<<<<< HEAD
     "judging.py": ("judge", JUDGED),
+=======
+    "gpu.py": ("train_epoch", {"benchmark"}),
+    "jobfile.py": ("run_queue", set()),
+    "judging.py": ("judge", {"claims"}),
+>>>>>>> 3526363 (GPU: fused step in Triton, a loop of its own, many jobs in one process, a check in one go)
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
     "lineage.py": ("check_unmixed", {"collect"}),
     "lineage_driver.py": ("codes", set()),
@@ -302,8 +315,9 @@ def test_there_is_no_import_circle():
 def test_a_training_job_imports_neither_plans_nor_figures(tmp_path):
     run = runs.cell_runs(config.load(REPOSITORY / "config.yaml", "smoke"), "luminosity", "paper", "ei_ln", 0)[0]
     script = "import sys; from einorm.__main__ import main; main(sys.argv[1:]); print('\\n'.join(sys.modules))"
-    files = ["--images", "absent", "--shifts", "absent", "--out", tmp_path / "shard"]
-    job = [sys.executable, "-c", script, "train", "--runs", json.dumps([run]), *files]
+    jobfile.write({runs.job_name([run]): [run]}, tmp_path / "jobs.json")
+    files = ["--jobs", tmp_path / "jobs.json", "--images", "absent", "--shifts", tmp_path, "--out", tmp_path]
+    job = [sys.executable, "-c", script, "train", *files]
     done = subprocess.run(job, capture_output=True, text=True, check=True)
     assert "absent is missing" in done.stderr, "it got as far as reading its images"
     modules = set(done.stdout.split())
