@@ -194,13 +194,8 @@ DECIDES = {
     "claims.py": ("judged", JUDGED),
     "closure.py": ("closure", set()),
     "comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
-<<<<<<< HEAD
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
-    "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples"}),
-=======
-    "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training"}),
-    "config.py": ("hyperparameters", ALL | {"claims", "report", "bundle", "collect", "samples", "benchmark"}),
->>>>>>> 3526363 (GPU: fused step in Triton, a loop of its own, many jobs in one process, a check in one go)
+    "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
     "crate.py": ("facts", {"bundle"}),
     "data.py": ("_fetch_mirrors", set()),
     "dates.py": ("settle", set()),
@@ -219,13 +214,9 @@ DECIDES = {
     "forest.py": ("draw", {"forest"}),
     "fused.py": ("prepare_chunk", {"benchmark"}),
     "golden.py": ("replay", set()),
-<<<<<<< HEAD
-    "judging.py": ("judge", JUDGED),
-=======
     "gpu.py": ("train_epoch", {"benchmark"}),
     "jobfile.py": ("run_queue", set()),
-    "judging.py": ("judge", {"claims"}),
->>>>>>> 3526363 (GPU: fused step in Triton, a loop of its own, many jobs in one process, a check in one go)
+    "judging.py": ("judge", JUDGED),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
     "lineage.py": ("check_unmixed", {"collect"}),
     "lineage_driver.py": ("codes", set()),
