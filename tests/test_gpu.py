@@ -1,10 +1,12 @@
 """The training loop of a GPU: on a GPU where there is one, and on the CPU, whose loop is its judge."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from einorm import gpu, runs, train
+from einorm import gpu, jobfile, lineage, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.tables import METRICS
 from test_train import some_runs
@@ -121,3 +123,19 @@ def test_long_epochs_are_cut_into_chunks(images, no_shifts, device, kind, monkey
     monkeypatch.setattr(gpu, "CHUNK", 2)
     cut = gpu.train(small("e_only_ln"), images, no_shifts, device, kind=kind)
     assert_same_rows(cut, whole, rtol=1e-4, atol=1e-5, accuracy=0)
+
+
+def test_a_job_on_a_gpu_records_the_step(device, kind, tmp_path, images_path, monkeypatch):
+    """The trainer that a job file's process chooses; here the CPU stands for the GPU."""
+    monkeypatch.setattr(gpu, "kind_of_step", lambda runs: kind)
+    trainer = jobfile.trainer_on("cuda", small())
+    assert trainer == (gpu.train, kind) and jobfile.trainer_on("cpu", small()) is None
+    chosen = small("e_only_ln", randomness="release")
+    table = tmp_path / "shifts.npz"
+    jobfile.draw_table(chosen[0], table)
+    out = tmp_path / "runs" / "job.parquet"
+    train.job(chosen, images_path, table, out, device, 1, None, lambda *_: None, (partial(gpu.train, kind=kind), kind))
+    assert set(tables.read(out, "shard")["code"]) == {runs.code_of(chosen[0], kind)}
+    assert train.finished_rows(out.parent, chosen).empty, "a CPU's job trains the whole cell: none mixes the two"
+    assert len(train.finished_rows(out.parent, chosen, code=runs.code_of(chosen[0], kind))) == 2
+    assert lineage.relation(chosen[0], runs.code_of(chosen[0], kind)) == "rounding"

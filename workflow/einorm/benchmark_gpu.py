@@ -9,10 +9,10 @@ import time
 
 import torch
 
-from . import gpu
 from .benchmark import BATCH, FAMILIES, PIXELS, TEST_IMAGES, TRAIN_IMAGES
 from .conditions import CONDITIONS
 from .config import hyperparameters
+from .gpu import steps_on, train_epoch
 from .learning import build, smooth_targets
 from .network import CLASSES, inhibitory_units, initial_network
 from .tasks import TASKS
@@ -94,7 +94,7 @@ def measure_step(family, runs, device, peak, kinds=KINDS):
     shape = (runs, BATCH, PIXELS) if family == "I-Norm" else (BATCH, PIXELS)  # as with the release's shifts
     for kind in kinds:
         network = network_of(condition, runs, device)
-        steps = gpu.steps_on(network, shape, kind)
+        steps = steps_on(network, shape, kind)
         n = steps.most
         x = torch.rand(*shape[:-2], n * BATCH, PIXELS, device=device)
         targets = smooth_targets(torch.randint(0, CLASSES, (n * BATCH,), device=device), CLASSES)
@@ -124,11 +124,11 @@ def measure_epoch(family, runs, device, kind="fused", images=TRAIN_IMAGES, test_
         labels = torch.randint(0, CLASSES, (n,), device=device)
         parts.append((pixels, labels, smooth_targets(labels, CLASSES), torch.zeros(*own, n, device=device)))
     shift = TASKS["luminosity"][1]
-    steps = gpu.steps_on(network, (*own, BATCH, PIXELS), kind)
-    gpu.train_epoch(network, parts[0], shift, BATCH, steps)  # records
+    steps = steps_on(network, (*own, BATCH, PIXELS), kind)
+    train_epoch(network, parts[0], shift, BATCH, steps)  # records
     synchronize(device)
     started = time.perf_counter()
-    gpu.train_epoch(network, parts[0], shift, BATCH, steps)
+    train_epoch(network, parts[0], shift, BATCH, steps)
     watts = power(device)
     synchronize(device)
     trained = time.perf_counter()

@@ -13,6 +13,7 @@ from pathlib import Path
 from . import archive
 from .runs import cell_folder, cost, job_name, jobs, run_digest, share_shifts, shift_table_of
 from .runtime import UserError, atomic_path
+from .variants import how
 
 KEPT = ".kept.parquet"
 
@@ -101,9 +102,9 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
         As `train.job`, of the first job that failed, when all others are finished.
     """
     from .device import choose_device
-    from .train import job, prepared, print_progress
+    from .train import job, prepared
 
-    choose_device(device)
+    device = choose_device(device)
     prepared(images)
     tables = threading.Lock()
 
@@ -113,10 +114,10 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
             if table and not table.exists():
                 draw_table(runs[0], table)
         shard = Path(out) / f"{name}.parquet"
-        report = print_progress if len(planned) == 1 else lambda *_: None
+        report = None if len(planned) == 1 else lambda *_: None
         for path in [shard.with_suffix(KEPT), shard] if keep else [shard]:
             with own_stream(device):
-                job(runs, images, table, path, device, threads, archived, report)
+                job(runs, images, table, path, device, threads, archived, report, trainer_on(device, runs))
 
     started = time.perf_counter()
 
@@ -126,6 +127,18 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
             print(f"{name}: {len(runs)} runs in {seconds:.1f} s, {so_far:.0f} s so far", flush=True)
 
     return run_queue(planned, work, at_once, deadline, say)
+
+
+def trainer_on(device, runs):
+    """The function that trains runs on a device, and the name of its step: the `trainer` of `train.job`.
+
+    The release's precision trains by the plain step on every device.
+    """
+    if device == "cpu" or how(runs[0])["precision"] != "float32":
+        return None
+    from . import gpu
+
+    return gpu.train, gpu.kind_of_step(runs)
 
 
 def draw_table(run, path):
@@ -140,7 +153,7 @@ def own_stream(device):
     """A context in which a GPU's work is queued on a stream of its own; on a CPU it does nothing."""
     import torch
 
-    return torch.cuda.stream(torch.cuda.Stream()) if device != "cpu" and torch.cuda.is_available() else nullcontext()
+    return torch.cuda.stream(torch.cuda.Stream()) if device == "cuda" else nullcontext()
 
 
 def run_queue(planned, work, at_once=1, deadline=None, say=lambda *_: None, clock=time.perf_counter):

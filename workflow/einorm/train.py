@@ -55,7 +55,7 @@ def print_progress(epoch, epochs, rows, seconds):
     )
 
 
-def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=None, report=print_progress):
+def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=None, report=None, trainer=None):
     """Train a job's runs and write their shard; runs finished in another shard of the cell are taken over.
 
     Parameters
@@ -67,7 +67,8 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     device : auto (CUDA when there is one), cpu or cuda
     threads : of the maths
     archived : folder of an archive whose finished runs are taken over, too
-    report : called after every epoch, see `train`
+    report : called after every epoch, see `train`; None: `print_progress`
+    trainer : the function that trains, called as `train`, and the name of its step in `runs.STEPS`; None: `train`
 
     Raises
     ------
@@ -81,7 +82,7 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
                         "these runs draw their own shifts: leave --shifts out")  # fmt: skip
     torch.set_num_threads(threads)
     device = choose_device(device)
-    train_on, step = trainer_on(device, runs)
+    train_on, step = trainer or (train, "plain")
     code = code_of(runs[0], step)
     finished = finished_rows(Path(out).parent, runs, archived, code)
     left = [run for run in runs if run_digest(run) not in set(finished["digest"])]
@@ -89,7 +90,7 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     parts = [finished]
     if left:
         shifts = load_shifts(shifts_path) if shifts_path else draw_shifts_of(left)
-        parts.append(train_on(left, prepared(images_path), shifts, device, report=report))
+        parts.append(train_on(left, prepared(images_path), shifts, device, report=report or print_progress))
         facts = {"device": device, "threads": threads, "versions": versions(device), "code": code}
         parts[1] = parts[1].assign(**facts)
     shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -97,18 +98,6 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
 
 
 prepared = lru_cache(1)(load)  # images: jobs of one process share them
-
-
-def trainer_on(device, runs):
-    """The function that trains on a device, called as `train`, and its step's name in `runs.STEPS`.
-
-    The release's precision trains by the plain step on every device.
-    """
-    if device == "cpu" or how(runs[0])["precision"] != "float32":
-        return train, "plain"
-    from . import gpu
-
-    return gpu.train, gpu.kind_of_step(runs)
 
 
 def versions(device="cpu"):
