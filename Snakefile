@@ -56,6 +56,7 @@ rule all:
         rules.figures.input,
         rules.claims.output,
         rules.page.output,
+        rules.collapses.output if EXPERIMENT["collapses"] else [],
     localrule: True
 
 

@@ -193,6 +193,7 @@ DECIDES = {
     "bundle.py": ("content", {"bundle"}),
     "claims.py": ("judged", JUDGED),
     "closure.py": ("closure", set()),
+    "collapses.py": ("counts", set()),
     "comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
     "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
@@ -228,6 +229,7 @@ DECIDES = {
     "published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
     "published_effects.py": ("box", JUDGED),
     "release_randomness.py": ("sequence", set()),
+    "release_precision.py": ("train_step", set()),  # the jobs that are fingerprinted here are float32
     "report.py": ("cell_rows", {"report"}),
     "robustness.py": ("answers", ROBUSTNESS | {"claims"}),
     "roofline.py": ("draw", {"benchmark"}),

@@ -48,6 +48,12 @@ def test_the_codes_of_0_1_are_pinned():
         assert code in lineage.equal_codes(runs.training_code(condition, "luminosity"))
 
 
+def test_the_codes_that_began_the_reproduction_are_pinned():
+    """Of commit 8c6a7be, which had runs of the paper's preset in training when the code was changed."""
+    for condition, code in {"inorm": "ddcdb0aec4556982", "ei_ln": "7e2de8bdb6acaeb9"}.items():
+        assert code in lineage.equal_codes(runs.training_code(condition, "luminosity", "release"))
+
+
 def test_codes_do_not_depend_on_the_python():
     pythons = other_pythons()
     if not pythons:
@@ -165,7 +171,7 @@ def project(tmp_path_factory):
     shutil.copytree(REPOSITORY / "tests" / "golden", folder / "tests" / "golden")
     package = folder / "workflow" / "einorm"
     for name, left_out in (
-        ("variants", r'    "(depth.|validation)": .*\n'),
+        ("variants", r'    "(depth.|validation|release_scaled|release_earlier_loss)": .*\n'),
         ("tasks", r', "contrast": .*(?=})'),
     ):
         path = package / f"{name}.py"  # a few ways to train, on one task, do here
@@ -249,7 +255,7 @@ def test_an_archive_of_other_code_is_said_to_be_one(capsys, tmp_path):
 def made_up(monkeypatch, tmp_path):
     """Proofs on invented rows: equal for inorm, rounded for ei_ln, another rule for e_only_ln; the table of proofs."""
     losses = {"inorm": (2.0, 2.0), "ei_ln": (2.0 + 1e-4, 2.0 + 1e-12), "e_only_ln": (2.0 + 1e-4, 2.0 + 1e-4)}
-    keys = [f"{condition} luminosity own" for condition in losses]
+    keys = [f"{condition} luminosity own float32" for condition in losses]
 
     def drive(trees, cases, images, double=False):
         rows = [{name: table(train_loss=[2.0, 3.0]) for name in cases}]
@@ -268,9 +274,12 @@ def test_what_differs_in_float32_is_proved_in_float64_or_refused(made_up, tmp_pa
     assert lineage_proof.prove_and_enter("HEAD", tmp_path / "images.npz", table=made_up) == 1
     entered = {row["condition"]: row for row in lineage.entries(made_up)}
     assert {name: row["kind"] for name, row in entered.items()} == {"inorm": "equal", "ei_ln": "rounding"}
-    assert entered["inorm"]["commit"] == "0123456789ab" and entered["inorm"]["same_as"] == "now inorm luminosity own"
+    assert (
+        entered["inorm"]["commit"] == "0123456789ab"
+        and entered["inorm"]["same_as"] == "now inorm luminosity own float32"
+    )
     printed = capsys.readouterr().out
-    assert "e_only_ln on luminosity, own random numbers: then e_only_ln luminosity own REFUSED" in printed
+    assert "own random numbers, precision float32: then e_only_ln luminosity own float32 REFUSED" in printed
     assert "2 entered, 1 refused" in printed
     again = lineage_proof.prove_and_enter("HEAD", tmp_path / "images.npz", ["inorm", "ei_ln"], table=made_up)
     assert again == 0 and len(lineage.entries(made_up)) == 2, "what was proved is not proved again"
@@ -284,7 +293,9 @@ def test_a_proof_of_rounding_needs_the_golden_vectors(made_up, tmp_path, monkeyp
 
 
 def test_a_proof_looks_at_every_way_to_train():
-    cases = lineage_proof.cases_of("inorm luminosity own", 2, double=False)
+    cases = {}
+    for precision in ("float32", "release"):
+        cases |= lineage_proof.cases_of(f"inorm luminosity own {precision}", 2, double=False)
     ways = {json.dumps(variants.how(run)) for batch in cases.values() for run in batch}
     assert ways == {json.dumps(variants.PAPER | variants.VARIANTS[v]) for v in variants.trained() if "seed" not in v}
     assert all(len({run["hidden_width"] for run in batch}) == 3 for batch in cases.values())
@@ -304,8 +315,9 @@ def test_the_driver_trains_what_its_package_knows(images):
     if sys.version_info < (3, 12):
         assert written(tree) == ast.dump(tree)
     codes = lineage_driver.codes({"syntax": ""})
-    assert codes["inorm luminosity own"] == runs.training_code("inorm", "luminosity")
-    assert codes["inorm luminosity release"] == runs.training_code("inorm", "luminosity", "release")
+    assert codes["inorm luminosity own float32"] == runs.training_code("inorm", "luminosity")
+    assert codes["inorm luminosity release float32"] == runs.training_code("inorm", "luminosity", "release")
+    assert codes["inorm luminosity own release"] == runs.training_code("inorm", "luminosity", "own", "release")
 
 
 def test_codes_that_count_are_listed(capsys):

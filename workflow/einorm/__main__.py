@@ -156,6 +156,13 @@ def side_by_side(args):
     write(folders, args.robustness, args.rules, args.published, args.out)
 
 
+def collapses(args):
+    """Count and list the runs with the release's casts (`collapses.print_and_write`)."""
+    from .collapses import print_and_write
+
+    print_and_write(args.tables, args.published, args.out)
+
+
 def report(args):
     """Write the report (`report.write`)."""
     from .report import write
@@ -364,6 +371,11 @@ def parser():
         sub.add_argument(f"--{name}", type=path_or_none, help="folder of tables; empty: none")
     sub.add_argument("--robustness", nargs="*", default=[], type=Path, help="folders of tables of presets robustness_*")
     sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
+    sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(collapses, "count the runs at chance with the release's casts, beside the published counts")
+    sub.add_argument("--tables", required=True, type=Path)
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
     sub.add_argument("--out", required=True, type=Path)
 

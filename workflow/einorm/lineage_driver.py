@@ -35,15 +35,19 @@ def main(cases_path, out):
 
 
 def codes(plan):
-    """Fingerprint of the training code per "condition task randomness"."""
+    """Fingerprint of the training code per "condition task randomness precision"."""
     try:  # commits before `syntax` leave their fingerprints to this Python's ast.dump: take today's in its place
         from einorm.runtime import syntax  # noqa: F401
     except ImportError:
         ast.dump = plan_syntax(plan["syntax"])
     known = [(c, t) for c in CONDITIONS for t in TASKS]
-    found = {f"{condition} {task} own": training_code(condition, task) for condition, task in known}
-    if "randomness" in inspect.signature(training_code).parameters:
-        found |= {f"{c} {t} release": training_code(c, t, "release") for c, t in known}
+    found = {f"{condition} {task} own float32": training_code(condition, task) for condition, task in known}
+    parameters = inspect.signature(training_code).parameters
+    if "randomness" in parameters:
+        found |= {f"{c} {t} release float32": training_code(c, t, "release") for c, t in known}
+    if "precision" in parameters:
+        both = [(c, t, r) for c, t in known for r in ("own", "release")]
+        found |= {f"{c} {t} {r} release": training_code(c, t, r, "release") for c, t, r in both}
     return found
 
 

@@ -14,7 +14,7 @@ from .runs import code_of, cost, jobs, share_shifts, shift_table, shift_table_of
 from .runtime import PACKAGE, UserError, digest, fingerprint
 from .tables import TABLES
 from .tasks import TASKS
-from .variants import check_trained
+from .variants import COLLAPSE, check_trained
 
 ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
@@ -153,6 +153,8 @@ def experiment(raw):
         "benchmark_code": made_by("benchmark"),
         "autograd": [relative(path) for path in [ROOT / "tests/oracle.py"] if path.exists()],
         "claims_code": made_by("claims"),
+        "collapses": bool(set(COLLAPSE) & set(settings.variants)),
+        "collapses_code": made_by("collapses"),
         "forest_code": made_by("forest"),
         "report_code": report_code(list(planned.values())),
         "lineage": relative(lineage.TABLE),

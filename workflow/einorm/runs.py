@@ -18,7 +18,16 @@ from .variants import how, specification
 CPU_RUNS_PER_BATCH = 4
 CPU_PADDING = 0.1
 RANDOMNESS = ("own", "release")  # whose random numbers a run starts from and sees
-CASTS = 2.2  # times as long a step takes in the release's precision, measured at H = 256, R = 4
+# The arithmetic of a precision, as in `training_parts`.
+ARITHMETIC = {
+    "float32": (["network.py"], ["learning.py"]),
+    "release": (
+        ["release_precision.py"],
+        ["network.py", "initial_network", "stack_network", "select_runs", "moments", "obey_dale"],
+        ["learning.py", "build", "select", "measure", "smooth_targets", "cross_entropy", "layer_norm", "learn_pooling"],
+    ),
+}
+CASTS = 3.8  # times as long a step takes in the release's precision, measured at H = 256, R = 4
 #: How a step is computed -> the code that adds to `training_parts`: plain on a CPU; fused on a GPU, or graph, where the
 #: fused step cannot (`gpu`).
 STEPS = {"plain": [], "fused": [["gpu.py"], ["fused.py"]], "graph": [["gpu.py"]]}
@@ -186,15 +195,12 @@ def training_parts(condition, task, randomness="own", precision="float32"):
     """
     rule = ERROR_SIGNALS[CONDITIONS[condition].error_signal].__name__
     drawn = [["release_randomness.py"]] if randomness == "release" else []
-    casts = [["release_precision.py"]] if precision == "release" else []
     return [
         *drawn,
-        *casts,
-        ["network.py"],
-        ["learning.py"],
+        *ARITHMETIC.get(precision, ()),  # of archived variants the code is gone
         ["train.py", "train"],
         ["variants.py", "how"],
-        ["device.py", "step_on"],
+        *([["device.py", "step_on"]] if precision == "float32" else []),
         ["error_signals.py", rule, "center", "full", "unchanged"],
         ["tasks.py", "draw_shifts", *(function.__name__ for function in TASKS[task])],
         ["runtime.py", "stream"],

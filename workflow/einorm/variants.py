@@ -20,6 +20,9 @@ VARIANTS = {
     "paper": {},
     "float16": {"precision": "float16"},
     "bfloat16": {"precision": "bfloat16"},
+    "release_float16": {"precision": "release"},
+    "release_scaled": {"precision": "release", "loss_scaling": True},
+    "release_earlier_loss": {"precision": "release", "local_loss": "layer_norm"},
     "shuffled": {"order": "shuffled"},
     "no_smoothing": {"label_smoothing": 0.0},
     "depth1": {"hidden_layers": 1},
@@ -33,6 +36,9 @@ VARIANTS = {
 #: Variants whose runs are in archives, and whose code is gone: products and gradients were rounded, and the release's
 #: casts were not followed. They can be read and drawn, not trained.
 ARCHIVED = ("float16", "bfloat16")
+
+#: The release's casts, and two changes to them: why runs collapse (`collapses`).
+COLLAPSE = ("release_float16", "release_scaled", "release_earlier_loss")
 
 # Which variants answer one question about the findings, in the order of a figure ("robustness_<question>").
 QUESTIONS = {

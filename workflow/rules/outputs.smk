@@ -137,6 +137,28 @@ rule side_by_side:
         " --out results/claims > {log:q} 2>&1"
 
 
+# Runs with the release's casts: which are at chance, beside the published counts, and where they collapsed.
+rule collapses:
+    input:
+        tables=EXPERIMENT["tables"],
+        published=PUBLISHED,
+    output:
+        "results/claims/collapses.csv",
+        "results/claims/collapsed_runs.csv",
+    log:
+        "results/logs/collapses.log",
+    localrule: True
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        tables=plan.folder_of("tables"),
+        published=plan.folder_of("published"),
+        code=EXPERIMENT["collapses_code"],
+    shell:
+        "python -m einorm collapses --tables {params.tables:q} --published {params.published:q}"
+        " --out results/claims > {log:q} 2>&1"
+
+
 # The page to read first.
 rule page:
     input:

@@ -1,0 +1,96 @@
+"""Runs with the release's casts: counted beside the published ones, and where each collapsed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+from conftest import REPOSITORY
+from einorm import collapses, config, published
+from einorm.__main__ import main
+from einorm.collapses import counts, listed, share_interval
+from scipy import stats
+
+VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
+CELL = ("condition", "epsilon")
+
+
+def settings(*overrides):
+    return config.load(REPOSITORY / "config.yaml", "collapse", overrides)
+
+
+def runs_of(lost, variant="release_float16", condition="inorm", epsilon=0.75, configs=30):
+    """Invented runs of a cell; those of the configurations `lost` collapsed."""
+    runs = synthetic.frames([condition], epsilons=(epsilon,), configs=configs, collapsed=None)["runs"]
+    down = runs["config"].isin(lost)
+    runs = runs.assign(variant=variant, randomness="release", epochs=50, digest=runs["digest"] + variant)
+    runs.loc[down, "test_acc"] = 10.0
+    runs.loc[down, "status"] = "collapsed"
+    runs.loc[down, "collapsed_step"] = 1875 * 43 + 5
+    runs.loc[down, "collapsed_in"] = "layer 1: gradient of q^2"
+    return runs
+
+
+def row(table, variant="release_float16", condition="inorm", epsilon=0.75):
+    names = ["variant", *CELL]
+    return table.set_index(names).loc[(variant, condition, epsilon)]
+
+
+@pytest.mark.parametrize(
+    ("lost", "agrees"), [(9, "within"), (5, "within"), (4, "outside"), (14, "within"), (15, "outside")]
+)
+def test_counts_are_judged_by_the_interval_of_the_published_share(lost, agrees):
+    found = row(counts(runs_of(range(lost)), settings(), VALUES))
+    assert (found["at_chance"], found["published_at_chance"], found["published_runs"]) == (lost, 9, 30)
+    assert found["agrees"] == agrees
+
+
+def test_published_counts_are_those_of_the_figures():
+    table = counts(runs_of([]), settings(), VALUES)
+    expected = {("inorm", 0): 9, ("gradnorm_scale", 0.75): 20, ("gradnorm_center", 0.75): 0}
+    assert {cell: row(table, "release_float16", *cell)["published_at_chance"] for cell in expected} == expected
+
+
+@pytest.mark.parametrize(("k", "n"), [(9, 30), (0, 30), (30, 30), (1, 7)])
+def test_the_interval_is_clopper_and_pearsons(k, n):
+    """Its limits are the shares at which 2.5 % of the binomial distribution lie at k and beyond."""
+    low, high = (limit / n for limit in share_interval(k, n))
+    assert low == 0 if k == 0 else stats.binom.sf(k - 1, n, low) == pytest.approx(0.025)
+    assert high == 1 if k == n else stats.binom.cdf(k, n, high) == pytest.approx(0.025)
+    assert np.isnan(share_interval(np.nan, 30)).all()
+
+
+def test_nothing_is_judged_where_runs_are_missing_or_shorter():
+    table = counts(runs_of(range(9), configs=29), settings(), VALUES)
+    assert row(table)["agrees"] == "not computed" and row(table)["at_chance"] == 9
+    assert row(table, epsilon=0)["agrees"] == "not computed" and row(table, epsilon=0)["finished"] == 0
+    short = counts(runs_of(range(9)), settings("epochs=20"), VALUES)
+    assert row(short)["agrees"] == "not computed"
+
+
+def test_changed_casts_are_compared_with_the_same_configurations():
+    """Of configurations 0 to 3, 0 and 1 are at chance as published, and of these 1 with loss scaling, too."""
+    scaled = runs_of([1], variant="release_scaled", configs=4)
+    table = counts(pd.concat([runs_of([0, 1, 20]), scaled]), settings(), VALUES)
+    found = row(table, "release_scaled")
+    assert (found["chance_as_published"], found["still_at_chance"], found["agrees"]) == (2, 1, "")
+    assert row(table, "release_earlier_loss")["chance_as_published"] == 0
+
+
+def test_every_run_is_listed_with_the_place_of_its_collapse():
+    other = runs_of([0], variant="paper")
+    table = listed(pd.concat([runs_of([3, 7]), other]), settings())
+    assert len(table) == 30 and table["config"].iloc[:2].tolist() == [3, 7], "collapsed ones first, no other variants"
+    assert table["collapsed_epoch"].iloc[:2].tolist() == [44, 44] and table["collapsed_epoch"].iloc[2:].isna().all()
+    assert (table["collapsed_in"].iloc[:2] == "layer 1: gradient of q^2").all()
+
+
+def test_the_command_writes_both_tables(tmp_path, capsys):
+    from einorm import tables
+
+    planned = settings("conditions=[inorm]", "epsilons=[0.75]", "variants=[release_float16]")
+    tables.write(runs_of(range(9)), "runs", tmp_path / "runs.parquet", planned.science())
+    folder = str(REPOSITORY / "paper_artifact" / "published")
+    assert not main(["collapses", "--tables", str(tmp_path), "--published", folder, "--out", str(tmp_path)])
+    assert "within" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "collapses.csv")["at_chance"].tolist() == [9]
+    assert pd.read_csv(tmp_path / "collapsed_runs.csv").columns.tolist() == list(collapses.RUN_COLUMNS)
