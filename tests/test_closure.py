@@ -164,8 +164,9 @@ DRAWN = known(TASKS, QUESTIONS)
 def fingerprints():
     """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
     facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
-    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "side_by_side", "benchmark")}
-    facts |= {"single_runs": plan.made_by("run_by_run")}
+    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "benchmark")}
+    facts |= {"single_runs": plan.made_by("run_by_run", plan.READ_FOLDER)}
+    facts |= {"side_by_side": plan.made_by("side_by_side", plan.READ_FOLDER)}
     facts |= {"report": plan.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
     facts |= {"bundle": plan.made_by("bundle", plan.READ_START)}
     facts |= {name: plan.made_by(name, plan.READ_SETTINGS) for name in ("collect", "samples")}
@@ -389,6 +390,25 @@ COMMANDS = {
 def test_all_code_that_makes_claims_report_and_bundle_is_in_their_closures(name, bundled, tmp_path):
     ran = executed(bundled, [name, *COMMANDS[name].split(), "--out", str(tmp_path / "out")])
     assert ran <= set(closure.closure(("__main__.py", name), *([plan.READ_START] if name == "bundle" else [])))
+
+
+VALUES_AND_RULES = ["--published", "paper_artifact/published", "--rules", "paper_artifact/claims.yaml"]
+
+
+def test_all_code_that_compares_single_runs_and_draws_them_is_in_the_closures(tmp_path):
+    compare = ["run_by_run", "--own", "paper_artifact/archive/replication", *VALUES_AND_RULES[:2], "--out"]
+    assert executed(REPOSITORY, [*compare, str(tmp_path)]) <= set(
+        closure.closure(("__main__.py", "run_by_run"), plan.READ_FOLDER)
+    )
+    command = ["figure", "run_by_run", "--tables", TABLES, *VALUES_AND_RULES, "--run-by-run", str(tmp_path)]
+    places = ("__main__.py", "figure"), ("figures/run_by_run.py", "draw"), plan.READ_FOLDER
+    assert executed(REPOSITORY, [*command, "--out", str(tmp_path)]) <= set(closure.closure(*places))
+
+
+def test_all_code_that_shows_statements_side_by_side_is_in_its_closure(tmp_path):
+    folders = ["--replication", TABLES, "--robustness", "paper_artifact/archive/robustness_order"]
+    command = ["side_by_side", *folders, *VALUES_AND_RULES, "--out", str(tmp_path)]
+    assert executed(REPOSITORY, command) <= set(closure.closure(("__main__.py", "side_by_side"), plan.READ_FOLDER))
 
 
 @pytest.mark.parametrize("name", ["collect", "samples"])

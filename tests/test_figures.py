@@ -102,7 +102,9 @@ def test_an_unknown_figure_and_missing_tables_are_one_line(tmp_path, capsys):
     assert "runs.parquet is missing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["foo_fig1", "luminosity_fig1", "contrast_published_fig2", "robustness_luck", "fig"])
+@pytest.mark.parametrize(
+    "name", ["foo_fig1", "luminosity_fig1", "contrast_published_fig2", "contrast_run_by_run", "robustness_luck", "fig"]
+)
 def test_a_name_that_no_figure_has_is_refused(name, tmp_path, capsys):
     where = ("--tables", str(tmp_path), "--published", str(PUBLISHED), "--rules", str(RULES), "--out", str(tmp_path))
     assert main(["figure", name, *where]) == 1

@@ -20,8 +20,9 @@ ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
 JOBS = RESULTS / "jobs.json"
 ARTIFACT = ROOT / "paper_artifact"
-# What makes the settings of a command line, for `made_by`.
+# What makes values of a command line, for `made_by`.
 READ_SETTINGS, READ_START = ("__main__.py", "settings_json"), ("__main__.py", "started_json")
+READ_FOLDER = ("__main__.py", "path_or_none")
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
 START_UP, SLOW_CORE = 10, 5e9
 SLOW_GPU, GPU_JOB = 1e12, 60  # the same of a GPU, from a count of bytes; minutes of a job that trains many cells there
@@ -164,8 +165,8 @@ def experiment(raw):
             kind: [path for name in names for path in compared(name, raw["preset"], folder)]
             for kind, names in archive.KINDS.items()
         },
-        "run_by_run_code": made_by("run_by_run"),
-        "side_by_side_code": made_by("side_by_side"),
+        "run_by_run_code": made_by("run_by_run", READ_FOLDER),
+        "side_by_side_code": made_by("side_by_side", READ_FOLDER),
         "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
         "reuse": str(archived) if reused else "",
         "artifact": relative(ARTIFACT),
@@ -286,7 +287,7 @@ def describe(settings, runs):
 def describe_figure(name):
     """A figure as its rule sees it."""
     draw = (f"figures/{task_and_module(name)[1]}.py", "draw")  # a module that is imported by a computed name
-    return {"code": made_by("figure", draw), "category": category(name), "caption": caption(name).name}
+    return {"code": made_by("figure", draw, READ_FOLDER), "category": category(name), "caption": caption(name).name}
 
 
 def made_by(command, *places):
