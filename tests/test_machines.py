@@ -1,14 +1,19 @@
 """Other people's machines: their profiles, paths, locales and files change nothing, or are refused in one line."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-from conftest import copy_project
-from einorm import plan
-from einorm.runtime import UserError
+import synthetic
+from conftest import REPOSITORY, copy_project
+from einorm import plan, tables
+from einorm.runtime import UserError, write_csv
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake")]
 SHIFTS = "results/shifts/luminosity/eps0.25-seed0-1x64+10.npz"
@@ -178,3 +183,39 @@ def test_ordinary_options_are_handed_over_to_a_cluster():
 def test_braces_in_a_path_are_refused_in_one_line():
     with pytest.raises(UserError, match="holds a brace"):
         plan.check_braces("images", "my{archive}")
+
+
+def test_a_csv_holds_nothing_that_a_spreadsheet_misreads(tmp_path):
+    table = pd.DataFrame(
+        {"low": [-np.inf, -1.5, np.nan], "high": [np.inf, 2, 3], "rule": ["per ε", "=1+1 is text", None]}
+    )
+    write_csv(table, tmp_path / "table.csv")
+    text = (tmp_path / "table.csv").read_text(encoding="ascii")
+    assert "inf" not in text and "per epsilon" in text
+    back = pd.read_csv(tmp_path / "table.csv")
+    assert back["low"].tolist()[1] == -1.5 and back["low"].isna().tolist() == [True, False, True]
+
+
+def test_tables_are_packed_by_a_codec_that_every_reader_has(tmp_path):
+    tables.write(synthetic.frames()["runs"], "runs", tmp_path / "runs.parquet", {})
+    group = pq.ParquetFile(tmp_path / "runs.parquet").metadata.row_group(0)
+    assert {group.column(i).compression for i in range(group.num_columns)} == {"GZIP"}
+
+
+def test_clones_have_unix_line_ends(tmp_path):
+    """As git on Windows makes a clone, with core.autocrlf."""
+    shutil.copy(REPOSITORY / ".gitattributes", tmp_path)
+    (tmp_path / "Makefile").write_bytes(b"run:\n\ttrue\n")
+    (tmp_path / "table.parquet").write_bytes(b"PAR1\r\n\n")
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"], ["clone", "-q", ".", "clone"]):
+        code, output = run([*git, *command], tmp_path)
+        assert code == 0, output
+    assert (tmp_path / "clone" / "Makefile").read_bytes() == b"run:\n\ttrue\n"
+    assert (tmp_path / "clone" / "table.parquet").read_bytes() == b"PAR1\r\n\n"
+
+
+def test_a_backend_for_windows_is_passed_over(tmp_path):
+    environ = {"PYTHONPATH": str(plan.PACKAGE.parent), "MPLBACKEND": "of a desktop"}
+    code, output = run([sys.executable, "-c", "import einorm.figures.style"], tmp_path, **environ)
+    assert code == 0, output

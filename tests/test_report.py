@@ -111,6 +111,13 @@ def test_the_table_of_statements_sorts(open_page):
     assert column(page, 1) == sorted(ids) and effect.get_attribute("aria-sort") is None
 
 
+def test_it_fits_the_width_of_a_printed_page(open_page):
+    page = open_page(width=round((210 - 2 * 12) / 25.4 * 96))  # A4 without its margins, in CSS pixels
+    page.emulate_media(media="print")
+    right = "Math.max(...[...document.querySelectorAll('table, figure, p')].map(e => e.getBoundingClientRect().right))"
+    assert page.evaluate(right) <= page.viewport_size["width"]
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_it_fits_a_phone_and_a_desk(open_page, width, tmp_path):
     page = open_page(width)

@@ -15,7 +15,7 @@ from .oddities import oddities
 from .published_effects import published_at_chance
 from .robustness import robustness
 from .runs import incomplete_cells
-from .runtime import UserError, atomic_path
+from .runtime import UserError, atomic_path, write_csv
 from .same_size import compare_sizes
 from .selection import PAPER_TASK, as_published, at_chance, metric_values, of_task
 from .statements import load_rules
@@ -144,9 +144,8 @@ def write(runs, settings, rules_path, published_folder, out):
     made |= {"oddities": oddities(rules, paper, values), "published_check": published.check_tests(values)}
     made |= {"robustness": robustness(of_task(runs))}
     for name, table in made.items():
-        with atomic_path(Path(out) / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
+        write_csv(table, Path(out) / f"{name}.csv")
     with atomic_path(Path(out) / "claims.parquet") as temporary:
-        claims.to_parquet(temporary, index=False, compression="zstd")
+        claims.to_parquet(temporary, index=False, compression="gzip")
     counts = claims[(claims["selection"] == "all") & (claims["task"] == PAPER_TASK)]["verdict"].value_counts()
     print("; ".join(f"{verdict}: {counts.get(verdict, 0)}" for verdict in VERDICTS))

@@ -15,7 +15,7 @@ from scipy import optimize
 from scipy import stats as tests
 
 from . import archive, published, tables
-from .runtime import atomic_path
+from .runtime import write_csv
 from .selection import CHANCE, as_published
 
 #: By which conditions points are given configurations, and which one judges; the best known way is a condition's last.
@@ -61,8 +61,7 @@ def write(folders, published_folder, out):
     points, found = compare(theirs, series)
     made = {"": found, "_points": points, "_cells": compare_cells(theirs, series)}
     for name, table in made.items():
-        with atomic_path(Path(out) / f"run_by_run{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
+        write_csv(table, Path(out) / f"run_by_run{name}.csv")
     counts = found["verdict"][found["randomness"] == RELEASE].value_counts()
     print("; ".join(f"{verdict}: {counts.get(verdict, 0)}" for verdict in VERDICTS))
 

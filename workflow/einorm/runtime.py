@@ -128,6 +128,14 @@ def atomic_path(path):
             temporary.unlink(missing_ok=True)
 
 
+def write_csv(frame, path):
+    """Write a DataFrame as CSV that every program reads: infinite limits are empty cells, since a spreadsheet takes
+    ``-inf`` for a formula, and texts name epsilon, since it takes UTF-8 for something else. Raises as `atomic_path`."""
+    plain = frame.replace([np.inf, -np.inf], np.nan).replace("ε", "epsilon", regex=True)
+    with atomic_path(path) as temporary:
+        plain.to_csv(temporary, index=False)
+
+
 def _cannot_write(path, error):
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left to write {path}: free some space on that disk, then run the same command again"

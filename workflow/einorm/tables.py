@@ -106,7 +106,7 @@ def write(frame, table, path, settings):
     data = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
     with atomic_path(path) as temporary:
         data = data.replace_schema_metadata(metadata)
-        pq.write_table(data, temporary, compression="zstd", write_page_checksum=True)
+        pq.write_table(data, temporary, compression="gzip", write_page_checksum=True)
 
 
 def commits(rows):

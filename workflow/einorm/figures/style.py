@@ -2,7 +2,7 @@
 
 import os
 
-os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # no dates in files: equal data, equal bytes
+os.environ |= {"SOURCE_DATE_EPOCH": "0", "MPLBACKEND": "agg"}  # no dates in files: equal data, equal bytes; no window
 
 import matplotlib
 
@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 
 from ..conditions import CONDITIONS
-from ..runtime import atomic_path
+from ..runtime import atomic_path, write_csv
 
 WIDTH = 7.2  # inches, two columns of print
 DPI = 200
@@ -98,6 +98,5 @@ def save(figure, points, stem):
     for kind, fields in metadata.items():
         with atomic_path(stem.with_suffix(f".{kind}")) as temporary:
             figure.savefig(temporary, format=kind, dpi=DPI, metadata=fields)
-    with atomic_path(stem.with_suffix(".csv")) as temporary:
-        points.to_csv(temporary, index=False)
+    write_csv(points, stem.with_suffix(".csv"))
     plt.close(figure)
