@@ -9,7 +9,7 @@ from scipy import stats
 from . import published, tables
 from .published_effects import published_at_chance
 from .runs import completeness
-from .runtime import atomic_path
+from .runtime import write_csv
 from .selection import at_chance
 from .variants import COLLAPSE
 
@@ -24,8 +24,7 @@ def write(runs, settings, published_folder, out):
     """Write collapses.csv (`counts`) and collapsed_runs.csv (`listed`) to a folder."""
     values = published.load(published_folder)
     for name, table in (("collapses", counts(runs, settings, values)), ("collapsed_runs", listed(runs, settings))):
-        with atomic_path(Path(out) / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
+        write_csv(table, Path(out) / f"{name}.csv")
 
 
 def counts(runs, settings, values):

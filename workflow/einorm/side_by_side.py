@@ -14,7 +14,7 @@ from .claims import judged
 from .effects import estimate, groups_of, method_of
 from .judging import missing_runs, outside, within
 from .runs import incomplete_cells
-from .runtime import UserError, atomic_path
+from .runtime import UserError, write_csv
 from .same_size import compare_sizes
 from .selection import as_published, of_task
 from .statements import load_rules
@@ -44,8 +44,7 @@ def write(folders, robustness_folders, rules_path, published_folder, out):
         If a table, the rules or the published values cannot be read.
     """
     table = answers(load_rules(rules_path), published.load(published_folder), folders, robustness_folders)
-    with atomic_path(Path(out) / FILE) as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(table, Path(out) / FILE)
     for kind in KINDS:
         counts = table[f"{kind}_verdict"].value_counts()
         print(f"{kind}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
