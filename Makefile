@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VIEW := .venv-view
+VIEW_READY := $(VIEW)/.ready
 
 .DEFAULT_GOAL := run
 
@@ -12,8 +14,13 @@ run: $(READY)  ## install the environment, compute the quick preset, draw all fi
 smoke: $(READY)  ## every rule and condition on a few images, about a minute, in the folder .smoke
 	$(BIN)/snakemake --cores all --rerun-incomplete --directory .smoke --config preset=smoke
 
-archive: $(READY)  ## figures, claims and report from the released tables, without training
-	$(BIN)/snakemake --cores all --rerun-incomplete --config results=archive
+SHOWN = $$($(VIEW)/bin/python -c 'from einorm.archive import SHOWN; print(SHOWN)')
+view: $(VIEW_READY)  ## figures, claims and report of the released runs, in an environment without torch; 2 minutes
+	$(VIEW)/bin/snakemake --cores all --rerun-incomplete --config results=archive preset=$(SHOWN)
+	@echo "Open paper_artifact/bundle/report.html. Figures are in figures/, verdicts in results/claims/."
+
+archive: $(VIEW_READY)  ## the same of the quick preset's released tables
+	$(VIEW)/bin/snakemake --cores all --rerun-incomplete --config results=archive
 
 artifact: $(READY)  ## the bundle, a zip ready for a DOI, from the computed results
 	$(BIN)/snakemake artifact --cores all --rerun-incomplete
@@ -55,11 +62,13 @@ lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/snakemake --lint
 
 UPGRADE ?=
-lock: $(READY)  ## refresh envs/requirements.lock, of all platforms, from pyproject.toml; newer versions: UPGRADE=--upgrade
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-annotate
+lock:  ## refresh the locks in envs, of all platforms, from pyproject.toml; newer versions: UPGRADE=--upgrade
 	$(PYTHON) -m venv --clear $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet uv
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
-		--all-extras --generate-hashes --no-annotate --quiet $(UPGRADE) --output-file envs/requirements.lock
+	$(COMPILE) --all-extras $(UPGRADE) --output-file envs/requirements.lock
+	$(COMPILE) --constraints envs/requirements.lock --output-file envs/view.lock
 
 docs: $(READY)  ## build the documentation site, docs/_build/html/index.html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
@@ -76,12 +85,19 @@ docs-pictures: $(READY)  ## refresh docs/pictures
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-$(READY): envs/requirements.lock pyproject.toml
+define install  # an environment (1) with exactly what a lock (2) names
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "einorm: error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=/path/to/python3" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement envs/requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
-	touch $@
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement $(2)
+	$(1)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $(1)/.ready
+endef
 
-.PHONY: run smoke archive artifact budget test faults gpu-check test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help
+$(READY): envs/requirements.lock pyproject.toml
+	$(call install,$(VENV),envs/requirements.lock)
+
+$(VIEW_READY): envs/view.lock pyproject.toml
+	$(call install,$(VIEW),envs/view.lock)
+
+.PHONY: run smoke view archive artifact budget test faults gpu-check test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help
