@@ -1,10 +1,10 @@
 """What the archives say, put into the pages: `make docs-results`.
 
-Of all archives: what reproduction, replication and robustness say to each statement, into README.md and
-docs/reproduction.md, with the comparison of single runs. Of the archive that is shown (`archive.SHOWN`): the claims
-with their verdicts, the cost and three figures, into README.md, docs/results.md and docs/paper. Of the presets
-robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Tables are between the marks
-``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and pictures with the archives.
+Of all archives: what reproduction, replication and robustness say to each claim into README.md, and to each statement
+into docs/reproduction.md, with the comparison of single runs. Of the archive that is shown (`archive.SHOWN`): what was
+run and found into README.md, the claims with their verdicts into docs/results.md, and figures into docs/paper. Of the
+presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Tables are between the
+marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and pictures with the archives.
 """
 
 import re
@@ -20,13 +20,16 @@ import pandas as pd
 from einorm import (
     archive,
     claims,
+    config,
     explain,
     figures,
+    forest,
     lineage,
     provenance,
     published,
     report,
     run_by_run,
+    runs,
     side_by_side,
     statements,
     tables,
@@ -34,6 +37,7 @@ from einorm import (
 from einorm.archive import KINDS
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
+from einorm.judging import VERDICTS
 from einorm.robustness import robustness
 from einorm.run_by_run import WITHIN
 from einorm.runtime import atomic_path
@@ -44,7 +48,7 @@ PROJECT = DOCS.parent
 ARTIFACT = PROJECT / "paper_artifact"
 ARCHIVES = ARTIFACT / "archive"
 PUBLISHED = ARTIFACT / "published"
-SHOWN = ("published_fig4", "fig5", "fig6")  # the figures that the README shows
+SHOWN = ("published_fig4", "fig5", "fig6")  # the figures that the pages show, with that of all statements
 BACKSLASH = r"\*"  # an asterisk that Markdown leaves alone
 ROBUSTNESS_HEADINGS = (
     "trained",
@@ -60,30 +64,37 @@ ROBUSTNESS_HEADINGS = (
 
 
 def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", pictures=DOCS / "paper"):
-    """Write the figures `SHOWN` to a folder, claims and cost into a page, what is complete into another."""
-    folder = ARCHIVES / archive.SHOWN
+    """Write pictures to a folder, what was run and found into a page, verdicts and what is complete into another."""
+    folder, rules = ARCHIVES / archive.SHOWN, statements.load_rules(ARTIFACT / "claims.yaml")
     for name in SHOWN:
         write_picture(name, folder, Path(pictures) / f"{name}.png")
     held, manifest = einorm.load(folder), archive.check(folder)
     cells, spent = pd.DataFrame(manifest["cells"]), report.cost(held["runs"], held["costs"])
-    judged = claims_table(held["runs"], Settings(**manifest["settings"]))
-    fill(page, {"cost": cost(cells, spent["all"], archive.trainings(folder))})
-    fill(results, {"claims": judged, "cells": cells_table(cells, spent["conditions"])})
+    judged = claims.evaluate(rules, held["runs"], Settings(**manifest["settings"]), published.load(PUBLISHED))
+    with tempfile.TemporaryDirectory() as made:
+        points = forest.rows_of(judged, rules)
+        forest.save(forest.draw(points), points, Path(made) / "forest")
+        keep(Path(made) / "forest.png", Path(pictures) / "forest.png")
+    spent_in_words = cost(cells, spent["all"], archive.trainings(folder))
+    fill(page, {"glance": glance_table(judged, spent_in_words)})
+    fill(results, {"claims": claims_table(judged, rules), "cells": cells_table(cells, spent["conditions"])})
+    fill(results, {"cost": spent_in_words})
 
 
 def write_three(readme=PROJECT / "README.md", page=DOCS / "reproduction.md", pictures=DOCS / "reproduction"):
-    """Write the three answers to each statement into both pages, and the comparison of single runs into the second."""
+    """Write the answers per claim into one page, per statement and the comparison of single runs into another."""
     folders = {kind: [ARCHIVES / name for name in names if (ARCHIVES / name).exists()] for kind, names in KINDS.items()}
     single = {kind: (folders[kind] or [None])[0] for kind in side_by_side.KINDS}
     rules, values = statements.load_rules(ARTIFACT / "claims.yaml"), published.load(PUBLISHED)
-    three = three_table(side_by_side.answers(rules, values, single, folders["robustness"]))
-    fill(readme, {"three": three})
+    answers = side_by_side.answers(rules, values, single, folders["robustness"])
+    fill(readme, {"by_claim": by_claim_table(answers, rules)})
     with tempfile.TemporaryDirectory() as made:
         series = {run_by_run.RELEASE: single["reproduction"], run_by_run.OWN: single["replication"]}
         run_by_run.write(series, PUBLISHED, made)
         found, cells = (pd.read_csv(Path(made) / f"run_by_run{name}.csv") for name in ("", "_cells"))
         write_picture("run_by_run", ARCHIVES / archive.SHOWN, Path(pictures) / "run_by_run.png", made)
-    fill(page, {"three": three, "run_by_run": run_by_run_table(found), "sorted": sorted_table(cells)})
+    texts = {"three": three_table(answers), "run_by_run": run_by_run_table(found), "sorted": sorted_table(cells)}
+    fill(page, texts)
 
 
 def write_codes(page=DOCS / "reproduce.md"):
@@ -113,9 +124,13 @@ def write_picture(figure, tables_folder, path, compared=None):
     """Draw a figure from an archive, that of single runs from the folder `compared`, and keep its PNG only."""
     with tempfile.TemporaryDirectory() as folder:
         figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder, compared)
-        picture = (Path(folder) / f"{figure}.png").read_bytes()
+        keep(Path(folder) / f"{figure}.png", path)
+
+
+def keep(picture, path):
+    """Copy a picture to a path, which is written whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(picture)
+        temporary.write_bytes(picture.read_bytes())
 
 
 def fill(page, texts):
@@ -134,10 +149,44 @@ def markdown(headings, rows):
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-def claims_table(runs, settings):
+def glance_table(judged, spent):
+    """What was run and found: runs done of those planned, verdicts of the archive that is shown, and their cost."""
+    plain = judged[judged["selection"] == "all"]["verdict"]
+    planned = planned_runs("paper")
+    done = len(einorm.load(ARCHIVES / "paper")["runs"]) if (ARCHIVES / "paper").exists() else 0
+    rows = [
+        ("Reproduction (the published random numbers)", f"{done:,} of {planned:,} runs; continues cell by cell"),
+        ("Replication (our own random numbers)", spent.strip()),
+        ("Verdicts of the replication", ", ".join(counted(plain))),
+        ("Seeds", "one on each side: 0, as published"),
+    ]
+    return markdown(("", ""), rows)
+
+
+def planned_runs(preset):
+    """How many runs a preset of config.yaml asks for."""
+    settings = config.load(PROJECT / "config.yaml", preset)
+    return sum(len(runs.cell_runs(settings, *cell)) for cell in runs.cells(settings))
+
+
+def counted(verdicts):
+    """How many verdicts there are of each kind, in words, the best first; what there is none of is left out."""
+    counts = verdicts.value_counts()
+    return [f"{counts[verdict]} {verdict}" for verdict in reversed(VERDICTS) if verdict in counts]
+
+
+def by_claim_table(answers, rules):
+    """The verdicts on the statements of each claim, counted, of replication and reproduction."""
+    rows = []
+    for claim, text in rules.claims.items():
+        of_claim = answers[answers["claim"] == claim]
+        counts = [", ".join(counted(of_claim[f"{kind}_verdict"])) for kind in ("replication", "reproduction")]
+        rows.append((claim, text, *counts))
+    return markdown(("claim", "in the paper's words, shortened", "replication", "reproduction"), rows)
+
+
+def claims_table(judged, rules):
     """Every statement of claims.yaml with its effect, the published one, and both verdicts, by each selection."""
-    rules = statements.load_rules(ARTIFACT / "claims.yaml")
-    judged = claims.evaluate(rules, runs, settings, published.load(PUBLISHED))
     history = {text: "*" * i for i, text in enumerate(judged["revised"].dropna().unique(), 1)}
     rows = []
     for statement in rules.statements:

@@ -14,7 +14,7 @@ TABLE = re.compile(r"(<!-- table \w+ -->\n).*?(<!-- end -->)", re.DOTALL)
 
 PAGES = ("README.md", "docs/results.md", "docs/reproduction.md", "docs/robustness.md")
 PICTURES = {
-    "README.md": "docs/paper",
+    "docs/results.md": "docs/paper",
     "docs/reproduction.md": "docs/reproduction",
     "docs/robustness.md": "docs/robustness",
 }

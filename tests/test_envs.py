@@ -21,15 +21,15 @@ ENVS = REPOSITORY / "envs"
 PIP_NAMES = {"pytorch": "torch", "snakemake-minimal": "snakemake", "matplotlib-base": "matplotlib"}
 
 
-def lock():
-    """Name -> version of every entry of the lock."""
-    return {name: version for name, version, _ in entries()}
+def lock(name="requirements.lock"):
+    """Name -> version of every entry of a lock."""
+    return {name: version for name, version, _ in entries(name)}
 
 
 @cache
-def entries():
-    """(name, version, marker) of every entry of the lock; every one must be an exact pin with hashes."""
-    text = re.sub(r"^#.*\n", "", (ENVS / "requirements.lock").read_text(), flags=re.M)
+def entries(name="requirements.lock"):
+    """(name, version, marker) of every entry of a lock; every one must be an exact pin with hashes."""
+    text = re.sub(r"^#.*\n", "", (ENVS / name).read_text(), flags=re.M)
     lines = re.sub(r" \\\n +", " ", text).splitlines()
     pins = [re.fullmatch(r"([\w.-]+)==([\w.]+)( ; .+?)?( --hash=sha256:[0-9a-f]{64})+", line) for line in lines]
     assert lines and all(pins), [line for line, pin in zip(lines, pins, strict=True) if not pin]
@@ -41,13 +41,14 @@ PLATFORMS = {"Linux x86-64": ("linux", "x86_64"), "Linux ARM": ("linux", "aarch6
 
 @pytest.mark.parametrize("minor", [11, 12, 13])
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_lock_holds_all_that_its_packages_need_on_every_platform(platform, minor):
+@pytest.mark.parametrize("lock", ["requirements.lock", "view.lock"])
+def test_a_lock_holds_all_that_its_packages_need_on_every_platform(lock, platform, minor):
     """`make` installs without dependencies: what a package needs, by its own metadata, must be in the lock."""
     system, machine = PLATFORMS[platform]
     there = default_environment() | {"sys_platform": system, "platform_machine": machine, "extra": ""}
     there |= {"platform_system": system.capitalize(), "os_name": "posix", "implementation_name": "cpython"}
     there |= {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.7"}
-    pins = {name: version for name, version, marker in entries() if not marker or Marker(marker).evaluate(there)}
+    pins = {name: version for name, version, marker in entries(lock) if not marker or Marker(marker).evaluate(there)}
     for name in pins:
         try:
             requires = metadata.requires(name) or []
@@ -59,7 +60,7 @@ def test_the_lock_holds_all_that_its_packages_need_on_every_platform(platform, m
                 version = pins.get(canonicalize_name(needed.name))
                 assert version and Version(version) in needed.specifier, f"{name} needs {text}"
     cuda = [name for name in pins if name.startswith("nvidia-")]
-    assert bool(cuda) == (system == "linux")
+    assert bool(cuda) == (system == "linux" and lock == "requirements.lock")
 
 
 def test_make_takes_the_pythons_of_the_lock_only(tmp_path):
@@ -70,6 +71,12 @@ def test_make_takes_the_pythons_of_the_lock_only(tmp_path):
     for minor in range(9, 17):
         code = check.replace("sys.version_info", f"(3, {minor}, 1)")
         assert subprocess.run([sys.executable, "-c", code]).returncode == (minor not in (11, 12, 13))
+
+
+def test_the_view_has_the_versions_of_the_whole_lock_and_no_torch():
+    view = lock("view.lock")
+    assert view.items() <= lock().items() and not {"torch", "torchvision"} & set(view)
+    assert {canonicalize_name(Requirement(text).name) for text in project()["dependencies"]} <= set(view)
 
 
 def conda(name):
@@ -83,7 +90,7 @@ def test_conda_versions_are_those_of_the_lock(name):
     versions = {PIP_NAMES.get(entry[0], entry[0]): entry[1] for entry in pinned}
     assert versions.pop("python") == "3.11"
     assert versions == {package: pins[package] for package in versions}
-    direct = {Requirement(r).name for r in project()["dependencies"]}
+    direct = {Requirement(r).name for r in [*project()["dependencies"], *project()["optional-dependencies"]["train"]]}
     assert direct <= set(versions)
 
 
