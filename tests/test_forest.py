@@ -89,3 +89,11 @@ def test_missing_or_older_claims_are_refused_in_one_line(tmp_path, kept):
     with pytest.raises(UserError, match="snakemake claims --cores 1"):
         forest.write(tmp_path, RULES_PATH, tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
+
+
+def test_an_infinite_interval_of_few_runs_leaves_the_axis_as_it_is():
+    """As in the archive of the preset quick, whose four pairs are too few for an interval of an alignment."""
+    points = points_of(C4_3=("inconclusive", {"all": [0.93, -np.inf, np.inf, 0.88, 0.82, 0.95]}))
+    left, right = forest.draw(points).axes[1].get_xlim()
+    assert -0.2 < left < 0 and 0.95 < right < 1.2
+    assert 0.93 in {x for _, x, _ in drawn(points)[0]}

@@ -89,8 +89,9 @@ def draw_part(ax, points, limits=None):
     """The rows of one axis, from top to bottom; limits of the axis (those of the data: None)."""
     columns = ["effect", "low", "high", "published_effect", "published_low", "published_high"]
     values = np.append(points[columns].to_numpy(float), 0)
-    room = ROOM * (np.nanmax(values) - np.nanmin(values) or 1)
-    left, right = limits or (np.nanmin(values) - room, np.nanmax(values) + room)
+    values = values[np.isfinite(values)]  # with few runs an interval may be infinite
+    room = ROOM * (values.max() - values.min() or 1)
+    left, right = limits or (values.min() - room, values.max() + room)
     ax.set(xlim=(left, right), ylim=(len(points) - 0.5, -0.5))
     for y, row in enumerate(points.itertuples()):
         start, end = max(row.holds_low, left), min(row.holds_high, right)
