@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from conftest import REPOSITORY
+import yaml
+from conftest import REPOSITORY, copy_project, run_documented, snakemake
 from einorm import collapses, config, published
 from einorm.__main__ import main
 from einorm.collapses import counts, listed, share_interval
@@ -94,3 +95,21 @@ def test_the_command_writes_both_tables(tmp_path, capsys):
     assert "within" in capsys.readouterr().out
     assert pd.read_csv(tmp_path / "collapses.csv")["at_chance"].tolist() == [9]
     assert pd.read_csv(tmp_path / "collapsed_runs.csv").columns.tolist() == list(collapses.RUN_COLUMNS)
+
+
+def test_the_documented_commands_go_from_training_to_the_counts(tmp_path):
+    """In a copy whose preset is small: a part of it is trained, archived, and counted from the archive."""
+    folder = copy_project(tmp_path)
+    path = folder / "config.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["presets"]["collapse"] |= {"epochs": 1, "train_images": 320, "test_images": 160, "configs": 2}
+    path.write_text(yaml.safe_dump(raw))
+    part = ("variants=[release_float16]", "conditions=[inorm]", "epsilons=[0.75]", "configs=[0]")
+    done = snakemake(folder, "tables", "--config", "preset=collapse", *part)
+    assert done.returncode == 0, done.stdout
+    run_documented("docs/collapses.md", "python -m einorm archive preset=collapse", folder)
+    drawn = "snakemake collapses --cores 1 --config preset=collapse results=archive"
+    run_documented("docs/collapses.md", drawn, folder)
+    table = pd.read_csv(folder / "results" / "claims" / "collapses.csv").set_index(["variant", *CELL])
+    assert len(table) == 3 * 3 * 2 and table["finished"].sum() == 1
+    assert table.loc[("release_float16", "inorm", 0.75), "agrees"] == "not computed"

@@ -218,5 +218,5 @@ def cost(run):
     variant = how(run)
     deeper = variant["hidden_layers"] - 1
     per_image = blocks * H * (2 * pixels + 2 * deeper * H) + deeper * H * H
-    per_image *= 1 if variant["precision"] == "float32" else CASTS
+    per_image *= CASTS if variant["precision"] == "release" else 1
     return run["epochs"] * (run["train_images"] - variant["validation_images"]) * per_image
