@@ -36,8 +36,8 @@ def test_every_rule_that_runs_something_declares_its_environment(usage):
     for path in paths:
         rules = re.split(r"^ *rule\b", path.read_text(), flags=re.M)[1:]
         running = [rule for rule in rules if re.search(r"^ +shell:", rule, re.M)]
-        of_the_device = "{EXPERIMENT['environment']}"  # einorm, or einorm-gpu for training on a GPU
-        declared = rf'^ +conda:\n +f?"../../envs/(einorm|{re.escape(of_the_device)}).yaml"$'
+        of_the_device = re.escape("{EXPERIMENT['environment']}")  # einorm, or einorm-gpu where a GPU is asked for
+        declared = rf'^ +conda:\n +f?"../../envs/(einorm|einorm-gpu|{of_the_device}).yaml"$'
         assert running and all(re.search(declared, rule, re.M) for rule in running), path
 
 
