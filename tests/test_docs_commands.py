@@ -195,7 +195,9 @@ def test_few_commands_are_not_run():
     installing = [command for command in commands if re.match(r"(pip install|conda env create) ", command)]
     assert set(commands) - set(installing) == {
         *("make test-slurm", "make faults", "python -m einorm benchmark"),
-        "python tests/mutants.py --sample 150 --seed 0",
+        *("python tests/mutants.py --sample 150 --seed 0", "make gpu-check"),
+        "python -m einorm train --jobs jobs.json --images results/data/fashion_mnist.npz --shifts results/shifts "
+        "--out results/runs --device cuda --at-once 3 --deadline 600",
     }
 
 
