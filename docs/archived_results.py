@@ -176,13 +176,14 @@ def counted(verdicts):
 
 
 def by_claim_table(answers, rules):
-    """The verdicts on the statements of each claim, counted, of replication and reproduction."""
+    """The verdicts on the statements of each claim, counted, of replication and reproduction; and their robustness."""
     rows = []
     for claim, text in rules.claims.items():
         of_claim = answers[answers["claim"] == claim]
         counts = [", ".join(counted(of_claim[f"{kind}_verdict"])) for kind in ("replication", "reproduction")]
-        rows.append((claim, text, *counts))
-    return markdown(("claim", "in the paper's words, shortened", "replication", "reproduction"), rows)
+        same, ways = of_claim[["unchanged", "ways"]].sum()
+        rows.append((claim, text, *counts, f"same answer in {same} of {ways} comparisons" if ways else "not computed"))
+    return markdown(("claim", "in the paper's words, shortened", "replication", "reproduction", "robustness"), rows)
 
 
 def claims_table(judged, rules):
