@@ -48,7 +48,7 @@ include: "workflow/rules/outputs.smk"
 include: "workflow/rules/benchmark.smk"
 
 
-# Everything: tables, figures, claims and the report of the chosen preset.
+# Everything: tables, figures, claims, the report and the explorer of the chosen preset.
 rule all:
     default_target: True
     input:
@@ -56,6 +56,7 @@ rule all:
         rules.figures.input,
         rules.claims.output,
         rules.page.output,
+        rules.explore.output,
         rules.collapses.output if EXPERIMENT["collapses"] else [],
     localrule: True
 

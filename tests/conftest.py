@@ -22,6 +22,15 @@ TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "L
 TOP += ("CONTRIBUTING.md", ".snakemake-workflow-catalog.yml")
 PROJECT = ("workflow", "envs", "paper_artifact", "docs", "config", *TOP)
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
 # They start workflows: first, so that the two workers of `make test` end at about the same time.
 LONGEST = ["slurm", "docs_commands", "faults", "bad_input", "determinism", "workflow", "extend", "figures"]
 
@@ -195,3 +204,35 @@ def smoke(tmp_path_factory):
         assert done.returncode == 0, done.stdout
 
     return built_once(tmp_path_factory, "smoke", build)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, path):
+    """Open the page that a module's fixture `path` names; what the browser complained of and asked for is in
+    page.complaints and page.requests."""
+    contexts = []
+
+    def open_page(width=1280, **options):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **options))
+        page = contexts[-1].new_page()
+        page.complaints, page.requests = [], []
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_load_state("networkidle")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

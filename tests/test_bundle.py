@@ -38,7 +38,15 @@ def graph(files):
 def test_it_holds_what_it_should(files):
     expected = {f"figures/{n}.{kind}" for n in FIGURES for kind in ("pdf", "png", "csv")}
     expected |= {f"results/tables/{name}.parquet" for name in TABLES}
-    expected |= {"report.html", "config.yaml", "envs/requirements.lock", "LICENSE", "CITATION.cff", "Snakefile"}
+    expected |= {
+        "report.html",
+        "explore.html",
+        "config.yaml",
+        "envs/requirements.lock",
+        "LICENSE",
+        "CITATION.cff",
+        "Snakefile",
+    }
     expected |= {"results/claims/claims.csv", "results/claims/claims.parquet", "results/claims/oddities.csv"}
     expected |= {verify.SUMS, verify.CRATE, "paper_artifact/claims.yaml", "paper_artifact/published/README.md"}
     assert expected <= set(files) and not any("__pycache__" in name or name.startswith("/") for name in files)
@@ -156,7 +164,7 @@ def described(files, trainings, *overrides):
     """The crate of a bundle's files, as if the workflow had run with these overrides; its entities."""
     raw, shipped = (config.read(REPOSITORY / "config.yaml", words) for words in (overrides, ()))
     own = {name: content for name, content in files.items() if name not in (verify.SUMS, verify.CRATE)}
-    made = [name for name in own if name.startswith(("results/", "figures/")) or name == "report.html"]
+    made = [name for name in own if name.startswith(("results/", "figures/")) or name.endswith(".html")]
     text = crate.describe(own, made, config.record(raw, shipped), trainings)
     assert text == crate.describe(own, made, config.record(raw, shipped), trainings), "equal inputs, equal bytes"
     return {entity["@id"]: entity for entity in json.loads(text)["@graph"]}, text.decode()
@@ -362,7 +370,8 @@ STARTED = json.dumps(config.record(SHIPPED, SHIPPED))
 )
 def test_what_does_not_fit_the_tables_is_refused(bundled, tmp_path, capsys, started, says):
     tables = bundled / "paper_artifact/archive/quick"
-    folders = [str(folder) for name in ("project", "claims", "figures", "report") for folder in (f"--{name}", tmp_path)]
+    names = ("project", "claims", "figures", "report", "explorer")
+    folders = [str(folder) for name in names for folder in (f"--{name}", tmp_path)]
     arguments = ["bundle", *folders, "--tables", str(tables), "--started", started, "--out", str(tmp_path / "b.zip")]
     try:
         code = main(arguments)
@@ -375,6 +384,7 @@ def test_what_does_not_fit_the_tables_is_refused(bundled, tmp_path, capsys, star
 def test_a_missing_file_is_named(bundled, tmp_path):
     arguments = {"--project": REPOSITORY, "--tables": bundled / "paper_artifact/archive/quick", "--started": STARTED}
     arguments |= {"--figures": tmp_path, "--claims": bundled / "results/claims", "--report": tmp_path}
+    arguments |= {"--explorer": tmp_path}
     arguments |= {"--out": tmp_path / "b.zip"}
     command = [sys.executable, "-m", "einorm", "bundle", *(part for pair in arguments.items() for part in pair)]
     done = subprocess.run(command, capture_output=True, text=True)

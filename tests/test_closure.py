@@ -157,14 +157,15 @@ def test_a_place_that_is_not_there_is_no_silent_nothing(small):
 
 
 JUDGED = {"claims", "side_by_side"}
-OTHERS = (*JUDGED, "forest", "single_runs", "report", "bundle", "benchmark", "collect", "samples", "training")
+OTHERS = (*JUDGED, "forest", "single_runs", "report", "explore", "bundle")
+OTHERS += ("benchmark", "collect", "samples", "training")
 DRAWN = known(TASKS, QUESTIONS)
 
 
 def fingerprints():
     """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
     facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
-    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "benchmark")}
+    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "explore", "benchmark")}
     facts |= {"single_runs": plan.made_by("run_by_run", plan.READ_FOLDER)}
     facts |= {"side_by_side": plan.made_by("side_by_side", plan.READ_FOLDER)}
     facts |= {"report": plan.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
@@ -205,6 +206,7 @@ DECIDES = {
     "effects.py": ("estimate", JUDGED),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),
     "explain.py": ("rule", {"report"}),
+    "explorer.py": ("kept_epochs", {"explore"}),
     "figures/__init__.py": ("make", ALL),
     "figures/fig4.py": ("draw_learned", drawn("fig4", "fig5")),
     "figures/fig6.py": ("against_ln", drawn("fig6", "fig7")),
@@ -245,7 +247,7 @@ DECIDES = {
     "statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
     "stats.py": ("holm", drawn("fig6", "fig7") | {"claims"}),
     "status.py": ("job_state", set()),
-    "tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "bundle", "collect"}),
+    "tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "explore", "bundle", "collect"}),
     "tasks.py": ("draw_shifts", {"training", "report"}),
     "train.py": ("train", {"training", "report"}),
     "variants.py": ("how", {"collect", "training", "report"}),
@@ -382,12 +384,13 @@ COMMANDS = {
     "claims": f"--tables {TABLES} --rules paper_artifact/claims.yaml --published paper_artifact/published",
     "report": f"--tables {TABLES} --claims results/claims --figures figures --artifact paper_artifact",
     "bundle": f"--project . --tables {TABLES} --claims results/claims --figures figures"
-    f" --report paper_artifact/bundle/report.html --started {STARTED}",
+    f" --report paper_artifact/bundle/report.html --explorer paper_artifact/bundle/explore.html --started {STARTED}",
+    "explore": f"--tables {TABLES}",
 }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_all_code_that_makes_claims_report_and_bundle_is_in_their_closures(name, bundled, tmp_path):
+def test_all_code_that_makes_claims_pages_and_bundle_is_in_their_closures(name, bundled, tmp_path):
     ran = executed(bundled, [name, *COMMANDS[name].split(), "--out", str(tmp_path / "out")])
     assert ran <= set(closure.closure(("__main__.py", name), *([plan.READ_START] if name == "bundle" else [])))
 
@@ -424,8 +427,8 @@ def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
 
 
 # What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
-PAGE, CLAIMS, BUNDLE, DRAW = {"page"}, {"claims", "forest", "side_by_side"}, {"artifact"}, {*FIGURES}
-MET = {"single_runs", "run_by_run"}
+PAGE, EXPLORER, CLAIMS = {"page"}, {"explore"}, {"claims", "forest", "side_by_side"}
+BUNDLE, DRAW, MET = {"artifact"}, {*FIGURES}, {"single_runs", "run_by_run"}
 SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
 P, VALUES = "workflow/einorm", "paper_artifact/published"
 EDITS = {
@@ -436,14 +439,15 @@ EDITS = {
         f"{P}/figures/style.py",
         '"lines.linewidth": 1.2',
         '"lines.linewidth": 1.3',
-        DRAW | {"forest"} | PAGE,
+        DRAW | {"forest"} | PAGE | EXPLORER,
     ),
     "published.py": (f"{P}/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
     "stats.py": (f"{P}/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),
     "runs.py": (f"{P}/runs.py", "finished = table", "finished = 1 * table", DRAW | CLAIMS | PAGE),
     "learning.py": (f"{P}/learning.py", "LABEL_SMOOTHING = 0.1", "LABEL_SMOOTHING = 0.2", PAGE),
     "a caption": ("workflow/report/fig3.rst", "a", "A", PAGE),
-    "the page's style": (f"{P}/page/report.css", "{", "{ ", PAGE),
+    "the pages' style": (f"{P}/page/report.css", "{", "{ ", PAGE | EXPLORER),
+    "the explorer's script": (f"{P}/page/explorer.js", "const", "const ", EXPLORER),
     "claims.yaml": ("paper_artifact/claims.yaml", "margin: 0.5", "margin: 0.6", CLAIMS | PAGE | {"fig6", "fig7"}),
     "deviations.yaml": ("paper_artifact/deviations.yaml", "a", "A", PAGE),
     "a published value": (

@@ -170,11 +170,20 @@ def report(args):
     write(args.tables, args.claims, args.figures, args.artifact, args.out)
 
 
+def explore(args):
+    """Write the explorer (`explorer.write`)."""
+    from .archive import SHOWN
+    from .explorer import write
+
+    write(args.tables or Path("paper_artifact/archive") / SHOWN, args.out)
+
+
 def bundle(args):
     """Write the bundle (`bundle.write`)."""
     from .bundle import write
 
-    write(args.project, args.tables, args.claims, args.figures, args.report, args.started, args.out)
+    pages = {"report.html": args.report, "explore.html": args.explorer}
+    write(args.project, args.tables, args.claims, args.figures, pages, args.started, args.out)
 
 
 def verify(args):
@@ -383,8 +392,12 @@ def parser():
     for name in ("--tables", "--claims", "--figures", "--artifact", "--out"):
         sub.add_argument(name, required=True, type=Path)
 
+    sub = command(explore, "write the explorer, one page with every run in panels that are linked")
+    sub.add_argument("--tables", type=Path, help="folder of the tables; default: the archive that the pages show")
+    sub.add_argument("--out", required=True, type=Path)
+
     sub = command(bundle, "write the bundle, a zip ready for a DOI")
-    for name in ("--project", "--tables", "--claims", "--figures", "--report", "--out"):
+    for name in ("--project", "--tables", "--claims", "--figures", "--report", "--explorer", "--out"):
         sub.add_argument(name, required=True, type=Path)
     sub.add_argument("--started", required=True, type=started_json, help="what the workflow ran with (config.record)")
 

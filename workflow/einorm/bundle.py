@@ -11,13 +11,14 @@ from .tables import TABLES
 from .verify import CRATE, SUMS, canonical
 
 
-def write(project, tables_folder, claims_folder, figures_folder, report, started, out):
+def write(project, tables_folder, claims_folder, figures_folder, pages, started, out):
     """Write the bundle; equal files give equal bytes.
 
     Parameters
     ----------
     project : folder of the project
-    tables_folder, claims_folder, figures_folder, report : what the workflow made
+    tables_folder, claims_folder, figures_folder : what the workflow made
+    pages : name in the bundle -> path, of the report and the explorer
     started : preset, settings and overrides that the workflow ran with (`config.record`)
     out : path of the zip
 
@@ -39,7 +40,7 @@ def write(project, tables_folder, claims_folder, figures_folder, report, started
         for n in [*names(settings.tasks, settings.variants), FOREST]
         for kind in ("pdf", "png", "csv")
     }
-    made["report.html"] = Path(report)
+    made |= {name: Path(path) for name, path in pages.items()}
     files = {name: content(path) for name, path in (own | made).items()}
     files[CRATE] = crate.describe(files, list(made), started, archive.trainings(Path(tables_folder)))
     files[SUMS] = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files)).encode()

@@ -157,6 +157,7 @@ def experiment(raw):
         "collapses": bool(set(COLLAPSE) & set(settings.variants)),
         "collapses_code": made_by("collapses"),
         "forest_code": made_by("forest"),
+        "explore_code": made_by("explore"),
         "report_code": report_code(list(planned.values())),
         "lineage": relative(lineage.TABLE),
         "bundle_code": made_by("bundle", READ_START),
@@ -171,7 +172,8 @@ def experiment(raw):
         "reuse": str(archived) if reused else "",
         "artifact": relative(ARTIFACT),
         "captions": sorted({relative(caption(name)) for name in [*drawn, FOREST]}),
-        "page": sorted(relative(path) for path in (PACKAGE / "page").iterdir() if path.is_file()),
+        "page": parts_of_page("report.*"),
+        "explorer_page": parts_of_page("explorer.*", "report.css"),
         "project": relative(ROOT),
         "sources": [relative(path) for _, path in sorted(sources.files(ROOT).items())],
         "preset": raw["preset"],
@@ -235,6 +237,11 @@ def say_lost_images(dataset):
 def relative(path):
     """A path as seen from here, for commands that read well."""
     return os.path.relpath(path)
+
+
+def parts_of_page(*patterns):
+    """Templates, styles and scripts of a page, from folder page."""
+    return sorted(relative(path) for pattern in patterns for path in (PACKAGE / "page").glob(pattern))
 
 
 def folder_of(inputs):

@@ -188,6 +188,25 @@ rule page:
         " --artifact {params.artifact:q} --out {output:q} > {log:q} 2>&1"
 
 
+# Every run, in a page to ask questions of.
+rule explore:
+    input:
+        tables=EXPERIMENT["tables"],
+        page=EXPERIMENT["explorer_page"],
+    output:
+        "paper_artifact/bundle/explore.html",
+    log:
+        "results/logs/explore.log",
+    localrule: True
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        tables=plan.folder_of("tables"),
+        code=EXPERIMENT["explore_code"],
+    shell:
+        "python -m einorm explore --tables {params.tables:q} --out {output:q} > {log:q} 2>&1"
+
+
 # Everything in one zip, ready for a DOI.
 rule artifact:
     input:
@@ -196,6 +215,7 @@ rule artifact:
         rules.side_by_side.output,
         rules.single_runs.output,
         rules.page.output,
+        rules.explore.output,
         tables=EXPERIMENT["tables"],
         manifest=EXPERIMENT["manifest"],
         sources=EXPERIMENT["sources"],
@@ -213,4 +233,5 @@ rule artifact:
         code=EXPERIMENT["bundle_code"],
     shell:
         "python -m einorm bundle --project {params.project:q} --tables {params.tables:q} --claims results/claims --figures figures"
-        " --report paper_artifact/bundle/report.html --started {params.started:q} --out {output:q} > {log:q} 2>&1"
+        " --report paper_artifact/bundle/report.html --explorer paper_artifact/bundle/explore.html"
+        " --started {params.started:q} --out {output:q} > {log:q} 2>&1"

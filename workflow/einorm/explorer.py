@@ -1,0 +1,245 @@
+"""The explorer: every run of some tables in one page that works alone, with panels that are linked by configuration.
+
+Altair says what the panels show, vl-convert brings the libraries that draw them; `page/explorer.js` links the panels.
+"""
+
+import altair as alt
+import jinja2
+import numpy as np
+import vl_convert
+from matplotlib.colors import to_hex
+
+from . import __version__, archive, tables
+from .conditions import CONDITIONS
+from .figures import style
+from .runtime import PACKAGE, atomic_path
+from .selection import PAPER_TASK
+
+PAGE = PACKAGE / "page"
+FIRST = ("e_only_ln", "inorm", "gradnorm_full")  # conditions that are shown at first: the paper's argument
+CURVE_VALUES = 250_000  # numbers in all learning curves: more, and the page would exceed 3 MB
+RUN_COLUMNS = {  # column of the runs -> significant digits
+    **dict.fromkeys(("lr", "lr_wei", "lr_wix", "test_acc"), 4),
+    **dict.fromkeys(("train_loss", "test_loss", "output_alignment", "gradient_alignment"), 4),
+}
+AXES = {  # of the first panel: column -> title, kind of scale
+    "lr": ("Learning rate", "log"),
+    "lr_wei": ("Learning rate of Wei", "log"),
+    "lr_wix": ("Learning rate of Wix", "log"),
+    "hidden_width": ("Hidden units per layer", "linear"),
+}
+CURVES = {  # metric -> title
+    "test_acc": "Test accuracy (%)",
+    "test_loss": "Test loss",
+    "train_loss": "Training loss",
+    "gradient_alignment": "Gradient alignment (cosine)",
+    "output_alignment": "Output alignment (cosine)",
+}
+ALIGNMENTS = ("gradient_alignment", "output_alignment")
+# SVG paths of markers and dashes of lines, in the order in which conditions take them.
+SHAPES = [
+    "M-1,0A1,1,0,1,1,1,0A1,1,0,1,1,-1,0Z",
+    "M-0.9,-0.9H0.9V0.9H-0.9Z",
+    "M0,-1.2L1.2,0L0,1.2L-1.2,0Z",
+    "M0,-1.1L1.1,0.9H-1.1Z",
+    "M0,1.1L1.1,-0.9H-1.1Z",
+    "M-0.4,-1.1H0.4V-0.4H1.1V0.4H0.4V1.1H-0.4V0.4H-1.1V-0.4H-0.4Z",
+    "M-1.1,0L0.9,1.1V-1.1Z",
+    "M1.1,0L-0.9,1.1V-1.1Z",
+    "M0,-1.1L1.1,-0.3L0.7,1H-0.7L-1.1,-0.3Z",
+]
+DASHES = [[1, 0], [6, 2], [2, 2], [6, 2, 2, 2], [10, 3], [1, 3], [10, 2, 2, 2], [4, 4], [8, 2, 2, 2, 2, 2]]
+CHOSEN = "length(chosen) == 0 || indexof(chosen, datum.config) >= 0"
+FOCUSED = "datum.run === focus"
+
+
+def write(folder, out):
+    """Write the explorer of the runs in a folder of tables: equal tables and libraries, equal bytes.
+
+    Parameters
+    ----------
+    folder : of the tables, an archive's (then checked) or results/tables
+    out : path of the HTML file
+
+    Raises
+    ------
+    UserError
+        If a table is missing or damaged.
+    """
+    frames = archive.load(folder)
+    runs = frames["runs"].assign(kind=kinds_of(frames["runs"])).reset_index(drop=True)
+    runs.attrs = {}  # the settings, which pandas would copy deeply in every operation
+    kinds = describe_kinds(runs)
+    context = {
+        "kinds": kinds,
+        "axes": {name: title for name, (title, _) in AXES.items()},
+        "curves": CURVES,
+        "alignments": {name: CURVES[name] for name in ALIGNMENTS},
+        "choices": {name: choices(runs[name]) for name in ("epsilon", "task", "variant")},
+        "settings": frames["runs"].attrs["settings"],
+        "digest": frames["runs"].attrs["digest"],
+        "version": __version__,
+        "data": {"runs": columns(runs), **curves(runs, frames["epochs"]), "kinds": kinds, "charts": charts(kinds)},
+        "style": "".join((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "explorer.css")),
+        "script": (PAGE / "explorer.js").read_text(encoding="utf-8"),
+        "libraries": libraries(),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("explorer.html").render(context)
+    with atomic_path(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def libraries():
+    """Vega, Vega-Lite (the version that Altair writes for) and Vega-Embed, as JavaScript of an HTML page."""
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    return vl_convert.javascript_bundle(vl_version=version).replace("</script", "<\\/script")
+
+
+def kinds_of(runs):
+    """What is compared, a text per run: its condition, and the weight of the local loss where a condition has many."""
+    swept = runs.groupby("condition")["lambda_"].transform("nunique") > 1
+    return runs["condition"].where(~swept, runs["condition"] + " " + runs["lambda_"].map("{:g}".format))
+
+
+def describe_kinds(runs):
+    """Id, name and look of every kind of run (`kinds_of`), a dict each, in the order of `CONDITIONS`."""
+    found = runs.drop_duplicates("kind")[["kind", "condition", "lambda_"]]
+    order = [*CONDITIONS, *sorted({*found["condition"]} - {*CONDITIONS})]
+    found = found.sort_values(["condition", "lambda_"], key=lambda c: c.map(order.index) if c.name[0] == "c" else c)
+    looks, kinds = look_of(order), []
+    first = {*FIRST} & {*found["condition"]} or {*found["condition"]}
+    for kind, condition, weight in found.itertuples(index=False):
+        name = style.label(condition) + ("" if kind == condition else f" (λ = {weight:g})")
+        kinds.append({"id": kind, "label": name, "first": condition in first, **looks[condition]})
+    return kinds
+
+
+def look_of(conditions):
+    """Condition -> colour (that of the figures), marker and dashes; no two of one colour share a marker."""
+    looks, taken = {}, set()
+    for i, condition in enumerate(conditions):
+        colour = to_hex(0.45 * np.ones(3)) if style.colour(condition) == style.GREY else style.colour(condition)
+        turns = [(i + turn) % len(SHAPES) for turn in range(len(SHAPES))]
+        at = next((turn for turn in turns if (colour, turn) not in taken), i % len(SHAPES))
+        taken.add((colour, at))
+        looks[condition] = {"colour": colour, "shape": SHAPES[at], "dash": DASHES[at]}
+    return looks
+
+
+def choices(values):
+    """The options of a control, and the one that is chosen at first: the paper's own, or the largest epsilon."""
+    found = sorted(values.unique().tolist())
+    first = {"task": PAPER_TASK, "variant": "paper"}.get(values.name, found[-1])
+    named = [(value, f"{value:g}" if values.name == "epsilon" else value) for value in found]
+    return {"options": named, "first": first if first in found else found[0]}
+
+
+def columns(runs):
+    """The runs as the page holds them: column -> list, rounded; None where a value is not defined."""
+    exact = {name: runs[name].tolist() for name in ("kind", "task", "variant", "epsilon", "config", "hidden_width")}
+    rounded = {name: [shorter(v, digits) for v in runs[name]] for name, digits in RUN_COLUMNS.items()}
+    return exact | rounded | {"status": runs["status"].tolist()}
+
+
+def shorter(value, digits):
+    """A number with so many significant digits, or None where there is none."""
+    return float(f"{value:.{digits}g}") if np.isfinite(value) else None
+
+
+def curves(runs, epochs):
+    """The learning curves: the epochs that are kept, and of every metric a list per run, in the order of the runs."""
+    keys = [*tables.KEYS]
+    number = runs[keys].assign(run=runs.index)
+    rows = epochs.merge(number, on=keys, validate="m:1")
+    kept = kept_epochs(sorted(rows["epoch"].unique().tolist()), len(runs) * len(CURVES))
+    rows = rows[rows["epoch"].isin(kept)]
+    table = {}
+    for metric in CURVES:
+        wide = rows.pivot(index="run", columns="epoch", values=metric).reindex(runs.index, columns=kept)
+        table[metric] = [[shorter(v, 3) for v in curve] for curve in wide.to_numpy(float)]
+    return {"epochs": kept, "curves": table}
+
+
+def kept_epochs(epochs, values_per_epoch):
+    """The epochs of the learning curves: all, or every second, third ... to the last, so that the page stays small."""
+    step = -(-len(epochs) * values_per_epoch // CURVE_VALUES)
+    return epochs[::-1][::step][::-1]
+
+
+def charts(kinds):
+    """Panel -> what it can show -> Vega-Lite specification, without data."""
+    paired = {f"paired {kind['id']}": paired_chart(kind, kinds) for kind in kinds}
+    by_axis = {name: run_chart(name, title, scale, kinds) for name, (title, scale) in AXES.items()}
+    return {
+        "accuracy": {name: chart.to_dict() for name, chart in (by_axis | paired).items()},
+        "curves": {name: curve_chart(title, kinds).to_dict() for name, title in CURVES.items()},
+        "alignment": {name: run_chart(name, CURVES[name], "linear", kinds).to_dict() for name in ALIGNMENTS},
+    }
+
+
+def run_chart(column, title, scale, kinds, *below):
+    """Test accuracy of every run against a column of the runs; `below`: charts to draw first."""
+    axis = alt.Axis(labelOverlap="greedy", labelSeparation=8)
+    x = alt.X(f"{column}:Q", title=title, axis=axis, scale=alt.Scale(type=scale, nice=False, padding=12))
+    y = alt.Y("test_acc:Q", title=CURVES["test_acc"], scale=alt.Scale(nice=False, padding=12))
+    look = {"color": coloured(kinds), "shape": alt.Shape("kind:N", scale=scale_of(kinds, "shape"), legend=None)}
+    look |= {"opacity": shown(0.85), "size": focused(220, 60), "stroke": focused("black", "transparent")}
+    dots = alt.Chart().mark_point(filled=True, strokeWidth=2, aria=False).encode(x, y, **look)
+    return finish(*below, dots.add_params(brush()))
+
+
+def paired_chart(kind, kinds):
+    """Test accuracy of every run against that of another condition in the same configuration, with the diagonal."""
+    ends = alt.Chart().transform_aggregate(low="min(test_acc)", high="max(test_acc)", l="min(paired)", h="max(paired)")
+    ends = ends.transform_calculate(paired="[min(datum.low, datum.l), max(datum.high, datum.h)]")
+    ends = ends.transform_flatten(["paired"])
+    diagonal = ends.mark_line(color="#8a8a8a", strokeDash=[4, 3], aria=False).encode(x="paired:Q", y="paired:Q")
+    return run_chart("paired", f"{CURVES['test_acc'][:-4]} of {kind['label']} (%)", "linear", kinds, diagonal)
+
+
+def curve_chart(title, kinds):
+    """A metric over the epochs: a thin line per run, a thick one for the median of each condition."""
+    x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(nice=False, padding=8))
+    dash = alt.StrokeDash("kind:N", scale=scale_of(kinds, "dash"), legend=None)
+    look = {"color": focused("black", coloured(kinds)), "opacity": shown(0.3), "strokeWidth": focused(2.5, 1)}
+    lines = alt.Chart().mark_line(aria=False).encode(x, y, detail="run:N", **look)
+    medians = alt.Chart().transform_filter(CHOSEN).mark_line(strokeWidth=3, aria=False)
+    medians = medians.encode(x, alt.Y("median(value):Q", title=title), color=coloured(kinds), strokeDash=dash)
+    return finish(lines.add_params(brush()), medians)
+
+
+def coloured(kinds):
+    return alt.Color("kind:N", scale=scale_of(kinds, "colour"), legend=None)
+
+
+def scale_of(kinds, look):
+    return alt.Scale(domain=[kind["id"] for kind in kinds], range=[kind[look] for kind in kinds])
+
+
+def shown(opacity):
+    """Opacity of the chosen configurations, which are all as long as none is chosen; the others are faint."""
+    chosen = alt.when(FOCUSED).then(alt.value(1)).when(CHOSEN).then(alt.value(opacity))
+    return chosen.otherwise(alt.value(0.06))
+
+
+def focused(there, elsewhere):
+    """A look of the run that has the focus, and the look of all others: values, or an encoding for the others."""
+    others = elsewhere if isinstance(elsewhere, alt.Color) else alt.value(elsewhere)
+    return alt.when(FOCUSED).then(alt.value(there)).otherwise(others)
+
+
+def brush():
+    return alt.selection_interval(name="brush")
+
+
+def finish(*layers):
+    """Layers as one panel, which knows what is chosen and what has the focus, and fits the page."""
+    named = [layer.properties(name=f"layer_{i}") for i, layer in enumerate(layers)]
+    panel = alt.layer(*named, data=alt.NamedData(name="rows"), width="container", height=300)
+    panel = panel.add_params(alt.param("chosen", value=[]), alt.param("focus", value=-1))
+    panel = panel.configure(font="system-ui, sans-serif", background="white", aria=False)
+    return panel.configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e8e8e8")
