@@ -253,6 +253,8 @@ def test_epsilon_and_pairs_can_be_chosen(page, runs):
     page.locator("#accuracy").get_by_text("Test accuracy of E-I LN (%)").wait_for()
     other = einorm.load(ARCHIVES / SHOWN)["runs"].query("condition == 'ei_ln' and epsilon == 0.75")
     assert len(marks(page)) == 90 and len({round(x, 2) for x, *_ in marks(page)}) == other["test_acc"].nunique()
+    axes = page.locator("#accuracy .role-axis-label").evaluate_all("es => es.map(e => e.textContent)")
+    assert len(axes) == 2 and axes[0] == axes[1], "paired accuracies have equal axes"
     page.locator("#epsilon").select_option("0")
     plain = einorm.load(ARCHIVES / SHOWN)["runs"].query("condition == 'gradnorm_full' and epsilon == 0")
     shown = f"median {plain['test_acc'].median():.1f} %"
@@ -271,6 +273,8 @@ def test_it_fits_a_phone_and_a_desk(open_page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     tops = {page.locator(f"#{panel}").bounding_box()["y"] for panel in PANELS}
     assert len(tops) == (3 if width == 360 else 1), "side by side at a desk"
+    table = page.locator("#table .scroll").evaluate("e => [e.scrollWidth, e.clientWidth]")
+    assert width == 360 or table[0] <= table[1], "no column is cut off at a desk"
     smallest = page.evaluate(
         "Math.min(...[...document.querySelectorAll('p, label, small, td, text')]"
         ".map(e => parseFloat(getComputedStyle(e).fontSize)))"

@@ -9,8 +9,8 @@ const $ = (id) => document.getElementById(id);
 const AT_CHANCE = 10; // test accuracy (%)
 const TABLE = [
   // column, heading, decimals
-  ["kind", "Condition"], ["config", "Configuration"], ["test_acc", "Test accuracy (%)", 2], ["lr", "Learning rate", 5],
-  ["lr_wei", "of Wei", 6], ["lr_wix", "of Wix", 6], ["hidden_width", "Hidden units"],
+  ["kind", "Condition"], ["config", "Configuration"], ["test_acc", "Test accuracy (%)", 2], ["lr", "Learning rate"],
+  ["lr_wei", "Learning rate of Wei"], ["lr_wix", "Learning rate of Wix"], ["hidden_width", "Hidden units"],
   ["gradient_alignment", "Gradient alignment", 3], ["output_alignment", "Output alignment", 3], ["status", "Status"],
 ];
 const order = { column: "test_acc", down: true };
@@ -83,7 +83,7 @@ async function draw(name) {
   }
   const spec = { ...structuredClone(charts[name][by.value]), datasets: { rows } };
   spec.params.find((param) => param.name === "chosen").value = [...chosen];
-  scale(spec.layer.at(name === "curves" ? 0 : -1).encoding, rows);
+  scale(spec.layer, spec.layer.at(name === "curves" ? 0 : -1).encoding, rows);
   const { view, finalize } = await window.vegaEmbed(node, spec, { actions: false, renderer: "svg", tooltip: false });
   if (turn !== panel.turn) return finalize();
   panel.view = view;
@@ -93,15 +93,16 @@ async function draw(name) {
   view.addEventListener("pointerout", hush);
 }
 
-// Give the axes the extent of all rows, whatever is chosen of them; both the same where accuracies are paired.
-function scale({ x, y }, rows) {
+// Give all layers the axes of the main one, over all rows, whatever is chosen of them; paired accuracies have equal axes.
+function scale(layers, { x, y }, rows) {
   const extent = (...fields) => {
     const values = rows.flatMap((row) => fields.map((field) => row[field]));
     return [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
   };
   const paired = x.field === "paired";
-  x.scale.domain = extent(x.field, ...(paired ? [y.field] : []));
-  y.scale.domain = extent(y.field, ...(paired ? [x.field] : []));
+  const scales = { x: { ...x.scale, domain: paired ? extent(x.field, y.field) : extent(x.field) } };
+  scales.y = { ...y.scale, domain: paired ? scales.x.domain : extent(y.field) };
+  for (const { encoding } of layers) for (const axis of ["x", "y"]) encoding[axis].scale = scales[axis];
 }
 
 function onBrush(name, ranges) {
