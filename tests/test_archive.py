@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project, run_documented
-from einorm import archive, config, provenance, tables
+from einorm import archive, config, lineage, provenance, tables
 from einorm.runs import cell_folder, cell_runs, cells, code_of, run_digest
 from einorm.runtime import UserError
 
@@ -234,16 +234,18 @@ def test_the_shipped_archive_is_the_finished_quick_preset():
     quick = config.load(REPOSITORY / "config.yaml", None, ["preset=quick"])
     manifest = archive.check(SHIPPED, quick)
     assert manifest["complete"] and sum(cell["finished"] for cell in manifest["cells"]) == 80
-    codes = tables.read(SHIPPED / "runs.parquet", "runs").groupby("condition")["code"].agg(set)
-    assert all(codes[cell["condition"]] == {cell["code"]} for cell in manifest["cells"]), (
-        "which code trained it is known"
-    )
+    codes = tables.read(SHIPPED / "runs.parquet", "runs").groupby(["condition", "epsilon"])["code"]
+    found = {cell: {*part} for cell, part in codes}
+    assert all(found[cell["condition"], cell["epsilon"]] == {*cell["codes"]} for cell in manifest["cells"])
+    relations = {row["relation"] for row in lineage.of_cells(tables.read(SHIPPED / "runs.parquet", "runs"))}
+    assert relations <= {"today", "equal"}, "its runs count: with reuse_archive nothing is trained again"
 
 
 def test_the_rows_of_the_replication_are_those_of_the_campaign():
     """They were archived as preset `paper` until the reproduction took that name; the digest is of that archive."""
     rows = archive.shard_rows(REPOSITORY / "paper_artifact" / "archive" / "replication")
-    rows = rows.drop(columns="randomness").rename(columns={"lambda_": "lambda"}).sort_values(["digest", "epoch"])
+    assert {*rows["randomness"]} == {"own"} and not rows["collapsed_in"].any(), "columns that have come since"
+    rows = rows.drop(columns=["randomness", "collapsed_in"]).rename(columns={"lambda_": "lambda"}).sort_values(["digest", "epoch"])
     content = hashlib.sha256()
     for name in sorted(rows):
         values = rows[name].to_numpy()

@@ -111,6 +111,8 @@ def test_runs_and_codes_are_named_by_16_digits():
     (run,) = runs.cell_runs(load("configs=[0]"), "luminosity", "paper", "inorm", 0.75)
     names = [runs.run_digest(run), *(runs.training_code(condition, "luminosity") for condition in CONDITIONS)]
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
+    assert runs.cell_folder(run) == "luminosity-release/inorm/eps0.75"
+    del run["randomness"]
     assert runs.cell_folder(run) == "luminosity/inorm/eps0.75"
     assert runs.cell_folder(run | {"variant": "depth3", "epsilon": 0.0}) == "luminosity-depth3/inorm/eps0"
 
