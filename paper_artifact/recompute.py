@@ -549,6 +549,8 @@ def corrected(runs, settings, rules):
 
 
 def same(a, b):
+    """Whether a cell of claims.csv and a recomputed value agree; infinite limits are empty cells there."""
+    a, b = (math.nan if isinstance(value, float) and math.isinf(value) else value for value in (a, b))
     if pd.isna(a) or pd.isna(b):
         return bool(pd.isna(a) and pd.isna(b))
     try:

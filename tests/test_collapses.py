@@ -108,8 +108,9 @@ def test_the_documented_commands_go_from_training_to_the_counts(tmp_path):
     done = snakemake(folder, "tables", "--config", "preset=collapse", *part)
     assert done.returncode == 0, done.stdout
     run_documented("docs/collapses.md", "python -m einorm archive preset=collapse", folder)
-    drawn = "snakemake collapses --cores 1 --config preset=collapse results=archive"
-    run_documented("docs/collapses.md", drawn, folder)
+    run_documented(
+        "docs/collapses.md", "snakemake collapses --cores 1 --config preset=collapse results=archive", folder
+    )
     table = pd.read_csv(folder / "results" / "claims" / "collapses.csv").set_index(["variant", *CELL])
     assert len(table) == 3 * 3 * 2 and table["finished"].sum() == 1
     assert table.loc[("release_float16", "inorm", 0.75), "agrees"] == "not computed"

@@ -96,31 +96,31 @@ QUICK = PROJECT / "paper_artifact" / "archive" / "quick"
 
 def test_an_altered_verdict_is_found(tmp_path, claims_of):
     claims = pd.read_csv(claims_of(QUICK), dtype=str)
-    claims.loc[claims["id"].eq("C1.1"), "verdict"] = "not reproduced"
+    claims.loc[claims["id"].eq("C6.3") & claims["selection"].eq("all"), "verdict"] = "not reproduced"
     claims.to_csv(tmp_path / "claims.csv", index=False)
     done = recompute(QUICK, tmp_path / "claims.csv")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[0] == "C1.1 all luminosity: verdict is not reproduced, recomputed reproduced"
+    assert done.stdout.splitlines()[0] == "C6.3 all luminosity: verdict is not reproduced, recomputed reproduced"
     assert len(done.stdout.splitlines()) == 2
 
 
 def test_an_altered_run_is_found_by_the_numbers(tmp_path, claims_of):
     def change(runs):
-        chosen = runs["condition"].eq("ei_ln") & runs["epsilon"].eq(0.75) & runs["config"].eq(0)
+        chosen = runs["condition"].eq("gradnorm_scale") & runs["epsilon"].eq(0.75) & runs["config"].eq(0)
         return runs.assign(test_acc=runs["test_acc"].where(~chosen, runs["test_acc"] + 0.3))
 
     done = recompute(altered(tmp_path, QUICK, change), claims_of(QUICK))
     assert done.returncode == 1
-    assert "C1.1 all luminosity: low is " in done.stdout, "the number that this run decides, of 4 configurations"
+    assert "C6.3 all luminosity: low is " in done.stdout, "the number that this run decides, of 4 configurations"
 
 
 def test_a_dropped_run_is_found(tmp_path, claims_of):
     def change(runs):
-        return runs[~(runs["condition"].eq("ei_ln") & runs["epsilon"].eq(0.75) & runs["config"].eq(0))]
+        return runs[~(runs["condition"].eq("gradnorm_scale") & runs["epsilon"].eq(0.75) & runs["config"].eq(0))]
 
     done = recompute(altered(tmp_path, QUICK, change), claims_of(QUICK))
     assert done.returncode == 1
-    assert "C1.1 all luminosity: verdict is reproduced, recomputed not computed" in done.stdout
+    assert "C6.3 all luminosity: verdict is reproduced, recomputed not computed" in done.stdout
 
 
 def test_runs_that_the_manifest_does_not_name_are_refused(tmp_path):
