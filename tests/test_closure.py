@@ -225,6 +225,7 @@ DECIDES = {
     "lineage.py": ("check_unmixed", {"collect"}),
     "lineage_driver.py": ("codes", set()),
     "lineage_proof.py": ("difference", set()),
+    "methods.py": ("describe", set()),
     "network.py": ("forward", {"benchmark", "training", "report"}),
     "oddities.py": ("hidden_runs", {"claims"}),
     "plan.py": ("by_length", set()),

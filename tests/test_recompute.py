@@ -111,7 +111,7 @@ def test_an_altered_run_is_found_by_the_numbers(tmp_path, claims_of):
 
     done = recompute(altered(tmp_path, QUICK, change), claims_of(QUICK))
     assert done.returncode == 1
-    assert "C6.3 all luminosity: low is " in done.stdout, "the number that this run decides, of 4 configurations"
+    assert "C6.3 all luminosity: high is " in done.stdout, "the number that this run decides, of 4 configurations"
 
 
 def test_a_dropped_run_is_found(tmp_path, claims_of):

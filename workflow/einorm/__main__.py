@@ -134,6 +134,14 @@ def claim(args):
     print(show(args.id, folder, args.artifact / "claims.yaml", args.artifact / "published"))
 
 
+def methods(args):
+    """Print a paragraph for a methods section, and BibTeX (`methods.describe`)."""
+    from .archive import SHOWN
+    from .methods import describe
+
+    print(describe(args.archive or args.artifact / "archive" / SHOWN))
+
+
 def forest(args):
     """Draw all statements in one figure (`forest.write`)."""
     from .forest import write
@@ -363,6 +371,10 @@ def parser():
     sub.add_argument("id", help="of claims.yaml, for example C5.1")
     sub.add_argument("--tables", type=Path, help="folder of the tables; default: the archive that the pages show")
     sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of claims.yaml and published")
+
+    sub = command(methods, "print a paragraph on how the runs of an archive were made, and BibTeX")
+    sub.add_argument("archive", nargs="?", type=Path, help="its folder; default: the archive that the pages show")
+    sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of the archives")
 
     sub = command(forest, "draw published and reproduced effects of all statements in one figure")
     sub.add_argument("--claims", required=True, type=Path, help="folder of claims.csv")

@@ -1,0 +1,48 @@
+"""The paragraph for a methods section: every number in it is the archive's."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+from einorm import archive, methods
+from einorm.runtime import UserError
+
+ARCHIVES = REPOSITORY / "paper_artifact" / "archive"
+
+
+def test_the_paragraph_has_the_numbers_of_the_archive():
+    manifest = archive.check(ARCHIVES / "replication")
+    text, bibtex = methods.describe(ARCHIVES / "replication").split("\n\n")
+    runs = archive.load(ARCHIVES / "replication")["runs"]
+    settings = manifest["settings"]
+    wanted = [f"{len(runs)} networks", f"{len(settings['configs'])} random configurations"]
+    wanted += [f"{len(settings['conditions'])} conditions", "epsilon 0 and 0.75", f"{settings['epochs']} epochs"]
+    wanted += [f"{(runs['status'] == 'collapsed').sum()} runs whose loss", f"{manifest['core_hours']:.1f} core-hours"]
+    wanted += ["einorm's own streams", "60,000 images", "10,000 images", "float32", "AMD EPYC, 2 cores"]
+    assert [part for part in wanted if part not in text] == []
+    assert "arXiv:2603.17676" in bibtex and len(re.findall("^@", bibtex, re.M)) == 2
+
+
+def test_runs_with_the_published_random_numbers_and_variants_are_named_as_such():
+    assert "the random numbers of the published runs" in methods.describe(ARCHIVES / "quick")
+    assert "commit 8c6a7be" in methods.describe(ARCHIVES / "quick")
+    assert "Variants of the training are among them: depth1, depth3, depth4." in methods.describe(
+        ARCHIVES / "robustness_depth"
+    )
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+    copy = shutil.copytree(ARCHIVES / "quick", tmp_path / "archive")
+    (copy / "runs.parquet").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"runs\.parquet"):
+        methods.describe(copy)
+
+
+def test_the_command_shows_the_archive_of_the_pages():
+    done = subprocess.run(
+        [sys.executable, "-m", "einorm", "methods"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == methods.describe(ARCHIVES / archive.SHOWN)

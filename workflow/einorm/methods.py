@@ -1,0 +1,85 @@
+"""A paragraph for the methods section of a paper, and entries to cite: all numbers are those of an archive."""
+
+from pathlib import Path
+
+from . import __version__, archive, provenance, tables
+from .conditions import CONDITIONS
+from .config import Settings
+from .report import cost
+from .variants import PAPER
+
+RANDOM_NUMBERS = {
+    "own": "random numbers of einorm's own streams",
+    "release": "the random numbers of the published runs",
+}
+BIBTEX = """\
+@article{{henhaeyono2026,
+  title   = {{Inhibitory normalization of error signals improves learning in neural circuits}},
+  author  = {{Henha Eyono, R. and Levenstein, D. and Ghosh, A. and Cornford, J. and Richards, B.}},
+  journal = {{arXiv:2603.17676}},
+  year    = {{2026}}
+}}
+@software{{einorm,
+  title   = {{einorm: a reproducibility artifact for arXiv:2603.17676}},
+  author  = {{{{einorm contributors}}}},
+  version = {{{version}}}
+}}"""
+
+
+def describe(folder):
+    """The paragraph and two entries of BibTeX for the runs of an archive.
+
+    Parameters
+    ----------
+    folder : of an archive
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    UserError
+        If it is no archive, or damaged.
+    """
+    folder = Path(folder)
+    manifest, trained = archive.check(folder), archive.trainings(folder)
+    held = archive.load(folder)
+    sentences = [*what(held["runs"], Settings(**manifest["settings"])), *how_it_ran(held, trained)]
+    return f"{' '.join(sentences)}\n\n{BIBTEX.format(version=__version__)}"
+
+
+def what(runs, settings):
+    """Sentences: how many networks of which conditions, what they learned, and how."""
+    labels = ", ".join(f"{CONDITIONS[name].label} ({name})" for name in settings.conditions)
+    epsilons = " and ".join(f"{epsilon:g}" for epsilon in settings.epsilons)
+    yield (
+        f"We analyze {len(runs):,} networks: {len(settings.configs)} random configurations of learning rates and hidden "
+        f"width in each of {len(settings.conditions)} conditions ({labels}), at epsilon {epsilons}, with seed "
+        f"{settings.seed} and {RANDOM_NUMBERS[settings.randomness]}."
+    )
+    lost = int((runs["status"] == "collapsed").sum())
+    yield (
+        f"Each was trained for {settings.epochs} epochs on {settings.train_images:,} images of {settings.dataset}, in "
+        f"file order, by plain stochastic gradient descent on batches of {settings.batch_size} with label smoothing of "
+        f"{PAPER['label_smoothing']:g}, in {PAPER['precision']}, and tested on {settings.test_images:,} images."
+    )
+    yield (
+        f"{lost} runs whose loss was no longer finite stopped and count as 10 % accuracy."
+        if lost
+        else "No run collapsed."
+    )
+    others = [name for name in settings.variants if name != "paper"]
+    if others:
+        yield f"Variants of the training are among them: {', '.join(others)}."
+
+
+def how_it_ran(held, trained):
+    """Sentences: with which software, on what, in how many hours."""
+    versions = {key: {t["versions"].get(key) for t in trained} - {None} for key in ("einorm", "torch", "python")}
+    named = ", ".join(f"{key} {', '.join(sorted(found))}" for key, found in versions.items() if found)
+    commits = sorted({t["commit"][:7] for t in trained if t.get("commit")})
+    at = f" (commit {', '.join(commits)})" if commits else ""
+    machines = "; ".join(dict.fromkeys(provenance.name_of(t["machine"]) for t in trained))
+    spent = tables.hours_in_words(cost(held["runs"], held["costs"])["all"])
+    yield f"Training used {named}{at} and took {spent} on {machines}."
