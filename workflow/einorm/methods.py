@@ -54,8 +54,8 @@ def what(runs, settings):
     labels = ", ".join(f"{CONDITIONS[name].label} ({name})" for name in settings.conditions)
     epsilons = " and ".join(f"{epsilon:g}" for epsilon in settings.epsilons)
     yield (
-        f"We analyze {len(runs):,} networks: {len(settings.configs)} random configurations of learning rates and hidden "
-        f"width in each of {len(settings.conditions)} conditions ({labels}), at epsilon {epsilons}, with seed "
+        f"We analyze {len(runs):,} networks: {len(settings.configs)} random configurations of learning rates and "
+        f"hidden width in each of {len(settings.conditions)} conditions ({labels}), at epsilon {epsilons}, with seed "
         f"{settings.seed} and {RANDOM_NUMBERS[settings.randomness]}."
     )
     lost = int((runs["status"] == "collapsed").sum())
