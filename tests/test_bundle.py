@@ -134,7 +134,7 @@ def test_the_crate_says_what_drew_and_from_which_tables(graph):
     found = values(graph, "#run")
     assert found.pop("preset") == "quick" and found.pop("archive") == "quick" and found.pop("results") == "archive"
     expected = json.loads(quick.model_dump_json(exclude={"archive", "results", "dataset", "randomness"}))
-    assert (found.pop("dataset"), found.pop("randomness")) == ("fashion_mnist", "own")
+    assert (found.pop("dataset"), found.pop("randomness")) == ("fashion_mnist", "release")
     assert {k: json.loads(v) for k, v in found.items()} == expected
     requirements = {graph[name]["name"]: graph[name]["softwareVersion"] for name in ids(
         graph["Snakefile"]["softwareRequirements"])}  # fmt: skip
@@ -157,7 +157,7 @@ def test_the_crate_says_what_trained_and_where(bundled, graph):
     assert facts == {name: str(value) for name, value in manifest["machine"].items()}
     software = graph[training["instrument"]["@id"]]
     versions = {graph[name]["name"]: graph[name]["softwareVersion"] for name in ids(software["softwareRequirements"])}
-    assert versions | {"einorm": software["softwareVersion"]} == json.loads(manifest["versions"][0])
+    assert versions | {"einorm": software["softwareVersion"]} == manifest["trainings"][0]["versions"]
 
 
 def described(files, trainings, *overrides):

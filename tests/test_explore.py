@@ -38,6 +38,7 @@ def test_the_notebook_answers_its_question_on_fresh_tables(smoke, monkeypatch):
     monkeypatch.setenv("EINORM_TABLES", str(smoke / "results" / "tables"))
     paths = [str(REPOSITORY / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # that of our figures, which other tests drew in this process
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "the tracked notebook holds no results"
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()

@@ -141,7 +141,7 @@ def test_every_rule_of_the_workflow_is_in_the_graph(graph):
     assert {"fig1", "published_fig2", "learning_curves", "figures"} <= set(nodes["figures"])
     assert {rule for rule in members if rule.startswith("train_")} == set(nodes["train"])
     assert {f"rule-{node}" for node in nodes} == {it for it in ids("rules") if it and it.startswith("rule-")}
-    assert {("prepare", "train"), ("train", "collect"), ("collect", "figures"), ("page", "artifact")} <= set(edges)
+    assert {("prepare", "train"), ("train", "collect"), ("collect", "claims"), ("page", "artifact")} <= set(edges)
     assert ("collect", "page") not in edges  # by way of the figures
 
 

@@ -136,6 +136,8 @@ def test_variants_go_from_images_to_table_figure_and_page(tmp_path):
     held_out = runs.loc["validation", "e_only_ln"]
     assert held_out["validation_acc"].between(10, 100).all() and runs.loc["shuffled"]["validation_acc"].isna().all()
     made = {path.name for path in (folder / "figures").glob("*.png")}
-    assert made == {"robustness_order.png", "robustness_validation.png"}, "nothing was trained as published"
+    assert made == {"forest.png", "robustness_order.png", "robustness_validation.png"}, (
+        "nothing was trained as published"
+    )
     page = (folder / "paper_artifact" / "bundle" / "report.html").read_text()
     assert "Do the findings depend on how the networks are trained?" in page and "robustness_order" in page

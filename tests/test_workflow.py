@@ -68,7 +68,12 @@ def test_every_job_left_a_log_with_a_line_per_epoch(smoke):
 def test_long_jobs_start_before_short_ones(smoke):
     log = min((smoke / ".snakemake" / "log").glob("*.log")).read_text()
     lengths = re.findall(r"Training \(a (\w+) job\)", log)
-    assert lengths == sorted(lengths, key=["long", "medium", "short"].index) and len(set(lengths)) == 3
+    # Only as a whole: cores are filled with what is ready, and runs that share a shift table wait for it.
+    place = {
+        length: [i for i, found in enumerate(lengths) if found == length] for length in ("long", "medium", "short")
+    }
+    means = [sum(places) / len(places) for places in place.values()]
+    assert means == sorted(means) and lengths[0] == "long"
 
 
 def test_a_second_run_has_nothing_to_do(smoke):
@@ -198,12 +203,12 @@ def test_the_shipped_configuration_names_every_figure_condition():
     assert set(presets["smoke"]["conditions"]) == set(CONDITIONS)
     assert set(presets["paper"]["conditions"]) == set(CONDITIONS) - set(synthetic.OURS)
     captions = {path.stem for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
-    assert captions == {*FIGURES, "robustness", "claims"}
+    assert captions == {*FIGURES, "robustness", "claims", "forest"}
 
 
-def test_the_gpu_profile_plans_one_job_per_cell(tmp_path):
+def test_the_gpu_profile_plans_many_cells_in_one_job(tmp_path):
     jobs = planned(copy_project(tmp_path), "--workflow-profile", "workflow/profiles/gpu", preset="quick")
-    assert jobs["train"] == 20
+    assert sum(count for rule, count in jobs.items() if rule.startswith("train")) == 1
 
 
 def test_profiles_say_how_never_what():
@@ -225,7 +230,7 @@ SHELL = re.compile(r'shell:\n((?:\s+"[^\n]*"\n?)+)')
 
 def test_every_log_has_stderr_and_every_path_that_reaches_a_shell_is_quoted():
     commands = [c for path in (REPOSITORY / "workflow/rules").glob("*.smk") for c in SHELL.findall(path.read_text())]
-    assert len(commands) == 10
+    assert len(commands) == 15
     for command in commands:
         assert command.rstrip().endswith('> {log:q} 2>&1"')
         assert {f for f in re.findall(r"{([^}]*)}", command) if not f.endswith(":q")} <= {"resources.maths_threads"}

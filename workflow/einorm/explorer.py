@@ -213,10 +213,12 @@ def curve_chart(title, kinds):
 
 
 def coloured(kinds):
+    """Colour of a mark by its kind of run."""
     return alt.Color("kind:N", scale=scale_of(kinds, "colour"), legend=None)
 
 
 def scale_of(kinds, look):
+    """Scale from the kinds of runs to one of their looks: colour, marker or dash."""
     return alt.Scale(domain=[kind["id"] for kind in kinds], range=[kind[look] for kind in kinds])
 
 
@@ -233,6 +235,7 @@ def focused(there, elsewhere):
 
 
 def brush():
+    """The selection by dragging, of one name in all panels."""
     return alt.selection_interval(name="brush")
 
 

@@ -171,7 +171,7 @@ def agreement(theirs, ours):
     -------
     dict
         n; median_difference (of the absolute differences, points), within_0.1 and within_0.25 (shares of the runs), and
-        with the prefix chance_ their means over random orders; p_chance, how often these have as small a median;
+        with the prefix ``chance_`` their means over random orders; p_chance, how often these have as small a median;
         rank_correlation
     """
     theirs, ours = np.asarray(theirs, float), np.asarray(ours, float)
