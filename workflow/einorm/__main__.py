@@ -165,10 +165,10 @@ def side_by_side(args):
 
 
 def collapses(args):
-    """Count and list the runs with the release's casts (`collapses.print_and_write`)."""
-    from .collapses import print_and_write
+    """Count and list the runs with the release's casts (`collapses.write`)."""
+    from .collapses import write
 
-    print_and_write(args.tables, args.published, args.out)
+    write(args.tables, args.published, args.out)
 
 
 def report(args):

@@ -1,6 +1,5 @@
 """Archives of finished runs: released tables with a manifest that says what made them and what they hold."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 from . import __version__, lineage, provenance, tables
 from .config import Settings, describe_difference
 from .runs import cell_folder, cell_runs, cells, run_digest
-from .runtime import UserError
+from .runtime import UserError, checksum
 from .samples import make_samples
 from .selection import layer_mean
 from .tables import TABLES
@@ -188,7 +187,7 @@ def check(folder, settings=None, mend=TO_READ):
         path = folder / name
         if not path.is_file():
             raise UserError(f"{path} is missing: restore the archive from the project's release")
-        if _facts(path)["sha256"] != sha256:
+        if checksum(path) != sha256:
             raise UserError(f"{path} was changed since it was archived: restore the archive from the project's release")
         if tables.made_with(pq.read_schema(path))["digest"] != digest:
             raise UserError(f"{path} was made with other settings than its manifest says: restore the archive")
@@ -237,4 +236,4 @@ def trainings(folder):
 
 
 def _facts(path):
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "bytes": path.stat().st_size}
+    return {"sha256": checksum(path), "bytes": path.stat().st_size}

@@ -10,7 +10,7 @@ from . import published, tables
 from .published_effects import published_at_chance
 from .runs import completeness
 from .runtime import write_csv
-from .selection import at_chance
+from .selection import PAPER_TASK, at_chance
 from .variants import COLLAPSE
 
 LEVEL = 0.95
@@ -20,11 +20,17 @@ RUN_COLUMNS = ("variant", "randomness", "condition", "epsilon", "config", "lr", 
                "status", "collapsed_step", "collapsed_epoch", "collapsed_in")  # fmt: skip
 
 
-def write(runs, settings, published_folder, out):
-    """Write collapses.csv (`counts`) and collapsed_runs.csv (`listed`) to a folder."""
-    values = published.load(published_folder)
-    for name, table in (("collapses", counts(runs, settings, values)), ("collapsed_runs", listed(runs, settings))):
+def write(folder, published_folder, out):
+    """Write collapses.csv (`counts`) and collapsed_runs.csv (`listed`) of the runs in a folder, and print the counts.
+
+    Raises UserError as `tables.read`.
+    """
+    path = Path(folder) / "runs.parquet"
+    runs, settings = tables.read(path, "runs"), tables.settings_of(path)
+    counted = counts(runs, settings, published.load(published_folder))
+    for name, table in (("collapses", counted), ("collapsed_runs", listed(runs, settings))):
         write_csv(table, Path(out) / f"{name}.csv")
+    print(counted.to_string(index=False))
 
 
 def counts(runs, settings, values):
@@ -48,7 +54,7 @@ def counts(runs, settings, values):
     chance = runs[at_chance(runs)]
     rows = []
     for cell in completeness(runs, settings):
-        if cell["variant"] not in COLLAPSE or cell["task"] != "luminosity":
+        if cell["variant"] not in COLLAPSE or cell["task"] != PAPER_TASK:
             continue
         names = ["variant", "condition", "epsilon"]
         row = {name: cell[name] for name in (*names, "planned", "finished", "collapsed")}
@@ -96,11 +102,3 @@ def listed(runs, settings):
     epoch = (chosen["collapsed_step"] // steps + 1).clip(upper=settings.epochs).where(chosen["collapsed_step"] >= 0)
     order = chosen.assign(collapsed_epoch=epoch.astype("Int64"))
     return order.sort_values(["variant", "condition", "epsilon", "status", "config"])[[*RUN_COLUMNS]]
-
-
-def print_and_write(folder, published_folder, out):
-    """Write both tables of the runs in a folder (Path) and print the counts. Raises UserError as `tables.read`."""
-    path = folder / "runs.parquet"
-    runs, settings = tables.read(path, "runs"), tables.settings_of(path)
-    write(runs, settings, published_folder, out)
-    print(counts(runs, settings, published.load(published_folder)).to_string(index=False))

@@ -5,13 +5,12 @@ records dates and checksums; where the next one finds the same contents with oth
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
 import time
 
-from .runtime import atomic_path
+from .runtime import atomic_path, checksum
 
 RECORD = "dates.json"  # in the folder of the results
 OLD = 10**18  # ns since 1970: 2001, older than any result
@@ -52,12 +51,6 @@ def record(results):
     if facts:
         with atomic_path(results / RECORD) as temporary:
             temporary.write_text(json.dumps(facts, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def checksum(path):
-    """Sha256 (hex) of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _found(results, patterns):

@@ -136,6 +136,12 @@ def write_csv(frame, path):
         plain.to_csv(temporary, index=False)
 
 
+def checksum(path):
+    """Sha256 (hex) of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _cannot_write(path, error):
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left to write {path}: free some space on that disk, then run the same command again"
