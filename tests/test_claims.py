@@ -14,7 +14,8 @@ from einorm.runtime import UserError
 from einorm.statements import Rules, load_rules
 
 RULES = REPOSITORY / "paper_artifact" / "claims.yaml"
-VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
+PUBLISHED = REPOSITORY / "paper_artifact" / "published"
+VALUES = published.load(PUBLISHED)
 PAIR = {"id": "T", "figure": "fig5", "panel": "scatter", "of": "difference", "metric": "test_acc", "x": "gradnorm_full",
         "y": "e_only_ln", "epsilon": 0.75, "holds": [-0.5, None], "partly": [-1, None], "text": "t"}  # fmt: skip
 
@@ -191,6 +192,18 @@ def test_one_correction_of_all_tests_is_the_same_in_every_table(every):
     twice = compared[(compared["x"] == "gradnorm_center") & (compared["y"] == "e_only_ln")]
     assert set(twice["figure"]) == {"fig6", "fig7"}
     assert (twice.groupby(["epsilon", "selection"])["p_holm"].nunique() == 1).all(), "whatever figure it is listed for"
+
+
+def test_incomplete_cells_are_neither_tested_nor_corrected_for(every, tmp_path):
+    shipped, planned = load_rules(RULES), settings_for(every)
+    gap = (every["condition"] == "inorm") & (every["epsilon"] == 0.25)
+    some, none = every[~gap | (every["config"] < 3)], every[~gap]
+    tables = [claims.evaluate(shipped, runs, planned, VALUES)["p_holm"] for runs in (some, none)]
+    assert tables[0].equals(tables[1]) and tables[0].notna().any()
+    for folder, runs in (("some", some), ("none", none)):
+        claims.write(runs, planned, RULES, PUBLISHED, tmp_path / folder)
+    both = [(tmp_path / folder / "comparisons.csv").read_text() for folder in ("some", "none")]
+    assert both[0] == both[1]
 
 
 def test_a_verdict_by_the_median_is_shown_next_to_it():

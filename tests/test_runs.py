@@ -103,6 +103,7 @@ def test_tasks_and_variants_that_a_table_does_not_hold_are_not_missing():
     )
     table = synthetic.frames(["inorm"], epsilons=(0.0,))["runs"]
     assert len(runs.completeness(table, settings)) == 4 and runs.incomplete_cells(table, settings) == []
+    assert runs.complete_rows(table, settings).equals(table) and runs.complete_rows(table[1:], settings).empty
     (cell,) = runs.incomplete_cells(table[1:], settings)
     assert (cell["task"], cell["variant"], cell["finished"], cell["planned"]) == ("luminosity", "paper", 3, 4)
 

@@ -14,7 +14,7 @@ from .judging import VERDICTS, judge, missing_runs, region
 from .oddities import oddities
 from .published_effects import published_at_chance
 from .robustness import robustness
-from .runs import incomplete_cells
+from .runs import complete_rows, incomplete_cells
 from .runtime import UserError, atomic_path, write_csv
 from .same_size import compare_sizes
 from .selection import PAPER_TASK, as_published, at_chance, metric_values, of_task
@@ -42,7 +42,8 @@ def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
     runs = of_task(runs, task)
     incomplete, paper = incomplete_cells(runs, settings), as_published(runs, task)
     published_seed = settings.randomness == "release"
-    p_holm = {selection: corrected(rules, paper, selection) for selection in used(rules)}
+    complete = complete_rows(paper, settings)
+    p_holm = {selection: corrected(rules, complete, selection) for selection in used(rules)}
     rows = []
     for statement in [s for s in rules.statements if only in (None, s.id)]:
         for selection in dict.fromkeys(("all", statement.published_rule)):
@@ -140,7 +141,7 @@ def write(runs, settings, rules_path, published_folder, out):
     extensions = [extension(rules, runs, settings, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
     claims = pd.concat([evaluate(rules, runs, settings, values), *extensions], ignore_index=True)
     paper = as_published(runs)
-    made = {"claims": claims, "comparisons": compare_all(rules, paper, values)}
+    made = {"claims": claims, "comparisons": compare_all(rules, complete_rows(paper, settings), values)}
     made |= {"oddities": oddities(rules, paper, values), "published_check": published.check_tests(values)}
     made |= {"robustness": robustness(of_task(runs))}
     for name, table in made.items():

@@ -15,7 +15,7 @@ def corrected(rules, runs, selection):
     Parameters
     ----------
     rules : `statements.Rules`
-    runs : DataFrame, table "runs" of one task and variant
+    runs : DataFrame, table "runs" of one task and variant, complete cells only (`runs.complete_rows`)
     selection : one of `selection.SELECTIONS`; each has a correction of its own
 
     Returns
@@ -52,7 +52,10 @@ def computed(rules, runs, conditions, epsilon):
 
 
 def compare_all(rules, runs, values):
-    """Every pair of the figures per epsilon and pooled, by every selection: statistics, published test, equality."""
+    """Every pair of the figures per epsilon and pooled, by every selection: statistics, published test, equality.
+
+    Parameters are those of `corrected`; values as `published.load` gives them.
+    """
     rows, tests = [], values["tests"]
     for selection in SELECTIONS:
         p_holm = corrected(rules, runs, selection)

@@ -99,6 +99,13 @@ def incomplete_cells(table, settings):
     ]
 
 
+def complete_rows(table, settings):
+    """Rows of a table of runs without those of `incomplete_cells`: what may be tested and corrected for."""
+    names = ["task", "variant", "condition", "epsilon"]
+    partial = {tuple(cell[name] for name in names) for cell in incomplete_cells(table, settings)}
+    return table[[key not in partial for key in zip(*(table[name] for name in names), strict=True)]]
+
+
 def run_digest(run):
     """What identifies a run: a finished one with the same digest is never trained again."""
     return digest(run)[:16]

@@ -87,6 +87,7 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
         If no figure has this name, or a table is missing or damaged.
     """
     from .. import published, statements, tables
+    from ..runs import complete_rows
     from .panels import say_incomplete
     from .style import save
 
@@ -98,6 +99,7 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
     asks = [name.removeprefix(f"{ROBUSTNESS}_")] if module == ROBUSTNESS else []
     frames = {table: of_task(frame, task) if asks else as_published(frame, task) for table, frame in read.items()}
     frames |= {"published": published.load(published_folder), "rules": statements.load_rules(rules)}
+    frames["complete"] = complete_rows(frames["runs"], settings)
     frames |= {RUN_BY_RUN: compared_runs(run_by_run)} if run_by_run else {}
     figure, points = import_module(f".{module}", __package__).draw(frames, *asks)
     if module != RUN_BY_RUN:

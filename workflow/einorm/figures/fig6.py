@@ -48,7 +48,7 @@ def against_ln(figure, place, tables, conditions, panel):
     list of DataFrames, the plotted points of each epsilon
     """
     runs = tables["runs"]
-    epsilons, p_holm = sorted(runs["epsilon"].unique()), corrected(tables["rules"], runs, "all")
+    epsilons, p_holm = sorted(runs["epsilon"].unique()), corrected(tables["rules"], tables["complete"], "all")
     inner = place.subgridspec(1, max(1, len(epsilons)))
     if not epsilons:
         return [say_missing(figure.add_subplot(inner[0]), conditions)]
