@@ -19,7 +19,8 @@ if not (HERE / "workflow").is_dir():
     sys.exit(f"einorm: error: {HERE} holds no folder workflow: clone the project, and name the clone's Snakefile")
 sys.path.insert(0, str(HERE / "workflow"))
 
-from einorm import dates, plan, status
+from einorm.planning import dates, plan
+from einorm.tools import status
 
 try:
     SHIPPED = plan.config.read(CONFIGURATION)

@@ -17,29 +17,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 import einorm
 import numpy as np
 import pandas as pd
-from einorm import (
-    archive,
-    claims,
-    config,
-    explain,
-    figures,
-    forest,
-    lineage,
-    provenance,
-    published,
-    report,
-    run_by_run,
-    runs,
-    side_by_side,
-    statements,
-    tables,
-)
-from einorm.archive import KINDS
+from einorm import config, figures, lineage, runs, tables
+from einorm.analysis import claims, explain, published, run_by_run, side_by_side, statements
+from einorm.analysis.judging import VERDICTS
+from einorm.analysis.robustness import robustness
+from einorm.analysis.run_by_run import WITHIN
+from einorm.artifact import archive, provenance, report
+from einorm.artifact.archive import KINDS
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
-from einorm.judging import VERDICTS
-from einorm.robustness import robustness
-from einorm.run_by_run import WITHIN
+from einorm.figures import forest
 from einorm.runtime import atomic_path
 from einorm.variants import QUESTIONS
 

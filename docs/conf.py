@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 import einorm
-from einorm.plan import use_this_clone
+from einorm.planning.plan import use_this_clone
 
 use_this_clone()  # the notebook runs in a process of its own
 
@@ -24,6 +24,7 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 120  # seconds a cell
 
+ROOMS = ("", "analysis.", "artifact.", "planning.", "tools.", "figures.")  # where docstrings' names are looked for
 default_role = "py:obj"
 add_module_names = False
 smartquotes = False  # options, --config, stay as they are
@@ -41,11 +42,13 @@ napoleon_use_param = napoleon_use_rtype = False
 
 
 def find_in_package(app, env, node, content):
-    """Resolve a name as docstrings write it, `runs.cell_runs`: as seen from the package."""
+    """Resolve a name as docstrings write it, `runs.cell_runs`, `claims.judged`: seen from the package or a room."""
     if node["refdomain"] != "py":
         return None
-    target = f"einorm.{node['reftarget']}"
-    return env.domains.python_domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
+    targets = [f"einorm.{room}{node['reftarget']}" for room in ROOMS]
+    known = [target for target in targets if target in env.domains.python_domain.objects]
+    resolve = env.domains.python_domain.resolve_xref
+    return resolve(env, node["refdoc"], app.builder, "obj", known[0], node, content) if known else None
 
 
 def setup(app):

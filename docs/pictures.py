@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import rulegraph
 from einorm import config
 from einorm.conditions import CONDITIONS
-from einorm.plan import ROOT
+from einorm.planning.plan import ROOT
 from einorm.runtime import UserError, atomic_path
 from matplotlib import rc_context
 from sketch import (

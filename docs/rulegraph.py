@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from einorm.figures import FIGURES, known
-from einorm.plan import ROOT
+from einorm.planning.plan import ROOT
 from einorm.runtime import UserError
 from einorm.tasks import TASKS
 from einorm.variants import QUESTIONS

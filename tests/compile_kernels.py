@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import triton
 from einorm import fused
-from einorm.benchmark import network_of
+from einorm.tools.benchmark import network_of
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
 

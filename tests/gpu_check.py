@@ -108,7 +108,7 @@ def compile_first(args):
 
 def compile_kernels(conditions):
     """Train a chunk of each condition with the sizes of real runs, and its golden vectors."""
-    from einorm import golden
+    from einorm.tools import golden
 
     for condition in conditions:
         for own in (False, True):
@@ -122,8 +122,8 @@ def compare_steps(condition, device, own_images=False, configs=CONFIGS, steps=2)
     """Largest relative deviations of the fused step from the plain one after some steps: losses, weights."""
     import torch
     from einorm import fused
-    from einorm.benchmark_gpu import network_of
     from einorm.learning import smooth_targets, train_step
+    from einorm.tools.benchmark_gpu import network_of
 
     plain, quick = (network_of(condition, configs, device) for _ in range(2))
     generator = torch.Generator().manual_seed(0)
@@ -144,7 +144,7 @@ def compare_steps(condition, device, own_images=False, configs=CONFIGS, steps=2)
 
 
 def golden(args):
-    from einorm import golden
+    from einorm.tools import golden
 
     paths = sorted((PROJECT / "tests" / "golden").glob("*.npz"))[:: 12 if args.tiny else 1]
     found = {}
@@ -228,7 +228,7 @@ def streams(args):
 
 
 def benchmark(args):
-    from einorm import benchmark_gpu
+    from einorm.tools import benchmark_gpu
 
     sizes = {"families": ["E-I"], "runs": (1,), "images": 96, "copied": 2**20, "square": 64, "kinds": ("graph",)}
     result = benchmark_gpu.run(args.device, **(sizes if args.tiny else {}))

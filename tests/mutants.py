@@ -22,9 +22,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-MODULES = ("stats", "effects", "judging", "statements", "comparisons", "same_size", "published_effects", "claims")
-MODULES += ("selection", "runs", "tables")
-RELATED = {"stats": ["published"], "statements": ["claims"], "runs": ["status"], "tables": ["archive"]}  # tests, too
+JUDGING = ("stats", "effects", "judging", "statements", "comparisons", "same_size", "published_effects", "claims")
+MODULES = (*(f"analysis/{name}" for name in (*JUDGING, "selection")), "runs", "tables")
+RELATED = {
+    "stats": ["published"],
+    "statements": ["claims"],
+    "runs": ["status"],
+    "tables": ["archive"],
+}  # tests, too
 LEAST = 10  # mutants of every module
 SECONDS = 300  # of a core: a mutant that takes longer does not end, and counts as caught
 SHARED = ("hypothesis", "matplotlib.pyplot", "pyarrow.parquet", "pydantic", "scipy.stats", "seaborn", "torch")
@@ -124,7 +129,7 @@ def main():
         shutil.copytree(Path(__file__).parents[1], project, ignore=made)
         paths = {module: project / "workflow" / "einorm" / f"{module}.py" for module in given.modules}
         sources = {module: path.read_text() for module, path in paths.items()}
-        tests = {module: [module, *RELATED.get(module, [])] for module in given.modules}
+        tests = {module: [name, *RELATED.get(name, [])] for module in given.modules for name in [Path(module).name]}
         if failing := {name for names in tests.values() for name in names if not passes(project, name)}:
             sys.exit(f"the tests of {', '.join(failing)} fail without a mutant")
         rows = []

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project, run_documented
-from einorm import archive, config, lineage, provenance, tables
+from einorm import config, lineage, tables
+from einorm.artifact import archive, provenance
 from einorm.runs import cell_folder, cell_runs, cells, code_of, run_digest
 from einorm.runtime import UserError
 

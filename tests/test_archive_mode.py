@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from conftest import copy_project, core_seconds, from_archive
+from einorm.artifact.verify import faults
 from einorm.figures import FIGURES
-from einorm.verify import faults
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,9 @@ def test_everything_is_made_without_training_torch_or_network(redrawn):
 def start_up():
     """Core-seconds that a process takes to start and import what a figure needs: less on a fast machine, as jobs do."""
     before = core_seconds()
-    subprocess.run([sys.executable, "-c", "import einorm.figures.panels, einorm.published, einorm.tables"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import einorm.figures.panels, einorm.analysis.published, einorm.tables"], check=True
+    )
     return core_seconds() - before
 
 

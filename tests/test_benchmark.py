@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import benchmark
 from einorm.__main__ import main
 from einorm.learning import smooth_targets, train_step
+from einorm.tools import benchmark
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_every_measurement_is_there(result, capsys):
 
 
 def test_json_and_figure_are_written(result, tmp_path):
-    from einorm.roofline import draw
+    from einorm.tools.roofline import draw
 
     benchmark.write_json(result, tmp_path / "b.json")
     assert json.loads((tmp_path / "b.json").read_text()) == result
@@ -61,7 +61,9 @@ def test_json_and_figure_are_written(result, tmp_path):
     assert {path.suffix for path in tmp_path.glob("benchmark.*")} == {".pdf", ".png", ".csv"}
 
 
-@pytest.mark.parametrize("modules", ["tables, plan", "figures.style, figures.panels, figures.fig6, roofline"])
+@pytest.mark.parametrize(
+    "modules", ["tables, planning.plan", "figures.style, figures.panels, figures.fig6, tools.roofline"]
+)
 def test_figures_tables_and_the_plan_do_without_torch(modules):
     code = f"import sys; from einorm import {modules.split(chr(44))[0].split(chr(46))[0]}"
     code += "".join(f"; import einorm.{name.strip()}" for name in modules.split(","))

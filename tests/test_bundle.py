@@ -13,8 +13,9 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY
-from einorm import config, crate, provenance, sources, verify
+from einorm import config
 from einorm.__main__ import main
+from einorm.artifact import crate, provenance, sources, verify
 from einorm.figures import FIGURES
 from einorm.tables import TABLES
 
@@ -216,7 +217,7 @@ def test_a_whole_bundle_has_no_fault(path):
 def alone(files, tmp_path):
     """Run the bundle's own verify.py, alone in a folder, by a Python that finds nothing but its standard library."""
     (tmp_path / "alone").mkdir()
-    (tmp_path / "alone" / "verify.py").write_bytes(files["workflow/einorm/verify.py"])
+    (tmp_path / "alone" / "verify.py").write_bytes(files["workflow/einorm/artifact/verify.py"])
     return lambda *arguments: subprocess.run(
         [sys.executable, "-I", "-S", "verify.py", *arguments], cwd=tmp_path / "alone", capture_output=True, text=True
     )

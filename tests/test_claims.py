@@ -6,12 +6,13 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY
-from einorm import claims, comparisons, judging, published, tables
+from einorm import tables
 from einorm.__main__ import main
+from einorm.analysis import claims, comparisons, judging, published
+from einorm.analysis.oddities import oddities
+from einorm.analysis.statements import Rules, load_rules
 from einorm.config import Settings
-from einorm.oddities import oddities
 from einorm.runtime import UserError
-from einorm.statements import Rules, load_rules
 
 RULES = REPOSITORY / "paper_artifact" / "claims.yaml"
 PUBLISHED = REPOSITORY / "paper_artifact" / "published"

@@ -10,9 +10,10 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY, from_archive
-from einorm import closure, config, jobfile, plan, runs, runtime
+from einorm import config, jobfile, runs, runtime
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES, known
+from einorm.planning import closure, plan
 from einorm.tasks import TASKS
 from einorm.variants import QUESTIONS
 from test_workflow import edited, planned
@@ -188,71 +189,71 @@ ALL = drawn()
 DECIDES = {
     "__init__.py": ("load", set()),
     "__main__.py": ("report", {"report"}),
-    "archive.py": ("trainings", {"report", "bundle"}),
-    "benchmark.py": ("peaks", {"benchmark"}),
-    "benchmark_gpu.py": ("peaks", {"benchmark"}),
-    "budget.py": ("estimate", set()),
-    "bundle.py": ("content", {"bundle"}),
-    "claims.py": ("judged", JUDGED),
-    "closure.py": ("closure", set()),
-    "collapses.py": ("counts", set()),
-    "comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
+    "analysis/claims.py": ("judged", JUDGED),
+    "analysis/collapses.py": ("counts", set()),
+    "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
+    "analysis/effects.py": ("estimate", JUDGED),
+    "analysis/explain.py": ("rule", {"report"}),
+    "analysis/judging.py": ("judge", JUDGED),
+    "analysis/oddities.py": ("hidden_runs", {"claims"}),
+    "analysis/published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
+    "analysis/published_effects.py": ("box", JUDGED),
+    "analysis/robustness.py": ("answers", ROBUSTNESS | {"claims"}),
+    "analysis/run_by_run.py": ("assign", {"single_runs"}),
+    "analysis/same_size.py": ("judge_size", JUDGED),
+    "analysis/selection.py": ("of_task", ALL | JUDGED | {"single_runs"}),
+    "analysis/side_by_side.py": ("answer", {"side_by_side"}),
+    "analysis/statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
+    "analysis/stats.py": ("holm", drawn("fig6", "fig7") | {"claims"}),
+    "artifact/archive.py": ("trainings", {"report", "bundle"}),
+    "artifact/bundle.py": ("content", {"bundle"}),
+    "artifact/crate.py": ("facts", {"bundle"}),
+    "artifact/explorer.py": ("kept_epochs", {"explore"}),
+    "artifact/methods.py": ("describe", set()),
+    "artifact/provenance.py": ("drawing", {"bundle"}),
+    "artifact/report.py": ("cell_rows", {"report"}),
+    "artifact/sources.py": ("files", {"bundle"}),
+    "artifact/verify.py": ("canonical", {"bundle"}),
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
     "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
-    "crate.py": ("facts", {"bundle"}),
     "data.py": ("_fetch_mirrors", set()),
-    "dates.py": ("settle", set()),
     "device.py": ("step_on", {"training", "report"}),
-    "effects.py": ("estimate", JUDGED),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),
-    "explain.py": ("rule", {"report"}),
-    "explorer.py": ("kept_epochs", {"explore"}),
     "figures/__init__.py": ("make", ALL),
     "figures/fig4.py": ("draw_learned", drawn("fig4", "fig5")),
     "figures/fig6.py": ("against_ln", drawn("fig6", "fig7")),
+    "figures/forest.py": ("draw", {"forest"}),
     "figures/panels.py": ("say_incomplete", ALL),
     "figures/published_fig4.py": ("draw_learned", drawn("published_fig4", "published_fig5")),
     "figures/robustness.py": ("accuracies", ROBUSTNESS),
     "figures/style.py": ("save", ALL | {"benchmark", "forest"}),
     "figures/versus.py": ("rows", PUBLISHED),
-    "forest.py": ("draw", {"forest"}),
     "fused.py": ("prepare_chunk", {"benchmark"}),
-    "golden.py": ("replay", set()),
     "gpu.py": ("train_epoch", {"benchmark"}),
     "jobfile.py": ("run_queue", set()),
-    "judging.py": ("judge", JUDGED),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
     "lineage.py": ("check_unmixed", {"collect"}),
-    "lineage_driver.py": ("codes", set()),
-    "lineage_proof.py": ("difference", set()),
-    "methods.py": ("describe", set()),
     "network.py": ("forward", {"benchmark", "training", "report"}),
-    "oddities.py": ("hidden_runs", {"claims"}),
-    "plan.py": ("by_length", set()),
-    "provenance.py": ("drawing", {"bundle"}),
-    "published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
-    "published_effects.py": ("box", JUDGED),
-    "release_randomness.py": ("sequence", set()),
+    "planning/closure.py": ("closure", set()),
+    "planning/dates.py": ("settle", set()),
+    "planning/plan.py": ("by_length", set()),
     "release_precision.py": ("train_step", set()),  # the jobs that are fingerprinted here are float32
-    "report.py": ("cell_rows", {"report"}),
-    "robustness.py": ("answers", ROBUSTNESS | {"claims"}),
-    "roofline.py": ("draw", {"benchmark"}),
-    "run_by_run.py": ("assign", {"single_runs"}),
+    "release_randomness.py": ("sequence", set()),
     "runs.py": ("completeness", ALL | JUDGED | {"report"}),
     "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
-    "same_size.py": ("judge_size", JUDGED),
     "samples.py": ("sample_images", {"samples"}),
-    "selection.py": ("of_task", ALL | JUDGED | {"single_runs"}),
-    "side_by_side.py": ("answer", {"side_by_side"}),
-    "sources.py": ("files", {"bundle"}),
-    "statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
-    "stats.py": ("holm", drawn("fig6", "fig7") | {"claims"}),
-    "status.py": ("job_state", set()),
     "tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "explore", "bundle", "collect"}),
     "tasks.py": ("draw_shifts", {"training", "report"}),
+    "tools/benchmark.py": ("peaks", {"benchmark"}),
+    "tools/benchmark_gpu.py": ("peaks", {"benchmark"}),
+    "tools/budget.py": ("estimate", set()),
+    "tools/golden.py": ("replay", set()),
+    "tools/lineage_driver.py": ("codes", set()),
+    "tools/lineage_proof.py": ("difference", set()),
+    "tools/roofline.py": ("draw", {"benchmark"}),
+    "tools/status.py": ("job_state", set()),
     "train.py": ("train", {"training", "report"}),
     "variants.py": ("how", {"collect", "training", "report"}),
-    "verify.py": ("canonical", {"bundle"}),
 }
 DECIDES = {f"figures/{name}.py": ("draw", drawn(name)) for name in FIGURES} | DECIDES
 
@@ -268,7 +269,9 @@ def copied(tmp_path_factory):
 
 
 def test_every_module_is_in_the_table():
-    assert sorted(DECIDES) == MODULES, "add a new module to DECIDES: a function of it, and the outputs that it decides"
+    docstrings = {f"{room}/__init__.py" for room in ("analysis", "artifact", "planning", "tools")}
+    missing = "add a new module to DECIDES: a function of it, and the outputs that it decides"
+    assert {*DECIDES} == {*MODULES} - docstrings, missing
 
 
 @pytest.mark.parametrize("module", DECIDES)
@@ -302,7 +305,7 @@ def imported(module):
 def test_there_is_no_import_circle():
     """Imports in functions count. A package's own __init__ does not: Python imports it before its modules anyway."""
     graph = {module: imported(module) for module in MODULES}
-    assert graph["figures/fig5.py"] == {"figures/fig4.py"} and "runs.py" in graph["claims.py"]
+    assert graph["figures/fig5.py"] == {"figures/fig4.py"} and "runs.py" in graph["analysis/claims.py"]
     for _ in MODULES:  # take away what imports nothing that is left
         graph = {m: found & set(graph) for m, found in graph.items()}
         graph = {m: found for m, found in graph.items() if found}
@@ -318,8 +321,8 @@ def test_a_training_job_imports_neither_plans_nor_figures(tmp_path):
     done = subprocess.run(job, capture_output=True, text=True, check=True)
     assert "absent is missing" in done.stderr, "it got as far as reading its images"
     modules = set(done.stdout.split())
-    assert {"einorm.train", "einorm.archive", "torch"} <= modules
-    assert not {"einorm.plan", "einorm.closure", "einorm.figures", "matplotlib"} & modules
+    assert {"einorm.train", "einorm.artifact.archive", "torch"} <= modules
+    assert not {"einorm.planning.plan", "einorm.planning.closure", "einorm.figures", "matplotlib"} & modules
 
 
 TRACE = """
@@ -434,7 +437,7 @@ SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
 P, VALUES = "workflow/einorm", "paper_artifact/published"
 EDITS = {
     "nothing": (None, "", "", set()),
-    "a comment": (f"{P}/stats.py", "import numpy as np", "import numpy as np  # numbers", BUNDLE),
+    "a comment": (f"{P}/analysis/stats.py", "import numpy as np", "import numpy as np  # numbers", BUNDLE),
     "versus.py": (f"{P}/figures/versus.py", '"distance")', '"distance", "other")', SIDE_BY_SIDE | PAGE),
     "a look": (
         f"{P}/figures/style.py",
@@ -442,13 +445,13 @@ EDITS = {
         '"lines.linewidth": 1.3',
         DRAW | {"forest"} | PAGE | EXPLORER,
     ),
-    "published.py": (f"{P}/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
-    "stats.py": (f"{P}/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),
+    "published.py": (f"{P}/analysis/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
+    "stats.py": (f"{P}/analysis/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),
     "runs.py": (f"{P}/runs.py", "finished = table", "finished = 1 * table", DRAW | CLAIMS | PAGE),
     "learning.py": (f"{P}/learning.py", "LABEL_SMOOTHING = 0.1", "LABEL_SMOOTHING = 0.2", PAGE),
     "a caption": ("workflow/report/fig3.rst", "a", "A", PAGE),
-    "the pages' style": (f"{P}/page/report.css", "{", "{ ", PAGE | EXPLORER),
-    "the explorer's script": (f"{P}/page/explorer.js", "const", "const ", EXPLORER),
+    "the pages' style": (f"{P}/artifact/page/report.css", "{", "{ ", PAGE | EXPLORER),
+    "the explorer's script": (f"{P}/artifact/page/explorer.js", "const", "const ", EXPLORER),
     "claims.yaml": ("paper_artifact/claims.yaml", "margin: 0.5", "margin: 0.6", CLAIMS | PAGE | {"fig6", "fig7"}),
     "deviations.yaml": ("paper_artifact/deviations.yaml", "a", "A", PAGE),
     "a published value": (

@@ -6,9 +6,10 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, run_documented, snakemake
-from einorm import collapses, config, published
+from einorm import config
 from einorm.__main__ import main
-from einorm.collapses import counts, listed, share_interval
+from einorm.analysis import collapses, published
+from einorm.analysis.collapses import counts, listed, share_interval
 from scipy import stats
 
 VALUES = published.load(REPOSITORY / "paper_artifact" / "published")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import comparisons, effects, published
+from einorm.analysis import comparisons, effects, published
 from scipy.stats import mannwhitneyu
 
 VALUES = published.load(REPOSITORY / "paper_artifact" / "published")

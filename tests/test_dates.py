@@ -8,7 +8,7 @@ import time
 
 import pytest
 from conftest import copy_project
-from einorm import dates, plan
+from einorm.planning import dates, plan
 
 DAY = 86400 * 10**9
 

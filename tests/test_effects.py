@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from einorm import effects, stats
+from einorm.analysis import effects, stats
 
 EPSILONS = (0, 0.25, 0.5, 0.75)
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 import einorm
 import pytest
 from conftest import CHROMIUM, REPOSITORY
-from einorm import explorer
 from einorm.__main__ import main
-from einorm.archive import SHOWN
+from einorm.artifact import explorer
+from einorm.artifact.archive import SHOWN
 from einorm.conditions import CONDITIONS
 from test_report import GROUND, contrast
 

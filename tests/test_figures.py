@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import comparisons, figures, published, tables
+from einorm import figures, tables
 from einorm.__main__ import main
+from einorm.analysis import comparisons, published
+from einorm.analysis.selection import TOP, layer_mean
+from einorm.analysis.statements import load_rules
 from einorm.config import Settings
 from einorm.figures import FIGURES
 from einorm.figures.panels import accuracy_limits, say_incomplete
 from einorm.figures.style import label
-from einorm.selection import TOP, layer_mean
-from einorm.statements import load_rules
 
 PAPER = [f"fig{i}" for i in range(1, 8)]
 

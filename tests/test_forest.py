@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import forest
+from einorm.analysis.statements import load_rules
+from einorm.figures import forest
 from einorm.runtime import UserError
-from einorm.statements import load_rules
 from matplotlib.colors import to_hex
 
 RULES_PATH = REPOSITORY / "paper_artifact" / "claims.yaml"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from einorm.conditions import CONDITIONS
-from einorm.golden import TOLERANCE, replay
 from einorm.learning import build, smooth_targets, train_step
+from einorm.tools.golden import TOLERANCE, replay
 from test_learning import GOLDEN, batches, random_runs
 
 pytest.importorskip("triton", reason="Triton exists for Linux only")

@@ -5,9 +5,9 @@ import oracle
 import pytest
 import torch
 from einorm.conditions import CONDITIONS
-from einorm.golden import TOLERANCE, replay
 from einorm.network import initial_network
 from einorm.runtime import UserError
+from einorm.tools.golden import TOLERANCE, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812

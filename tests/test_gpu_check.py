@@ -47,7 +47,8 @@ def test_the_test_of_distributions_is_scipys(shift):
 def test_nothing_but_what_a_gpu_machine_has_is_imported():
     """torch, numpy, pandas, pyarrow, pydantic, yaml, Triton: no Snakemake, scipy or matplotlib."""
     script = (
-        "import sys; from einorm import benchmark_gpu, gpu, fused, golden, jobfile, train, __main__\n"
+        "import sys; from einorm import gpu, fused, jobfile, train, __main__\n"
+        "from einorm.tools import benchmark_gpu, golden\n"
         "print([name for name in ('snakemake', 'scipy', 'matplotlib', 'seaborn', 'rocrate') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=os.environ)

@@ -9,8 +9,9 @@ import threading
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, run_documented
-from einorm import archive, config, jobfile, runs, tables
+from einorm import config, jobfile, runs, tables
 from einorm.__main__ import main
+from einorm.artifact import archive
 from einorm.runtime import UserError
 from test_train import some_runs
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from einorm import judging
+from einorm.analysis import judging
 
 NONE = (None, None)
 PAIR = SimpleNamespace(conditions=["gradnorm_full", "e_only_ln"], y="e_only_ln", holds=(-0.5, None), partly=(-1, None))

@@ -10,9 +10,9 @@ import torch
 from conftest import REPOSITORY
 from einorm.conditions import CONDITIONS
 from einorm.error_signals import ERROR_SIGNALS, mean_units
-from einorm.golden import TOLERANCE, replay
 from einorm.learning import build, layer_norm, measure, smooth_targets, train_step
 from einorm.network import initial_layer, initial_network, stack_layers
+from einorm.tools.golden import TOLERANCE, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import OURS

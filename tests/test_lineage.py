@@ -12,11 +12,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import archive, config, lineage, lineage_driver, lineage_proof, plan, runs, runtime, tables, train, variants
+from einorm import config, lineage, runs, runtime, tables, train, variants
+from einorm.artifact import archive
 from einorm.conditions import CONDITIONS
-from einorm.lineage_proof import SILENT, difference
+from einorm.planning import plan
 from einorm.runtime import UserError
 from einorm.tasks import TASKS
+from einorm.tools import lineage_driver, lineage_proof
+from einorm.tools.lineage_proof import SILENT, difference
 
 SHIPPED = REPOSITORY / "paper_artifact" / "archive"
 OTHER_PYTHON = """
@@ -219,7 +222,7 @@ def test_a_commit_that_is_not_there_is_named(project, images_path, tmp_path):
 
 
 def test_the_commit_that_trains_is_recorded(project, tmp_path):
-    show = ["-c", "from einorm.provenance import commit; print(commit())"]
+    show = ["-c", "from einorm.artifact.provenance import commit; print(commit())"]
     environment = os.environ | {"PYTHONPATH": str(project / "workflow")}
     command = [sys.executable, *show]
     recorded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
@@ -287,7 +290,7 @@ def test_what_differs_in_float32_is_proved_in_float64_or_refused(made_up, tmp_pa
 
 def test_a_proof_of_rounding_needs_the_golden_vectors(made_up, tmp_path, monkeypatch):
     (tmp_path / "images.npz").touch()
-    monkeypatch.setattr("einorm.golden.replay", lambda path: {"loss": 1e-6})
+    monkeypatch.setattr("einorm.tools.golden.replay", lambda path: {"loss": 1e-6})
     assert lineage_proof.prove_and_enter("HEAD", tmp_path / "images.npz", ["ei_ln"], table=made_up) == 1
     assert lineage.entries(made_up) == []
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project
-from einorm import plan, tables
+from einorm import tables
+from einorm.planning import plan
 from einorm.runtime import UserError, write_csv
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake")]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from conftest import REPOSITORY
-from einorm import archive, methods
+from einorm.artifact import archive, methods
 from einorm.runtime import UserError
 
 ARCHIVES = REPOSITORY / "paper_artifact" / "archive"

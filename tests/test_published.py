@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from einorm import published
+from einorm.analysis import published
 from einorm.runtime import UserError
 
 FOLDER = REPOSITORY / "paper_artifact" / "published"

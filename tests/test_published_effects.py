@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from einorm import effects, judging, published, stats
-from einorm.published_effects import box, published_at_chance, published_effect, same_way
-from einorm.statements import load_rules
+from einorm.analysis import effects, judging, published, stats
+from einorm.analysis.published_effects import box, published_at_chance, published_effect, same_way
+from einorm.analysis.statements import load_rules
 
 VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
 RULES = load_rules(REPOSITORY / "paper_artifact" / "claims.yaml")

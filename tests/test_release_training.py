@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import config, plan, release_randomness, runs, tables, train
+from einorm import config, release_randomness, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.data import load_shifts, write_shifts
 from einorm.learning import measure
+from einorm.planning import plan
 from einorm.runtime import UserError
 from einorm.tasks import TASKS
 

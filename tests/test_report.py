@@ -7,9 +7,10 @@ import shutil
 import pandas as pd
 import pytest
 from conftest import CHROMIUM, REPOSITORY
-from einorm import report, tables
-from einorm.archive import SHOWN
-from einorm.judging import VERDICTS
+from einorm import tables
+from einorm.analysis.judging import VERDICTS
+from einorm.artifact import report
+from einorm.artifact.archive import SHOWN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 

@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import published, run_by_run
 from einorm.__main__ import main
+from einorm.analysis import published, run_by_run
+from einorm.analysis.run_by_run import CONDITIONS, JUDGED, NEAR_TIE, OWN, RELEASE
 from einorm.figures.run_by_run import draw
-from einorm.run_by_run import CONDITIONS, JUDGED, NEAR_TIE, OWN, RELEASE
 
 PUBLISHED = REPOSITORY / "paper_artifact" / "published"
 THEIRS = published.load(PUBLISHED)["complete"]

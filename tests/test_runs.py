@@ -5,8 +5,9 @@ import re
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import config, plan, runs, runtime
+from einorm import config, runs, runtime
 from einorm.conditions import CONDITIONS
+from einorm.planning import plan
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from einorm import selection
+from einorm.analysis import selection
 
 
 def group(accuracies, condition="inorm", epsilon=0.75, collapsed=()):

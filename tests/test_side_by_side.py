@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import claims, published, side_by_side
 from einorm.__main__ import main
-from einorm.statements import load_rules
+from einorm.analysis import claims, published, side_by_side
+from einorm.analysis.statements import load_rules
 
 ARTIFACT = REPOSITORY / "paper_artifact"
 ARCHIVES, RULES = ARTIFACT / "archive", load_rules(ARTIFACT / "claims.yaml")

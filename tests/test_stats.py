@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from einorm import stats
+from einorm.analysis import stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from einorm.runs import cost, jobs
-from einorm.status import CLOCKS, SILENCE, failures, job_state, print_status, status, time_left
+from einorm.tools.status import CLOCKS, SILENCE, failures, job_state, print_status, status, time_left
 from test_archive import settings, write_shards
 
 

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY, run_documented
-from einorm import config, device, plan, provenance, runs, tables, train
+from einorm import config, device, runs, tables, train
+from einorm.artifact import provenance
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
+from einorm.planning import plan
 from einorm.runtime import UserError
 from einorm.variants import ARCHIVED, VARIANTS, trained
 

@@ -9,7 +9,8 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, snakemake
-from einorm import provenance, tables
+from einorm import tables
+from einorm.artifact import provenance
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
 

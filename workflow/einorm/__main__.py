@@ -90,7 +90,7 @@ def figure(args):
 
 def archive(args):
     """Archive every finished run of the settings (`archive.write`)."""
-    from .archive import write
+    from .artifact.archive import write
 
     raw = config.read(args.config, args.overrides)
     settings, preset = config.settings(raw), raw["preset"]
@@ -109,7 +109,7 @@ def archive(args):
 
 def lineage(args):
     """Prove that a commit's training code gives today's results (`lineage_proof`); 1 if a condition is refused."""
-    from .lineage_proof import print_lineage, prove_and_enter
+    from .tools.lineage_proof import print_lineage, prove_and_enter
 
     if args.commit is None:
         return print_lineage()
@@ -119,7 +119,7 @@ def lineage(args):
 def claims(args):
     """Judge every statement of claims.yaml on the runs (`claims.write`)."""
     from . import tables
-    from .claims import write
+    from .analysis.claims import write
 
     path = args.tables / "runs.parquet"
     write(tables.read(path, "runs"), tables.settings_of(path), args.rules, args.published, args.out)
@@ -127,8 +127,8 @@ def claims(args):
 
 def claim(args):
     """Print one statement whole: both sides' numbers, verdicts, and the runs that are its evidence (`claims.show`)."""
-    from .archive import SHOWN
-    from .claims import show
+    from .analysis.claims import show
+    from .artifact.archive import SHOWN
 
     folder = args.tables or args.artifact / "archive" / SHOWN
     print(show(args.id, folder, args.artifact / "claims.yaml", args.artifact / "published"))
@@ -136,29 +136,29 @@ def claim(args):
 
 def methods(args):
     """Print a paragraph for a methods section, and BibTeX (`methods.describe`)."""
-    from .archive import SHOWN
-    from .methods import describe
+    from .artifact.archive import SHOWN
+    from .artifact.methods import describe
 
     print(describe(args.archive or args.artifact / "archive" / SHOWN))
 
 
 def forest(args):
     """Draw all statements in one figure (`forest.write`)."""
-    from .forest import write
+    from .figures.forest import write
 
     write(args.claims, args.rules, args.out)
 
 
 def run_by_run(args):
     """Compare single runs with the published ones (`run_by_run.write`)."""
-    from .run_by_run import OWN, RELEASE, write
+    from .analysis.run_by_run import OWN, RELEASE, write
 
     write({RELEASE: args.release, OWN: args.own}, args.published, args.out)
 
 
 def side_by_side(args):
     """Judge every statement by reproduction, replication and robustness (`side_by_side.write`)."""
-    from .side_by_side import write
+    from .analysis.side_by_side import write
 
     folders = {"reproduction": args.reproduction, "replication": args.replication}
     write(folders, args.robustness, args.rules, args.published, args.out)
@@ -166,29 +166,29 @@ def side_by_side(args):
 
 def collapses(args):
     """Count and list the runs with the release's casts (`collapses.write`)."""
-    from .collapses import write
+    from .analysis.collapses import write
 
     write(args.tables, args.published, args.out)
 
 
 def report(args):
     """Write the report (`report.write`)."""
-    from .report import write
+    from .artifact.report import write
 
     write(args.tables, args.claims, args.figures, args.artifact, args.out)
 
 
 def explore(args):
     """Write the explorer (`explorer.write`)."""
-    from .archive import SHOWN
-    from .explorer import write
+    from .artifact.archive import SHOWN
+    from .artifact.explorer import write
 
     write(args.tables or Path("paper_artifact/archive") / SHOWN, args.out)
 
 
 def bundle(args):
     """Write the bundle (`bundle.write`)."""
-    from .bundle import write
+    from .artifact.bundle import write
 
     pages = {"report.html": args.report, "explore.html": args.explorer}
     write(args.project, args.tables, args.claims, args.figures, pages, args.started, args.out)
@@ -196,29 +196,29 @@ def bundle(args):
 
 def verify(args):
     """Check a bundle (`verify.check`); 1 if there is a fault."""
-    from .verify import check
+    from .artifact.verify import check
 
     return check(args.zip)
 
 
 def status(args):
     """Print how far a campaign has come (`status.print_status`)."""
-    from .status import print_status
+    from .tools.status import print_status
 
     print_status(config.load(args.config, overrides=args.overrides), args.results)
 
 
 def budget(args):
     """Print what every preset costs on this machine (`budget.print_budget`)."""
-    from .budget import print_budget
+    from .tools.budget import print_budget
 
     print_budget(args.config, args.overrides)
 
 
 def benchmark(args):
     """Measure the speed of training, or show a measurement (`benchmark.run`)."""
-    from . import benchmark, benchmark_gpu
     from .device import choose_device
+    from .tools import benchmark, benchmark_gpu
 
     measure = benchmark_gpu.run if choose_device(args.device) == "cuda" else lambda: benchmark.run(args.threads)
     result = json.loads(args.show.read_text()) if args.show else measure()
@@ -226,14 +226,14 @@ def benchmark(args):
     if args.json:
         benchmark.write_json(result, args.json)
     if args.figure:
-        from .roofline import draw
+        from .tools.roofline import draw
 
         draw(result, args.figure)
 
 
 def golden(args):
     """Replay golden vectors (`golden.print_replay`); 1 above the tolerance."""
-    from .golden import print_replay
+    from .tools.golden import print_replay
 
     return print_replay(args.folder, args.device, args.step)
 

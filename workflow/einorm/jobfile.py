@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
-from . import archive
+from .artifact import archive
 from .runs import cell_folder, cost, job_name, jobs, run_digest, share_shifts, shift_table_of
 from .runtime import UserError, atomic_path
 from .variants import how

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import __version__, archive, lineage, provenance, release_precision, release_randomness, tables
+from . import __version__, lineage, release_precision, release_randomness, tables
+from .artifact import archive, provenance
 from .conditions import CONDITIONS
 from .data import load, load_shifts
 from .device import choose_device, step_on

@@ -2,29 +2,29 @@
 
 A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``. The mapping tables has DataFrames
 "runs", "epochs" and "samples", "published" (`published.load`) and "rules" (`statements.load_rules`). `robustness` draws
-several and is told which; `run_by_run` draws what `einorm.run_by_run` found in archives. Importing this package imports
-neither matplotlib nor torch.
+several and is told which; `run_by_run` draws what `analysis.run_by_run` found in archives. Importing this package
+imports neither matplotlib nor torch.
 """
 
 from importlib import import_module
 from pathlib import Path
 
+from ..analysis.selection import PAPER_TASK, as_published, of_task
 from ..config import nearest
 from ..runtime import PACKAGE, UserError
-from ..selection import PAPER_TASK, as_published, of_task
 from ..tasks import TASKS
 from ..variants import QUESTIONS, asked
 
 CAPTIONS = PACKAGE.parent / "report"
 FOREST = "forest"  # the figure of all statements: `forest.write` draws it from the claims, not from the tables
-SHARED = ("style", "panels")  # modules that are no figures; so are those below
+SHARED = ("style", "panels")  # modules that are no figures, or none of the tables; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
 ROBUSTNESS = "robustness"  # draws a figure per question of `QUESTIONS`
 RUN_BY_RUN = "run_by_run"  # draws no preset's tables, and of no other task
 FIGURES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
-    if path.stem not in (*SHARED, VERSUS, ROBUSTNESS, "__init__")
+    if path.stem not in (*SHARED, VERSUS, ROBUSTNESS, FOREST, "__init__")
 )
 
 
@@ -79,14 +79,15 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
     published_folder : of the published values, which some figures show next to ours
     rules : path of claims.yaml: figures that show tests correct them for all tests that it names
     out : folder of the figure
-    run_by_run : folder of what `einorm.run_by_run` wrote, for the figure of that name; None: not computed
+    run_by_run : folder of what `analysis.run_by_run` wrote, for the figure of that name; None: not computed
 
     Raises
     ------
     UserError
         If no figure has this name, or a table is missing or damaged.
     """
-    from .. import published, statements, tables
+    from .. import tables
+    from ..analysis import published, statements
     from ..runs import complete_rows
     from .panels import say_incomplete
     from .style import save
@@ -108,7 +109,7 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
 
 
 def compared_runs(folder):
-    """DataFrames "points" and "agreement" of a folder of `einorm.run_by_run`; raises UserError if one is missing."""
+    """DataFrames "points" and "agreement" of a folder of `analysis.run_by_run`; raises UserError if one is missing."""
     import pandas as pd
 
     files = {"points": "run_by_run_points.csv", "agreement": "run_by_run.csv"}

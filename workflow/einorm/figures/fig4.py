@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..selection import layer_mean
+from ..analysis.selection import layer_mean
 from .panels import alignment_histogram, choose, matched_scatter, missing, say_missing
 from .style import grid, letter
 

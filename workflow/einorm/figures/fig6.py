@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from ..comparisons import corrected, identity
-from ..selection import layer_mean
+from ..analysis.comparisons import corrected, identity
+from ..analysis.selection import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
 from .style import REFERENCE, colour, grid, label, letter
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..selection import layer_mean
+from ..analysis.selection import layer_mean
 from .panels import accuracy_limits, collapsed_note, points, say_missing
 from .style import epsilon_style, grid, letter
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from ..analysis.selection import metric_values
 from ..conditions import CONDITIONS
-from ..selection import metric_values
 from .panels import say_missing
 from .style import GREY, grid, label, letter, line
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from ..analysis.selection import TOP, top_runs
 from ..runs import incomplete_cells
-from ..selection import TOP, top_runs
 from .style import GREY, REFERENCE, colour, epsilon_style, label
 
 NOTE_WIDTH = 130  # characters of a line over a whole figure

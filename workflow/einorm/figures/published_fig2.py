@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..selection import top_runs
+from ..analysis.selection import top_runs
 from . import versus
 from .style import grid, letter
 

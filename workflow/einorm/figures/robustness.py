@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from ..analysis.published import complete_runs
+from ..analysis.robustness import REFERENCE, answers, groups
+from ..analysis.selection import CHANCE
 from ..conditions import CONDITIONS
-from ..published import complete_runs
-from ..robustness import REFERENCE, answers, groups
-from ..selection import CHANCE
 from .panels import accuracy_limits, points
 from .style import GREY, PALETTE, grid, label, letter
 

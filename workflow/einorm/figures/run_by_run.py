@@ -1,11 +1,11 @@
-"""Published against reproduced accuracy, run by run (`einorm.run_by_run`)."""
+"""Published against reproduced accuracy, run by run (`einorm.analysis.run_by_run`)."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from ..run_by_run import CONDITIONS, JUDGED, OWN, RELEASE
-from ..selection import CHANCE
+from ..analysis.run_by_run import CONDITIONS, JUDGED, OWN, RELEASE
+from ..analysis.selection import CHANCE
 from .panels import note, say_missing
 from .style import GREY, WIDTH, colour, label, plt
 

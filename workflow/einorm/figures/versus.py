@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.cbook import boxplot_stats
 from scipy.stats import wasserstein_distance
 
-from .. import published
-from ..selection import above_chance, layer_mean, metric_values
+from ..analysis import published
+from ..analysis.selection import above_chance, layer_mean, metric_values
 from .panels import SPAN, choose, missing, note, say_missing
 from .style import GREY, colour, epsilon_style, label
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from . import __version__, lineage, provenance, tables
-from .config import Settings, describe_difference
-from .runs import cell_folder, cell_runs, cells, run_digest
-from .runtime import UserError, checksum
-from .samples import make_samples
-from .selection import layer_mean
-from .tables import TABLES
-from .variants import QUESTIONS
+from .. import __version__, lineage, tables
+from ..analysis.selection import layer_mean
+from ..config import Settings, describe_difference
+from ..runs import cell_folder, cell_runs, cells, run_digest
+from ..runtime import UserError, checksum
+from ..samples import make_samples
+from ..tables import TABLES
+from ..variants import QUESTIONS
+from . import provenance
 
 MANIFEST = "manifest.json"
 CELL = ("task", "variant", "condition", "epsilon")

@@ -10,12 +10,12 @@ import time
 
 import torch
 
-from .conditions import CONDITIONS
-from .learning import build, smooth_targets, train_step
-from .network import CLASSES, initial_network
-from .runtime import PACKAGE, atomic_path
-from .tasks import TASKS
-from .train import evaluate, train_epoch
+from ..conditions import CONDITIONS
+from ..learning import build, smooth_targets, train_step
+from ..network import CLASSES, initial_network
+from ..runtime import PACKAGE, atomic_path
+from ..tasks import TASKS
+from ..train import evaluate, train_epoch
 
 FAMILIES = {"E": "e_only_ln", "E-I": "ei_ln", "I-Norm": "gradnorm_full"}
 RUNS = (1, 2, 4, 8)

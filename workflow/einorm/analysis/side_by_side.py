@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import archive, published, tables
+from .. import tables
+from ..artifact import archive
+from ..runs import incomplete_cells
+from ..runtime import UserError, write_csv
+from . import published
 from .claims import judged
 from .effects import estimate, groups_of, method_of
 from .judging import missing_runs, outside, within
-from .runs import incomplete_cells
-from .runtime import UserError, write_csv
 from .same_size import compare_sizes
 from .selection import as_published, of_task
 from .statements import load_rules

@@ -9,13 +9,14 @@ import numpy as np
 import vl_convert
 from matplotlib.colors import to_hex
 
-from . import __version__, archive, tables
-from .conditions import CONDITIONS
-from .figures import style
-from .runtime import PACKAGE, atomic_path
-from .selection import PAPER_TASK
+from .. import __version__, tables
+from ..analysis.selection import PAPER_TASK
+from ..conditions import CONDITIONS
+from ..figures import style
+from ..runtime import PACKAGE, atomic_path
+from . import archive
 
-PAGE = PACKAGE / "page"
+PAGE = PACKAGE / "artifact" / "page"
 FIRST = ("e_only_ln", "inorm", "gradnorm_full")  # conditions that are shown at first: the paper's argument
 CURVE_VALUES = 250_000  # numbers in all learning curves: more, and the page would exceed 3 MB
 RUN_COLUMNS = {  # column of the runs -> significant digits

@@ -9,14 +9,14 @@ import time
 
 import torch
 
+from ..conditions import CONDITIONS
+from ..config import hyperparameters
+from ..gpu import steps_on, train_epoch
+from ..learning import build, smooth_targets
+from ..network import CLASSES, inhibitory_units, initial_network
+from ..tasks import TASKS
+from ..train import evaluate
 from .benchmark import BATCH, FAMILIES, PIXELS, TEST_IMAGES, TRAIN_IMAGES
-from .conditions import CONDITIONS
-from .config import hyperparameters
-from .gpu import steps_on, train_epoch
-from .learning import build, smooth_targets
-from .network import CLASSES, inhibitory_units, initial_network
-from .tasks import TASKS
-from .train import evaluate
 
 RUNS = (10, 30)  # the widest configuration of the paper's 30 is among the first 10: the same kernels are compiled
 KINDS = ("graph", "fused")

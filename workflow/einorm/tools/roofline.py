@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
-from .figures.style import GREY, PALETTE, grid, letter, save
+from ..figures.style import GREY, PALETTE, grid, letter, save
 
 SHAPES = dict(zip((1, 2, 4, 8), "osD^", strict=True))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..runtime import UserError
 from . import stats
-from .runtime import UserError
 
 COLUMNS = {
     "runs": "figure,panel,condition,epsilon,metric,value,paired_condition,paired_value,point,kind,canonical",

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import lineage
-from .conditions import CONDITIONS
-from .config import Settings
-from .runs import RANDOMNESS, cell_runs, code_of
-from .runtime import PACKAGE, PROJECT, UserError, atomic_path
-from .tasks import TASKS
-from .variants import how, specification, trained
+from .. import lineage
+from ..conditions import CONDITIONS
+from ..config import Settings
+from ..runs import RANDOMNESS, cell_runs, code_of
+from ..runtime import PACKAGE, PROJECT, UserError, atomic_path
+from ..tasks import TASKS
+from ..variants import how, specification, trained
 
 CONFIGS = [97, 39, 8]  # 111, 128 and 197 hidden units
 EPOCHS, TRAIN_IMAGES, TEST_IMAGES = 2, 3208, 500  # 202 steps, the last of an epoch on 8 images
@@ -162,7 +162,7 @@ def drive(trees, cases, images, double=False):
         plan = {"images": str(Path(images).resolve()), "cases": cases, "double": double}
         plan |= {"syntax": str(PACKAGE / "runtime.py")}
         (Path(folder) / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-        driver = [sys.executable, "-P", str(PACKAGE / "lineage_driver.py"), f"{folder}/plan.json"]
+        driver = [sys.executable, "-P", str(PACKAGE / "tools" / "lineage_driver.py"), f"{folder}/plan.json"]
         processes = [
             subprocess.Popen(
                 [*driver, f"{folder}/{i}"], env=environment(tree), stderr=subprocess.PIPE, encoding="utf-8"

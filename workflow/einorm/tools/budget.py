@@ -7,12 +7,12 @@ import time
 import numpy as np
 import torch
 
-from . import config
+from .. import config
+from ..conditions import CONDITIONS
+from ..runs import cost, jobs
+from ..runtime import duration
+from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
-from .conditions import CONDITIONS
-from .runs import cost, jobs
-from .runtime import duration
-from .variants import ARCHIVED
 
 STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
 # layer -> family of the benchmark

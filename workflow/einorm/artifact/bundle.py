@@ -3,11 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from . import archive, crate, sources, tables
-from .config import Settings, describe_difference
-from .figures import FOREST, names
-from .runtime import UserError, atomic_path
-from .tables import TABLES
+from .. import tables
+from ..config import Settings, describe_difference
+from ..figures import FOREST, names
+from ..runtime import UserError, atomic_path
+from ..tables import TABLES
+from . import archive, crate, sources
 from .verify import CRATE, SUMS, canonical
 
 

@@ -14,8 +14,10 @@ import pandas as pd
 from scipy import optimize
 from scipy import stats as tests
 
-from . import archive, published, tables
-from .runtime import write_csv
+from .. import tables
+from ..artifact import archive
+from ..runtime import write_csv
+from . import published
 from .selection import CHANCE, as_published
 
 #: By which conditions points are given configurations, and which one judges; the best known way is a condition's last.

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from . import __version__, archive, provenance, tables
-from .conditions import CONDITIONS
-from .config import Settings
+from .. import __version__, tables
+from ..conditions import CONDITIONS
+from ..config import Settings
+from ..variants import PAPER
+from . import archive, provenance
 from .report import cost
-from .variants import PAPER
 
 RANDOM_NUMBERS = {
     "own": "random numbers of einorm's own streams",

@@ -6,10 +6,10 @@ claims.yaml.
 
 import pandas as pd
 
-from .conditions import CONDITIONS
+from ..conditions import CONDITIONS
+from ..variants import QUESTIONS, VARIANTS, asked
 from .effects import NO_EFFECT, defined_values, difference
 from .selection import at_chance, collapsed, top_runs
-from .variants import QUESTIONS, VARIANTS, asked
 
 REFERENCE = "e_only_ln"  # LN+
 BY_TEST, BY_VALIDATION = "top 10 by test set", "top 10 by held-out images"

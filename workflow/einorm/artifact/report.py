@@ -9,20 +9,22 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from . import __version__, archive, lineage, provenance, side_by_side, tables
-from .conditions import CONDITIONS
-from .config import HYPERPARAMETERS
-from .data import checksums
-from .explain import explain
-from .figures import FOREST, caption, category, names
-from .judging import VERDICTS
-from .runs import completeness
-from .runtime import PACKAGE, UserError, atomic_path
-from .same_size import SIZES
-from .selection import PAPER_TASK
-from .statements import load_rules
+from .. import __version__, lineage, tables
+from ..analysis import side_by_side
+from ..analysis.explain import explain
+from ..analysis.judging import VERDICTS
+from ..analysis.same_size import SIZES
+from ..analysis.selection import PAPER_TASK
+from ..analysis.statements import load_rules
+from ..conditions import CONDITIONS
+from ..config import HYPERPARAMETERS
+from ..data import checksums
+from ..figures import FOREST, caption, category, names
+from ..runs import completeness
+from ..runtime import PACKAGE, UserError, atomic_path
+from . import archive, provenance
 
-PAGE = PACKAGE / "page"
+PAGE = PACKAGE / "artifact" / "page"
 PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 GROUPS_IN_ALT = 12
 TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .conditions import CONDITIONS
-from .device import choose_device
-from .learning import build, forward_network, measure, smooth_targets, train_step
-from .runtime import UserError
+from ..conditions import CONDITIONS
+from ..device import choose_device
+from ..learning import build, forward_network, measure, smooth_targets, train_step
+from ..runtime import UserError
 
 TOLERANCE = 1e-8
 SINGLE = 1e-5  # of what is computed in float32: the fused step on a GPU
@@ -89,7 +89,7 @@ def without_padding(parameter, shape):
 
 def fused_step(network, shape):
     """The fused step, called as `learning.train_step` on batches of images of this shape (B, pixels)."""
-    from . import fused
+    from .. import fused
 
     chunk = fused.prepare_chunk(network, shape, 1)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .figures import FOREST
-from .figures.style import GREY, PALETTE, WIDTH, label, plt, save
-from .judging import VERDICTS
-from .runtime import UserError
-from .selection import PAPER_TASK
-from .statements import load_rules
+from ..analysis.judging import VERDICTS
+from ..analysis.selection import PAPER_TASK
+from ..analysis.statements import load_rules
+from ..runtime import UserError
+from . import FOREST
+from .style import GREY, PALETTE, WIDTH, label, plt, save
 
 POINTS = "test_acc"
 # Verdict -> how the effect here is drawn: colour and shape, so that neither has to be told apart alone.

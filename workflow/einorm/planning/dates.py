@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from .runtime import atomic_path, checksum
+from ..runtime import atomic_path, checksum
 
 RECORD = "dates.json"  # in the folder of the results
 OLD = 10**18  # ns since 1970: 2001, older than any result

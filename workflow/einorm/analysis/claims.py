@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import published, stats, tables
+from .. import tables
+from ..config import nearest
+from ..runs import complete_rows, incomplete_cells
+from ..runtime import UserError, atomic_path, write_csv
+from . import published, stats
 from .comparisons import compare_all, corrected, identity, smallest_margin
-from .config import nearest
 from .effects import NO_EFFECT, effect
 from .explain import explain
 from .judging import VERDICTS, judge, missing_runs, region
 from .oddities import oddities
 from .published_effects import published_at_chance
 from .robustness import robustness
-from .runs import complete_rows, incomplete_cells
-from .runtime import UserError, atomic_path, write_csv
 from .same_size import compare_sizes
 from .selection import PAPER_TASK, as_published, at_chance, metric_values, of_task
 from .statements import load_rules

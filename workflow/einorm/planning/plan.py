@@ -8,13 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import archive, closure, config, jobfile, lineage, sources
-from .figures import FOREST, caption, category, names, task_and_module
-from .runs import code_of, cost, jobs, share_shifts, shift_table, shift_table_of
-from .runtime import PACKAGE, UserError, digest, fingerprint
-from .tables import TABLES
-from .tasks import TASKS
-from .variants import COLLAPSE, check_trained
+from .. import config, jobfile, lineage
+from ..artifact import archive, sources
+from ..figures import FOREST, caption, category, names, task_and_module
+from ..runs import code_of, cost, jobs, share_shifts, shift_table, shift_table_of
+from ..runtime import PACKAGE, UserError, digest, fingerprint
+from ..tables import TABLES
+from ..tasks import TASKS
+from ..variants import COLLAPSE, check_trained
+from . import closure
 
 ROOT = PACKAGE.parents[1]
 RESULTS, OUT = Path("results"), Path("figures")
@@ -241,7 +243,7 @@ def relative(path):
 
 def parts_of_page(*patterns):
     """Templates, styles and scripts of a page, from folder page."""
-    return sorted(relative(path) for pattern in patterns for path in (PACKAGE / "page").glob(pattern))
+    return sorted(relative(path) for pattern in patterns for path in (PACKAGE / "artifact" / "page").glob(pattern))
 
 
 def folder_of(inputs):

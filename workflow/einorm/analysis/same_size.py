@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from ..variants import VARIANTS
 from . import stats
 from .judging import missing_runs, number
 from .published_effects import NOTHING, published_effect, same_way
-from .variants import VARIANTS
 
 SIZES = ("differs", "unclear", "same size", "not computed", "not published")
 EQUAL_LEVEL = 0.90  # of the interval that must lie within the margin: two one-sided tests at 5 %

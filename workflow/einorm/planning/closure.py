@@ -15,7 +15,7 @@ import ast
 from functools import cache
 from pathlib import PurePosixPath
 
-from . import runtime
+from .. import runtime
 
 ON_IMPORT = "on import"  # stands for the statements of a module that define no name
 WHOLE = "*"  # stands for all names of a module

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from . import published, tables
+from .. import tables
+from ..runs import completeness
+from ..runtime import write_csv
+from ..variants import COLLAPSE
+from . import published
 from .published_effects import published_at_chance
-from .runs import completeness
-from .runtime import write_csv
 from .selection import PAPER_TASK, at_chance
-from .variants import COLLAPSE
 
 LEVEL = 0.95
 EPOCHS = 50  # of the published runs

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import lineage, tables
-from .runs import STEPS, code_of, cost, jobs, run_digest
-from .runtime import duration
+from .. import lineage, tables
+from ..runs import STEPS, code_of, cost, jobs, run_digest
+from ..runtime import duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
 SILENCE = 600  # seconds without a new line in its log, or three epochs, after which a job no longer counts as running

@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError
 
-from .conditions import CONDITIONS
-from .config import Strict
-from .runtime import UserError
+from ..conditions import CONDITIONS
+from ..config import Strict
+from ..runtime import UserError
 from .selection import SELECTIONS
 
 Limits = tuple[float | None, float | None]

@@ -1,0 +1,1 @@
+"""Results to hand over: archives, the report, the explorer, the bundle, and the records of how runs were made."""

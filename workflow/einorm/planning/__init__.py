@@ -1,0 +1,1 @@
+"""All that the Snakefile asks before a job starts: plain strings, numbers and paths."""
