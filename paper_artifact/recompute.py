@@ -29,6 +29,7 @@ EXACT_UP_TO = 8  # runs; larger groups have no exact p
 NO_LIMITS = (-math.inf, math.inf)
 SENTENCES = ["reason", "size_reason"]  # words about the numbers; not compared
 UNIT = ["config", "seed"]
+LAMBDAS = 5  # of the sweep, the condition inorm_lambda: of a configuration, the run of the best accuracy counts
 EPSILONS = [0, 0.25, 0.5, 0.75]  # of the published runs
 POOLED = "pooled(0,0.25,0.5,0.75)"  # what published_summary.csv calls all of them
 
@@ -338,9 +339,11 @@ def wanted(rules, s):
 
 def lacking(runs, settings, condition, epsilon):
     """Whether the cell was not planned, or has fewer runs than planned."""
+    swept = condition == "inorm_lambda"
+    epsilons = settings["lambda_epsilons" if swept else "epsilons"]
     planned = (
-        len(settings["configs"])
-        if condition in settings["conditions"] and epsilon in settings["epsilons"]
+        len(settings["configs"]) * (LAMBDAS if swept else 1)
+        if condition in settings["conditions"] and epsilon in epsilons
         else math.inf
     )
     return (runs["condition"].eq(condition) & runs["epsilon"].eq(epsilon)).sum() < planned
@@ -349,7 +352,8 @@ def lacking(runs, settings, condition, epsilon):
 def values_of(runs, condition, epsilons, metric, selection):
     """Values and learning rates by configuration, seed and epsilon; runs without a value are left out."""
     chosen = select(runs[runs["condition"].eq(condition) & runs["epsilon"].isin(epsilons)], selection)
-    chosen = chosen.set_index([*UNIT, "epsilon"])[[metric, "lr"]]
+    chosen = chosen.sort_values("test_acc", kind="stable", ascending=False).drop_duplicates([*UNIT, "epsilon"])
+    chosen = chosen.set_index([*UNIT, "epsilon"]).sort_index()[[metric, "lr"]]
     return chosen.set_axis(["value", "lr"], axis=1).dropna(subset="value")
 
 

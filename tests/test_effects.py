@@ -165,3 +165,12 @@ def test_the_effect_at_low_and_at_high_learning_rates():
     assert effects.at_rates([group([1.0, 2, 3, 4, 5, 6])], "median", False) == {"low_rates": 5.5, "high_rates": 1.5}
     few = effects.at_rates([group([1.0, 2])], "median", False)
     assert np.isnan([few["low_rates"], few["high_rates"]]).all(), "two configurations have no thirds"
+
+
+def test_of_a_lambda_sweep_the_best_run_of_every_configuration_counts():
+    swept = pd.DataFrame({"condition": "inorm_lambda", "epsilon": 0.75, "seed": 0, "lr": 0.1, "status": "finished",
+                          "config": [0, 1, 0, 1], "lambda_": [0.1, 0.1, 1, 1], "test_acc": [81.0, 84, 83, 80],
+                          "mu0": [1.0, 2, 3, 4], "mu1": [1.0, 2, 3, 4]})  # fmt: skip
+    for metric, expected in (("test_acc", {0: 83, 1: 84}), ("mu", {0: 3, 1: 2})):
+        values = effects.defined_values(swept, "inorm_lambda", 0.75, metric, "all")
+        assert values.set_index("config")["value"].to_dict() == expected, "chosen by accuracy, whatever is measured"

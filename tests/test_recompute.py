@@ -65,7 +65,7 @@ def test_agrees_on_every_row_of_a_shipped_archive(archive, claims_of):
 
 
 def test_agrees_where_all_epsilons_and_a_second_seed_are_there(tmp_path, claims_of):
-    """Invented from the archive of two epsilons and one seed: statements on pooled epsilons, the spread of seeds."""
+    """Invented from the archive of two epsilons and one seed: pooled epsilons, the spread of seeds, a lambda sweep."""
 
     def change(runs):
         noise = np.random.default_rng(0).normal
@@ -79,13 +79,23 @@ def test_agrees_where_all_epsilons_and_a_second_seed_are_there(tmp_path, claims_
             + noise(0, 0.4, len(kept))
             + 0.8 * everything["variant"].eq("seed1") * (everything["condition"].isin(["ei_ln", "gradnorm_full"]))
         )
-        return everything.assign(test_acc=everything["test_acc"].where(kept, moved.round(4)))
+        everything = everything.assign(test_acc=everything["test_acc"].where(kept, moved.round(4)))
+        inorm = everything[everything["condition"].eq("inorm") & everything["epsilon"].eq(0.75)]
+        swept = pd.concat(
+            [inorm.assign(condition="inorm_lambda", lambda_=value) for value in (1e-5, 1e-4, 1e-3, 0.1, 1)]
+        )
+        swept["test_acc"] = (swept["test_acc"] + noise(0, 1, len(swept))).round(4)
+        return pd.concat([everything, swept], ignore_index=True)
 
-    settings = {"epsilons": [0.0, 0.25, 0.5, 0.75], "variants": ["paper", "seed1"]}
+    settings = {"epsilons": [0.0, 0.25, 0.5, 0.75], "variants": ["paper", "seed1"], "lambda_epsilons": [0.75]}
+    manifest = json.loads((PROJECT / "paper_artifact/archive/replication/manifest.json").read_text())
+    settings["conditions"] = [*manifest["settings"]["conditions"], "inorm_lambda"]
     archive = altered(tmp_path, PROJECT / "paper_artifact/archive/replication", change, **settings)
     claims = pd.read_csv(claims_of(archive))
     pooled = claims[claims["epsilon"].eq("pooled")]
     assert len(pooled) and pooled["verdict"].ne("not computed").all()
+    swept = claims[claims["x"].eq("inorm_lambda")].iloc[0]
+    assert swept["verdict"] != "not computed" and swept["n_x"] == 30, "the best of five of every configuration"
     assert claims["size_seeds"].eq("2 seeds").any() and claims["tau"].gt(0.1).any()
     done = recompute(archive, claims_of(archive))
     assert done.returncode == 0, done.stdout + done.stderr

