@@ -13,6 +13,7 @@ import importlib
 import inspect
 import os
 import random
+import re
 import resource
 import shutil
 import sys
@@ -99,7 +100,8 @@ def draw(sources, size, seed):
 def pytest_collection_modifyitems(items):
     """Only unit tests: this module is a plugin of the pytest that it starts."""
     slow = {"redrawn", "bundled", "smoke", "images", "images_path"}
-    items[:] = [i for i in items if not slow & {*i.fixturenames} and "snakemake(" not in inspect.getsource(i.function)]
+    starts = re.compile(r"(snakemake|run_documented|subprocess\.run)\(")
+    items[:] = [i for i in items if not slow & {*i.fixturenames} and not starts.search(inspect.getsource(i.function))]
 
 
 def passes(project, name):
@@ -125,7 +127,8 @@ def main():
     for name in SHARED:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
-        project, made = Path(folder) / "project", shutil.ignore_patterns(".*", "__pycache__", "results", "_build")
+        made = shutil.ignore_patterns(".git", ".venv*", ".snakemake", "__pycache__", "results", "_build")
+        project = Path(folder) / "project"
         shutil.copytree(Path(__file__).parents[1], project, ignore=made)
         paths = {module: project / "workflow" / "einorm" / f"{module}.py" for module in given.modules}
         sources = {module: path.read_text() for module, path in paths.items()}
