@@ -142,7 +142,7 @@ def test_runs_at_chance_are_counted_from_runs_and_from_boxes():
 
 
 def test_every_statement_has_a_published_value_that_its_rule_allows():
-    """Or the rule would test something else than the paper says. Of the controls and of the lambda sweep nothing was published."""
+    """Or the rule would test something else than the paper says. The controls and the sweep were not published."""
     controls = {"ei_ln_detached", "e_only_ln_detached", "inorm_lambda"}
     assert not controls & {*VALUES["runs"]["condition"], *VALUES["summary"]["condition"]}
     for statement in [s for s in RULES.statements if s.x not in controls]:
