@@ -28,8 +28,14 @@ artifact: $(READY)  ## the bundle, a zip ready for a DOI, from the computed resu
 budget: $(READY)  ## what every preset costs on this machine
 	$(BIN)/python -m einorm budget
 
-test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
+SUITE = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov
+test: $(READY)  ## run the tests, but for the long ones
+	$(SUITE) -m "not long" --cov-report=
+
+test-long: $(READY)  ## run the long tests, marked so: SLURM, executed documentation, determinism, other machines
+	$(SUITE) -m long --cov-append --cov-report=term
+
+test-all: test test-long  ## run all tests, the short ones first
 
 faults: $(READY)  ## strike a running workflow 25 times: nothing may be lost (a quarter of an hour)
 	cd tests && ../$(BIN)/python faults.py --rounds 25 --seed 0
@@ -100,4 +106,4 @@ $(READY): envs/requirements.lock pyproject.toml
 $(VIEW_READY): envs/view.lock pyproject.toml
 	$(call install,$(VIEW),envs/view.lock)
 
-.PHONY: run smoke view archive artifact budget test faults gpu-check test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help
+.PHONY: run smoke view archive artifact budget test test-long test-all faults gpu-check test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help

@@ -16,6 +16,8 @@ from einorm.figures import FIGURES
 from einorm.runs import cell_runs, jobs
 from einorm.tasks import TASKS, draw_shifts
 
+pytestmark = pytest.mark.long
+
 SMALL = ("preset=smoke", "conditions=[ei_ln, inorm, gradnorm_full]", "machine={runs_per_batch: 1}")
 SAME = [f"results/tables/{name}.parquet" for name in ("runs", "epochs", "samples")]
 SAME += ["results/claims/claims.parquet", "results/claims/comparisons.csv"]

@@ -31,6 +31,8 @@ from einorm.tools import budget
 from einorm.tools.benchmark import FAMILIES, WIDTHS
 from markdown_it import MarkdownIt
 
+pytestmark = pytest.mark.long
+
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "config/README.md")]
 PAGES += sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)

@@ -36,6 +36,13 @@ def entries(name="requirements.lock"):
     return [(canonicalize_name(pin[1]), pin[2], (pin[3] or "").removeprefix(" ; ")) for pin in pins]
 
 
+def test_continuous_integration_runs_on_every_python_that_the_lock_serves():
+    served = SpecifierSet(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"])
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text())
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert matrix == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in served]
+
+
 PLATFORMS = {"Linux x86-64": ("linux", "x86_64"), "Linux ARM": ("linux", "aarch64"), "macOS": ("darwin", "arm64")}
 
 

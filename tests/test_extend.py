@@ -13,6 +13,8 @@ import pytest
 from conftest import REPOSITORY, copy_project
 from einorm import tables
 
+pytestmark = pytest.mark.long
+
 PAGE = (REPOSITORY / "docs" / "extend.md").read_text(encoding="utf-8")
 MADE = ("results", "figures", ".snakemake")  # folders at the top of the project with what commands make
 # An edit's comment: a new file; or in which file, at its end or after the line that begins so.

@@ -13,6 +13,8 @@ import yaml
 from conftest import copy_project
 from faults import finished_runs, tables
 
+pytestmark = pytest.mark.long
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 READY = os.geteuid() == 0 and all(shutil.which(program) for program in PROGRAMS)
 needs_slurm = pytest.mark.skipif(
