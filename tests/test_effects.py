@@ -135,6 +135,7 @@ def test_a_level_is_the_median_of_one_group():
     found = effects.effect(statement("level", y=None), runs, "all")
     assert (found["effect"], found["low"], found["high"]) == stats.median_interval(accuracies(runs, "gradnorm_full"))
     assert (found["method"], found["n_x"], found["n_y"], found["n_pairs"]) == ("median", 9, 0, 0)
+    assert found["low_rates"] == np.median(accuracies(runs, "gradnorm_full")[-3:])
     assert np.isnan(found["median_difference"])
 
 

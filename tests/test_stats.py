@@ -181,3 +181,18 @@ def test_holm_is_the_textbook_example_and_leaves_gaps():
     assert np.isnan(adjusted[1]) and adjusted[[0, 2]] == pytest.approx([0.02, 0.9])
     assert stats.holm([0.9, 0.8]).tolist() == [1, 1]
     assert len(stats.holm([])) == 0
+
+
+def test_mover_is_the_formula_of_zou_and_donner():
+    difference, low, high = stats.mover((5.0, 4.0, 7.0), (2.0, 1.5, 2.2))
+    assert difference == 3
+    assert low == 3 - np.sqrt((5 - 4) ** 2 + (2.2 - 2) ** 2) and high == 3 + np.sqrt((7 - 5) ** 2 + (2 - 1.5) ** 2)
+    wider = stats.mover((5.0, 4.0, 7.0), (2.0, 1.5, 2.2), extra=9.0)
+    assert wider[1] == 3 - np.sqrt(1 + 0.04 + 9)
+
+
+def test_mover_of_symmetric_intervals_is_the_ordinary_one():
+    z = stats.normal_quantile(0.95)
+    assert z == pytest.approx(1.959964)
+    low, high = stats.mover((1.0, 1 - 3 * z, 1 + 3 * z), (0.0, -4 * z, 4 * z))[1:]
+    assert (low, high) == pytest.approx((1 - 5 * z, 1 + 5 * z))
