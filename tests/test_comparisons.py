@@ -63,6 +63,7 @@ def test_epsilons_are_pooled_only_where_all_of_them_were_computed():
     assert not comparisons.computed(RULES, part, ("gradnorm_full", "e_only_ln"), 0.75)
     assert comparisons.places(part) == [0, 0.75, "pooled"]
     assert {key[2] for key in comparisons.corrected(RULES, part, "all")} == {0}
+    assert set(comparisons.compare_all(RULES, part, VALUES)["epsilon"]) == {"0.0"}
 
 
 def test_every_pair_has_its_effect_its_printed_test_and_its_equality():

@@ -118,6 +118,14 @@ def test_runs_with_the_published_random_numbers_share_its_seed():
 def test_two_seeds_are_enough_to_know_their_spread():
     two = compared(with_seeds([2.0]))
     assert two["size_seeds"] == "2 seeds" and two["tau"] == pytest.approx(2 / np.sqrt(2), abs=0.05)
+    wide = with_seeds([2.0], spread=3.0)
+    effects = []
+    for _, runs in wide.groupby("variant"):
+        values = runs[runs["epsilon"] == 0.75].set_index(["condition", "config"])["test_acc"]
+        effects.append(stats.walsh((values["gradnorm_full"] - values["e_only_ln"]).to_numpy()))
+    errors = [(high - low) / (2 * 1.959964) for _, low, high in effects]
+    expected = np.var([effect for effect, *_ in effects], ddof=1) - np.mean(np.square(errors))
+    assert expected > 0 and compared(wide)["tau"] == pytest.approx(np.sqrt(expected), rel=1e-6)
 
 
 def test_seeds_that_differ_no_more_than_their_intervals_add_nothing():
@@ -131,4 +139,6 @@ def test_short_or_incomplete_runs_of_other_seeds_do_not_count():
     assert compared(short)["size_seeds"] == "one seed"
     lost = (runs["variant"] != "paper") & (runs["config"] == 3) & (runs["epsilon"] == 0.75)
     assert compared(runs[~lost])["size_seeds"] == "one seed"
+    of_first = compared(runs[~lost | (runs["variant"] == "seed2")])
+    assert of_first["size_seeds"] == "2 seeds" and of_first["tau"] == pytest.approx(2 / np.sqrt(2), abs=0.05)
     assert published_effect(rules().statements[0], VALUES, "all")["n_x"] == 30
