@@ -64,7 +64,7 @@ crate: $(READY)  ## check the RO-Crate of a bundle (BUNDLE=ZIP) with roc-validat
 lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
 UPGRADE ?=

@@ -13,7 +13,7 @@ min_version("9.0")
 STARTED = time.time()
 # The folder of this file, also where another workflow includes it or uses it as a module.
 HERE = Path(str(workflow.current_basedir))
-MAIN = Path(workflow.basedir) == HERE
+MAIN = Path(workflow.basedir) in (HERE, HERE / "workflow")
 CONFIGURATION = HERE / "config.yaml"
 if not (HERE / "workflow").is_dir():
     sys.exit(f"einorm: error: {HERE} holds no folder workflow: clone the project, and name the clone's Snakefile")

@@ -49,13 +49,14 @@ def test_reports_are_offered_and_have_captions(usage):
 
 def test_the_crawler_finds_the_words_and_the_rules_it_looks_for():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8").lower()
-    assert "snakemake" in text and "workflow" in text and (REPOSITORY / "Snakefile").is_file()
+    assert "snakemake" in text and "workflow" in text and (REPOSITORY / "workflow" / "Snakefile").is_file()
     assert list((REPOSITORY / "workflow" / "rules").glob("*.smk"))
 
 
 def test_the_page_of_the_configuration_names_every_key():
     text = (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
     assert {"preset", "presets", *Settings.model_fields} <= set(re.findall(r"`(\w+)`", text))
+    assert read(REPOSITORY / "config" / "config.yaml") == {"preset": "quick"}, "which Snakedeploy copies"
     assert "../docs/reference/config.md" in text and "../config.yaml" in text
 
 

@@ -206,6 +206,12 @@ def a_cluster(folder, output):
     assert (folder / shifts).exists() and len(submitted) == 1
 
 
+def a_second_project(folder, output):
+    trained = re.findall(r"Training .+ job\) (\w+)", output)
+    assert set(trained) == {"inorm", "gradnorm_full"} and re.search("^gain +1$", output, re.M)
+    assert not (folder.parent / "second" / "results" / "runs").exists(), "planned only"
+
+
 OUTCOMES = {
     "A condition": a_condition,
     "An error signal": an_error_signal,
@@ -215,6 +221,7 @@ OUTCOMES = {
     "A variant of the training": a_variant,
     "A statement": a_statement,
     "A cluster": a_cluster,
+    "A second project": a_second_project,
 }
 
 
@@ -234,7 +241,7 @@ def test_the_page_can_be_followed():
 def test_an_example_does_what_it_says(title, tmp_path, untouched):
     """Commands succeed, at most two files of the project change, no old condition is trained again, and the outcome."""
     original, files_before, fingerprints_before = untouched
-    folder = tmp_path / "project"
+    folder = tmp_path / "einorm"
     shutil.copytree(original, folder)
     output = ""
     for step in EXAMPLES[title]:
@@ -244,6 +251,6 @@ def test_an_example_does_what_it_says(title, tmp_path, untouched):
             output += shell(step["text"], folder)
     files_after = files(folder)
     changed = {path for path in files_after | files_before if files_after.get(path) != files_before.get(path)}
-    assert 1 <= len(changed) <= 2, changed
+    assert len(changed) <= 2 and bool(changed) == (title != "A second project"), changed
     assert fingerprints_before.items() <= fingerprints(folder).items()
     OUTCOMES[title](folder, output)

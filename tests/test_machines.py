@@ -1,6 +1,7 @@
 """Other people's machines: their profiles, paths, locales and files change nothing, or are refused in one line."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -162,11 +163,35 @@ OUTER = 'module einorm:\n    snakefile: "{}"\n{}\nuse rule * from einorm as eino
         ('include: "{}"\n', "tables", "eps0.75-"),
     ],
 )
-def test_another_workflow_can_use_this_one(shipped, tmp_path, text, target, planned):
+@pytest.mark.parametrize("entry", ["Snakefile", "workflow/Snakefile"])
+def test_another_workflow_can_use_this_one(shipped, tmp_path, text, target, planned, entry):
     (tmp_path / "outer").mkdir()
-    (tmp_path / "outer" / "Snakefile").write_text(text.format(shipped / "Snakefile"))
+    (tmp_path / "outer" / "Snakefile").write_text(text.format(shipped / entry))
     code, output = run([*SNAKEMAKE, "-n", "-c1", "-s", "outer/Snakefile", target], tmp_path)
     assert code == 0 and f"results/shifts/luminosity/{planned}" in output, output
+
+
+DEPLOYED = 'configfile: "config/config.yaml"\nmodule einorm:\n    snakefile: "{}"\n    config: config\n'
+DEPLOYED += "use rule * from einorm\n"
+
+
+def test_a_project_as_snakedeploy_writes_it_plans_everything(shipped, tmp_path):
+    """It copies config/ and names workflow/Snakefile; that of the clone, since jobs call the package beside it."""
+    shutil.copytree(shipped / "config", tmp_path / "config")
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow" / "Snakefile").write_text(DEPLOYED.format(shipped / "workflow" / "Snakefile"))
+    code, output = run([*SNAKEMAKE, "-n", "-c1", "--config", "results=archive"], tmp_path)
+    assert code == 0 and re.search(r"^page +1$", output, re.M) and re.search(r"^fig5 +1$", output, re.M), output
+    assert "rule train" not in output and "einorm: error" not in output
+
+
+def test_the_entry_in_the_folder_workflow_plans_and_refuses_as_the_one_at_the_top(shipped, tmp_path):
+    entry = [*SNAKEMAKE, "-s", shipped / "workflow" / "Snakefile", "-n", "-c1", "-d", tmp_path / "here"]
+    code, output = run([*entry, "--config", "results=archive"], tmp_path)
+    assert code == 0 and re.search(r"^everything +1$", output, re.M), output
+    (tmp_path / "profile.yaml").write_text("config: [seed=5]")
+    code, output = run([*entry, "--profile", tmp_path / "profile.yaml"], tmp_path)
+    assert code == 1 and "einorm: error" in output and "seed" in output, output
 
 
 @pytest.mark.parametrize("entry", ['data={path: "it\'s"}', "archive=it's $HOME", "archive=it's `x`", "archive=a\\b"])

@@ -64,18 +64,26 @@ class INormLayer(ELayer):
     The task's error reaches Wex, b and the layer below. The gradient of `local_loss` reaches only Wix and Bix, and Wei
     if inhibition does not divide.
 
+    Parameters
+    ----------
+    n_in, n_e : inputs and units; divisive inhibition needs n_in >= n_e
+    subtractive, divisive : whether there is p, and q
+    lambda_ : weight of the local loss
+
     Attributes
     ----------
     z_local : (..., n_e) the z of the last forward pass as the local loss sees it, or None
+
+    Raises
+    ------
+    UserError
+        If there is no inhibition, or divisive inhibition of fewer inputs than units.
     """
 
     def __init__(
         self, n_in: int, n_e: int, subtractive: bool = True, divisive: bool = True, lambda_: float = LAMBDA
     ) -> None:
-        """Choose subtractive inhibition p, divisive inhibition q or both; lambda_ is the weight of the local loss.
-
-        Raises UserError if there is neither, or if divisive inhibition has fewer inputs than units.
-        """
+        """Choose subtractive inhibition, divisive inhibition or both."""
         if not (subtractive or divisive):
             raise UserError("an INormLayer needs subtractive or divisive inhibition: for neither take an ELayer")
         if divisive and n_in < n_e:

@@ -70,21 +70,27 @@ def pooling_gradient(g: Tensor, w: Tensor) -> Tensor:
 class ErrorSignal(nn.Module):
     """The identity forwards; on the way back the error signal follows a rule of `error_signals.ERROR_SIGNALS`.
 
+    Parameters
+    ----------
+    rule : key of `error_signals.ERROR_SIGNALS`
+    units : of the layer; lateral rules draw a pooling weight for each, uniform, divided by their sum
+    before_ln : the rule is that of LN(z), also where the network has no layer normalization, or a detached one
+
     Attributes
     ----------
     w : (n) pooling weights of lateral inhibition, fixed, or a parameter if they learn; None in other rules
+
+    Raises
+    ------
+    UserError
+        If the rule is unknown or needs the number of units.
     """
 
     non_negative: ClassVar[tuple[str, ...]] = ("w",)
     rates: ClassVar[dict[str, str]] = {"w": "lr_wix"}
 
     def __init__(self, rule: str, units: int | None = None, before_ln: bool = False) -> None:
-        """Choose a rule; lateral rules draw pooling weights for that many units, uniform, divided by their sum.
-
-        before_ln: the rule is that of LN(z), also where the network has no layer normalization, or a detached one.
-
-        Raises UserError if the rule is unknown or needs the number of units.
-        """
+        """Choose a rule."""
         super().__init__()
         if rule not in ERROR_SIGNALS:
             raise UserError(f"there is no error signal {rule}: take one of {', '.join(ERROR_SIGNALS)}")
