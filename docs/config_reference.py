@@ -22,8 +22,8 @@ TEXT = """\
 Made by `docs/config_reference.py` from the typed config (`workflow/einorm/config.py`) and `config.yaml`.
 
 `config.yaml` says what is computed; Snakemake's options and profiles say how. Its key `preset` chooses a block of
-`presets`. Every other key may stand in that block or at the top level, where it wins over the block; so does one
-that is given on the command line, or in a file of its own:
+`presets`. Every other key may be set in that block or at the top level, which overrides the block.
+So does a key that is given on the command line, or in another file:
 
 <!-- ci: plan -->
 ```bash
@@ -59,8 +59,7 @@ Tasks: {tasks}. Data sets: {datasets}.
 
 ### Conditions
 
-From `workflow/einorm/conditions.py`. Lambda is the weight of the local loss; of several values, each has runs of its
-own.
+From `workflow/einorm/conditions.py`. Lambda is the weight of the local loss; each of several values has separate runs.
 
 {conditions}
 

@@ -13,8 +13,9 @@ from einorm.__main__ import main
 from einorm.analysis import comparisons, published
 from einorm.analysis.selection import TOP, layer_mean
 from einorm.analysis.statements import load_rules
+from einorm.conditions import CONDITIONS
 from einorm.config import Settings
-from einorm.figures import FIGURES
+from einorm.figures import FIGURES, style
 from einorm.figures.panels import accuracy_limits, say_incomplete
 from einorm.figures.style import label
 
@@ -96,6 +97,52 @@ def test_missing_runs_are_named_above_the_figure():
     complete, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
     say_incomplete(complete, points, runs, planned)
     assert complete.get_suptitle() == ""
+
+
+def test_a_condition_has_one_colour_and_an_epsilon_one_marker():
+    """No colour is used twice, and neither depends on what else is drawn."""
+    assert {*style.LOOKS} == {*CONDITIONS}
+    assert len({colour for colour, _ in style.LOOKS.values()}) == len(CONDITIONS)
+    looks = [style.epsilon_style(epsilon) for epsilon in (0, 0.25, 0.5, 0.75)]
+    assert len({look["marker"] for look in looks}) == len({look["color"] for look in looks}) == 4
+
+
+def test_all_missing_conditions_are_named_in_one_word():
+    data = synthetic.frames(["e_only_ln", "inorm"], epsilons=(0.75,))
+    figure, points = import_module("einorm.figures.fig4").draw(data)
+    planned = Settings(conditions=["e_only_ln", "inorm"], epsilons=[0.25, 0.5, 0.75], configs=4, epochs=3)
+    say_incomplete(figure, points, data["runs"], planned)
+    assert figure.get_suptitle() == "Incomplete. Runs finished: all conditions: none at ε\xa00.25, 0.5"
+    plt.close(figure)
+
+
+def test_text_of_an_svg_is_text(tmp_path):
+    folder = save_tables(synthetic.frames(), tmp_path / "tables")
+    where = ("--tables", str(folder), "--published", str(PUBLISHED), "--rules", str(RULES), "--out", str(tmp_path))
+    assert main(["figure", "fig4", *where, "--format", "svg"]) == 0
+    assert ">alignment with LN (cosine)</text>" in (tmp_path / "fig4.svg").read_text()
+    assert not (tmp_path / "fig4.pdf").exists()
+
+
+def test_no_text_is_smaller_than_8_points_at_the_printed_width():
+    assert pytest.approx(17 / 2.54) == style.WIDTH
+    data = synthetic.frames()
+    for name in FIGURES:
+        figure, _ = import_module(f"einorm.figures.{name}").draw(
+            data | {"published": VALUES, "rules": SHIPPED, "complete": data["runs"]}
+        )
+        assert min(text.get_fontsize() for text in figure.findobj(plt.Text) if text.get_text()) >= 8, name
+        plt.close(figure)
+
+
+def test_alignments_close_to_1_can_be_told_apart():
+    assert style.spread([0, 0.9, 0.99]) == pytest.approx([0, 1, 2]) and style.unspread(3) == pytest.approx(0.999)
+
+
+def test_learning_rates_are_drawn_for_every_run():
+    data = synthetic.frames(collapsed=("inorm", 0))
+    points, texts = draw("learning_rates", data)
+    assert len(points) == len(data["runs"]) and "1 ▾" in texts and "learning rate lr" in texts
 
 
 def test_an_unknown_figure_and_missing_tables_are_one_line(tmp_path, capsys):

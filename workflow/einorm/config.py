@@ -25,7 +25,7 @@ TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
 LAMBDA_EPSILONS = [0.75]
 
 
-HOW = ("results", "archive", "reuse_archive", "data", "machine")  # keys that decide no result
+HOW = ("results", "archive", "reuse_archive", "format", "data", "machine")  # keys that decide no result
 
 
 class Strict(BaseModel):
@@ -70,7 +70,7 @@ class Settings(Strict):
     configs: int | list[int] = Field(description="the first n published configurations, or a list of them")
     seed: int = Field(0, ge=0, description="seeds every random stream")
     randomness: Literal["own", "release"] = Field(
-        "own", description="initial weights and shifts of the published runs (release), or of our own streams"
+        "own", description="initial weights and shifts: those of the published runs (release) or our own"
     )
     epochs: int = Field(ge=1, description="passes over the training images")
     train_images: int = Field(TRAIN_IMAGES, ge=1, le=TRAIN_IMAGES, description="images used, in file order")
@@ -81,6 +81,7 @@ class Settings(Strict):
     )
     archive: str | None = Field(None, description="folder of the archive; null: paper_artifact/archive/<preset>")
     reuse_archive: bool = Field(False, description="training takes over the archive's finished runs")
+    format: Literal["pdf", "svg"] = Field("pdf", description="of the figures' vector graphics, next to PNG")
     data: Data = Data()
     machine: Machine = Machine()
 

@@ -5,7 +5,7 @@ SOURCES = (
     "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md",
     ".snakemake-workflow-catalog.yml", ".github/**/*.yml", ".ci/run", "config/*", "envs/*", "workflow/Snakefile",
     "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
-    "workflow/einorm/artifact/page/*", "paper_artifact/*.yaml", "paper_artifact/*.py",
+    "workflow/**/*.mplstyle", "workflow/einorm/artifact/page/*", "paper_artifact/*.yaml", "paper_artifact/*.py",
     "paper_artifact/*.md", "paper_artifact/*.json",
     "paper_artifact/published/*", "docs/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
     "docs/reference/*.md", "docs/reproduction/*.png", "docs/robustness/*.png", "tests/*.py", "tests/golden/*",

@@ -16,6 +16,7 @@ from ..tasks import TASKS
 from ..variants import QUESTIONS, asked
 
 CAPTIONS = PACKAGE.parent / "report"
+STYLE = PACKAGE / "figures" / "einorm.mplstyle"  # the look of all figures, for users to change
 FOREST = "forest"  # the figure of all statements: `forest.write` draws it from the claims, not from the tables
 SHARED = ("style", "panels")  # modules that are no figures, or none of the tables; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
@@ -69,8 +70,8 @@ def category(name):
     return f"Figure {number}" if number.isdigit() else "Beyond the paper"
 
 
-def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
-    """Draw a figure from the tables of a folder: out/name.pdf, .png and .csv (the plotted points).
+def make(name, tables_folder, published_folder, rules, out, run_by_run=None, vector="pdf"):
+    """Draw a figure from the tables of a folder: out/name.png, .csv (the plotted points), and .pdf or .svg.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
     rules : path of claims.yaml: figures that show tests correct them for all tests that it names
     out : folder of the figure
     run_by_run : folder of what `analysis.run_by_run` wrote, for the figure of that name; None: not computed
+    vector : pdf or svg
 
     Raises
     ------
@@ -105,7 +107,7 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None):
     figure, points = import_module(f".{module}", __package__).draw(frames, *asks)
     if module != RUN_BY_RUN:
         say_incomplete(figure, points, frames["runs"], settings)
-    save(figure, points, Path(out) / name)
+    save(figure, points, Path(out) / name, vector)
 
 
 def compared_runs(folder):

@@ -26,6 +26,6 @@ def draw(tables):
         for ax, sample in zip(row, chosen.itertuples(), strict=False):
             side = int(np.sqrt(len(sample.pixels)))
             ax.imshow(np.reshape(sample.pixels, (side, side)), cmap="gray", vmin=0, vmax=1)
-            ax.set_xlabel(f"{sample.shift + 0.0:+.2f}", fontsize=7, labelpad=2)
+            ax.set_xlabel(f"{sample.shift + 0.0:+.2f}", labelpad=2)
     points = samples[samples["epsilon"].isin(epsilons)].drop(columns="pixels").assign(panel="a")
     return figure, points

@@ -12,7 +12,7 @@ TRIO = ("ei_none", "inorm_sub", "inorm")
 def draw(tables):
     """Mean and variance over units (mean of both hidden layers) by the published rule and for all runs."""
     runs = tables["runs"]
-    figure, axes = grid(2, 2, 4.6)
+    figure, axes = grid(2, 2, 4.6, sharey="row")
     parts = []
     for row, metric, target in zip(axes, ("mu", "var"), (0, 1), strict=True):
         for ax, rule in zip(row, (top_rule(runs, TRIO), "all runs"), strict=True):

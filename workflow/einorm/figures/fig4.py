@@ -4,7 +4,7 @@ import pandas as pd
 
 from ..analysis.selection import layer_mean
 from .panels import alignment_histogram, choose, matched_scatter, missing, say_missing
-from .style import grid, letter
+from .style import GREY, colour, grid, letter
 
 
 def draw(tables):
@@ -23,9 +23,9 @@ def draw_learned(runs, condition):
         chosen = chosen[chosen["epsilon"] == chosen["epsilon"].max()]
         series = {
             name: (chosen, layer_mean(chosen, f"{name}_alignment"), shade)
-            for name, shade in (("output", "#56B4E9"), ("gradient", "#D55E00"))
+            for name, shade in (("gradient", colour(condition)), ("output", GREY))
         }
-        parts.append(alignment_histogram(axes[1], series, "b"))
+        parts.append(alignment_histogram(axes[1], series, "b", "alignment with LN (cosine)", near_one=True))
         axes[1].set_title(f"ε = {chosen['epsilon'].max():g}")
     for ax, text in zip(axes, "ab", strict=True):
         letter(ax, text)

@@ -7,7 +7,7 @@ from scipy.stats import mannwhitneyu
 from ..analysis.comparisons import corrected, identity
 from ..analysis.selection import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
-from .style import REFERENCE, colour, grid, label, letter
+from .style import REFERENCE, colour, grid, label, letter, marker
 
 PARTS = ("gradnorm_scale", "gradnorm_decorrelate", "gradnorm_center", "gradnorm_full")
 LN = "e_only_ln"
@@ -24,10 +24,9 @@ def draw(tables):
     if missing(runs, trio):
         parts = [say_missing(axes[0, 0], missing(runs, trio))]
     else:
-        series = {
-            label(c): (choose(runs, c), layer_mean(choose(runs, c), "gradient_alignment"), colour(c)) for c in trio
-        }
-        parts = [alignment_histogram(axes[0, 0], series, "a")]
+        chosen = {condition: choose(runs, condition) for condition in trio}
+        series = {part_name(c): (part, layer_mean(part, "gradient_alignment"), colour(c)) for c, part in chosen.items()}
+        parts = [alignment_histogram(axes[0, 0], series, "a", "gradient alignment (cosine)")]
     letter(axes[0, 0], "a")
     parts += against_ln(figure, gs, tables, PARTS, "b")
     return figure, pd.concat(parts)
@@ -64,11 +63,15 @@ def against_ln(figure, place, tables, conditions, panel):
         ax.set_title(f"ε = {epsilon:g}" + ("" if absent else f", n = {group_sizes(chosen, conditions)}"))
     figure.supxlabel(
         f"Red: median of {label(LN)}. ▾: number of runs below the axis, which count in boxes and tests.\n"
-        f"Mann-Whitney against LN+, Holm's correction of all {len(p_holm)} tests: "
+        f"Mann-Whitney against LN+, Holm's correction of all {len(p_holm)} tests. The axes differ between epsilons.\n"
         "*** p < 0.001, ** p < 0.01, * p < 0.05, n.s.: no difference was detected.",
-        fontsize=7,
     )
     return parts
+
+
+def part_name(condition):
+    """A part of the normalization, as short as a tick has to be."""
+    return SHORT.get(condition, condition.removeprefix("gradnorm_"))
 
 
 def group_sizes(runs, conditions):
@@ -84,8 +87,8 @@ def one_epsilon(ax, runs, conditions, panel, p_holm):
     for condition in conditions:
         chosen = choose(runs, condition)
         test = mannwhitneyu(chosen["test_acc"], reference, alternative="two-sided")
-        name = SHORT.get(condition, condition.removeprefix("gradnorm_"))
-        groups[name, colour(condition)] = chosen["test_acc"]
+        name = part_name(condition)
+        groups[name, colour(condition), marker(condition)] = chosen["test_acc"]
         tested = {"U": test.statistic, "p": test.pvalue, "n_reference": len(reference)}
         tested["p_holm"] = p_holm.get(identity("test_acc", condition, LN, chosen["epsilon"].iloc[0]), np.nan)
         parts.append(points(panel, chosen, chosen["test_acc"], **tested))
@@ -93,7 +96,7 @@ def one_epsilon(ax, runs, conditions, panel, p_holm):
     boxes(ax, groups, (low, high + 0.12 * (high - low)))
     ax.tick_params(axis="x", labelrotation=35)
     ax.axhline(reference.median(), color=REFERENCE, linestyle=":", linewidth=1.3)
-    where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top", "fontsize": 7}
+    where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top"}
     for i, part in enumerate(parts):
         ax.text(i, 0.99, stars(part["p_holm"].iloc[0]), **where)
     return pd.concat(parts)

@@ -101,14 +101,12 @@ def draw_part(ax, points, limits=None):
         look = {"color": LOOKS[row.verdict][0], "marker": LOOKS[row.verdict][1], "markersize": 4, "linewidth": 1.2}
         interval(ax, y + OFFSET, (row.effect, row.low, row.high), look)
         if not np.isfinite(row.effect):
-            ax.annotate(
-                "not computed", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=6, color=GREY
-            )
+            ax.annotate("not computed", (1.01, y), xycoords=("axes fraction", "data"), va="center", color=GREY)
     claims = points["id"].str.partition(".")[0]
     for y in np.flatnonzero(claims.ne(claims.shift()))[1:]:
         ax.axhline(y - 0.5, color=GREY, linewidth=0.4, linestyle=":")
     ax.axvline(0, color=GREY, linewidth=0.6, zorder=0.5)
-    ax.set_yticks(range(len(points)), points["id"] + "  " + points["name"], fontsize=7)
+    ax.set_yticks(range(len(points)), points["id"] + "  " + points["name"])
     ax.tick_params(axis="y", length=0)
 
 
@@ -126,15 +124,13 @@ def interval(ax, y, effect, look):
     elif np.isfinite(value):
         below = value < left
         ax.plot(left if below else right, y, linestyle="", **mark | {"marker": "<" if below else ">"}, clip_on=False)
-        text, where = (
-            f"{value:+.1f}".replace("-", "−"),
-            {"xytext": (5 if below else -5, 0.5), "ha": "left" if below else "right"},
-        )
-        ax.annotate(text, (left if below else right, y), textcoords="offset points", va="bottom", fontsize=6, **where)
+        text, ground = f"{value:+.1f}".replace("-", "−"), {"facecolor": "white", "linewidth": 0, "pad": 0.4}
+        where = {"xytext": (6 if below else -6, 0), "ha": "left" if below else "right", "bbox": ground}
+        ax.annotate(text, (left if below else right, y), textcoords="offset points", va="center", **where)
 
 
-def write(claims_folder, rules_path, out):
-    """Draw the claims of a folder: out/forest.pdf, .png and .csv (the points).
+def write(claims_folder, rules_path, out, vector="pdf"):
+    """Draw the claims of a folder: out/forest.png, .csv (the points), and .pdf or .svg (vector).
 
     Raises
     ------
@@ -148,4 +144,4 @@ def write(claims_folder, rules_path, out):
     if missing := [s.id for s in rules.statements if s.id not in set(claims["id"])]:
         raise UserError(f"{path} lacks the statement {missing[0]}: make it again with `snakemake claims --cores 1`")
     points = rows_of(claims, rules)
-    save(draw(points), points, Path(out) / FOREST)
+    save(draw(points), points, Path(out) / FOREST, vector)

@@ -4,7 +4,9 @@ import pandas as pd
 
 from ..analysis.selection import layer_mean
 from .panels import accuracy_limits, collapsed_note, points, say_missing
-from .style import epsilon_style, grid, letter
+from .style import alignment_axis, epsilon_style, grid, letter
+
+ALIGNMENT = "output alignment (cosine)"
 
 
 def draw(tables):
@@ -21,21 +23,22 @@ def draw(tables):
     chosen = runs[runs["condition"].isin(["inorm", "inorm_lambda"]) & runs["epsilon"].isin(swept)]
     parts = []
     metrics = {
-        "output alignment (cosine)": layer_mean(chosen, "output_alignment"),
+        ALIGNMENT: layer_mean(chosen, "output_alignment"),
         "test accuracy (%)": chosen["test_acc"],
     }
     for ax, (name, values), panel in zip(axes, metrics.items(), "ab", strict=True):
         for i, (epsilon, group) in enumerate(chosen.assign(value=values).groupby("epsilon")):
-            style = epsilon_style(epsilon, swept)
+            style = epsilon_style(epsilon)
             at = group["lambda_"] * (1 + 0.08 * i)  # epsilons side by side
             ax.scatter(at, group["value"], s=9, alpha=0.5, linewidth=0, **style)
             median = group.groupby("lambda_")["value"].median()
             ax.plot(median.index * (1 + 0.08 * i), median, linewidth=1.4, markersize=5, label=f"{epsilon:g}", **style)
         ax.set(xscale="log", xlabel="λ", ylabel=name)
         parts.append(points(panel, chosen, values))
+    alignment_axis(axes[0].yaxis)
     low, high = accuracy_limits(chosen)
     axes[1].set_ylim(low, high)
-    below, lost = int((chosen["test_acc"] < low).sum()), int(metrics["output alignment (cosine)"].isna().sum())
+    below, lost = int((chosen["test_acc"] < low).sum()), int(metrics[ALIGNMENT].isna().sum())
     axes[0].set_title(f"{lost} of {len(chosen)} runs without value" if lost else "")
     axes[1].set_title(
         ", ".join(

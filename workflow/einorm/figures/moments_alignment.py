@@ -5,55 +5,66 @@ import pandas as pd
 from ..analysis.selection import metric_values
 from ..conditions import CONDITIONS
 from .panels import say_missing
-from .style import GREY, grid, label, letter, line
+from .style import GREY, alignment_axis, epsilon_look, grid, label, spread, unspread
 
 METRICS = {
-    "mu0": "μ,\nlayer 0",
-    "mu1": "μ,\nlayer 1",
+    "mu0": "mean,\nlayer 0",
+    "mu1": "mean,\nlayer 1",
     "var0": "variance,\nlayer 0",
     "var1": "variance,\nlayer 1",
-    "output_alignment": "output\nalignment",
-    "gradient_alignment": "gradient\nalignment",
+    "output_alignment": "output\nalignment\n(cosine)",
+    "gradient_alignment": "gradient\nalignment\n(cosine)",
 }
 TARGETS = {"mu0": 0, "mu1": 0, "var0": 1, "var1": 1}  # what I-Norm's local loss aims at
 FAR = 8  # networks without normalization can drift far: beyond this an axis is logarithmic
 
 
 def draw(tables):
-    """A row per metric, a column per epsilon: medians over the runs of every condition.
+    """A row per condition, a column per metric, a line per epsilon: medians over the runs.
 
     Moments are drawn layer by layer, since the layers differ; alignments are means of both hidden layers, as in the
-    paper.
+    paper. All panels of a column have the same axis.
     """
     epochs = tables["epochs"]
-    epsilons = sorted(epochs["epsilon"].unique())
-    figure, axes = grid(len(METRICS), max(1, len(epsilons)), 10, sharex=True, sharey="row")
-    if not epsilons:
-        return figure, say_missing(axes[0, 0], list(CONDITIONS)[:1], " and all others")
     present = [condition for condition in CONDITIONS if (epochs["condition"] == condition).any()]
-    parts = []
-    for row, (metric, name), panel in zip(axes, METRICS.items(), "abcdef", strict=True):
-        row[0].set_ylabel(name)
-        letter(row[0], panel)
-        for ax, epsilon in zip(row, epsilons, strict=True):
-            curves = medians(epochs[epochs["epsilon"] == epsilon], metric)
-            for condition in present:
-                curve = curves[curves["condition"] == condition]
-                ax.plot(curve["epoch"], curve["value"], **line(condition), label=label(condition))
-            if metric in TARGETS:
-                ax.axhline(TARGETS[metric], color=GREY, linestyle=":", linewidth=0.8)
-            if metric in TARGETS and curves["value"].abs().max() > FAR:
-                ax.set_yscale("symlog", linthresh=1)
-            parts.append(curves.assign(panel=panel, epsilon=epsilon))
-    for ax, epsilon in zip(axes[0], epsilons, strict=True):
-        ax.set_title(f"ε = {epsilon:g}")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    figure, axes = grid(max(1, len(present)), len(METRICS), 0.85 * len(present) + 1.2, sharex=True, sharey="col")
+    if not present:
+        return figure, say_missing(axes[0, 0], list(CONDITIONS)[:1], " and all others")
+    parts = [column(axes[:, i], epochs, present, metric) for i, metric in enumerate(METRICS)]
+    for row, condition in zip(axes, present, strict=True):
+        name = label(condition).replace(": ", ":\n").replace(" (", "\n(").replace(" inhibition", "\ninhibition")
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    axes[0, 0].xaxis.get_major_locator().set_params(integer=True)
     drawn = pd.concat(parts)
     without = drawn[drawn["metric"] == "mu0"].groupby(["condition", "epsilon"])["without_value"].max().sum()
     figure.align_ylabels()
-    figure.supxlabel(f"epoch (medians; {without} runs have no values, since they collapsed)", fontsize=8)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center")
+    figure.supxlabel(f"epoch (medians; {without} runs have no values, since they collapsed)")
+    found = {text: handle for ax in axes[:, 0] for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+    names = sorted(found, key=float)
+    figure.legend([found[name] for name in names], names, title="ε", loc="outside right upper")
     return figure, drawn
+
+
+def column(axes, epochs, conditions, metric):
+    """One metric of all conditions; its plotted points."""
+    parts = []
+    for ax, condition in zip(axes, conditions, strict=True):
+        if metric in TARGETS:
+            ax.axhline(TARGETS[metric], color=GREY, linestyle=":", linewidth=0.8)
+        for epsilon, group in epochs[epochs["condition"] == condition].groupby("epsilon"):
+            curve = medians(group, metric)
+            ax.plot(curve["epoch"], curve["value"], **epsilon_look(epsilon) | {"marker": ""}, label=f"{epsilon:g}")
+            parts.append(curve.assign(panel=METRICS[metric].replace("\n", " "), epsilon=epsilon))
+    drawn = pd.concat(parts)
+    if metric not in TARGETS:
+        alignment_axis(axes[0].yaxis, (0, 0.9, 0.99, 0.999))
+        highest = spread(drawn["value"].fillna(0).max())  # 0 where no run has an alignment
+        axes[0].set_ylim(unspread(-0.1), unspread(highest + 0.2))
+    elif drawn["value"].abs().max() > FAR:
+        axes[0].set_yscale("symlog", linthresh=1)
+        axes[0].set_yticks([-1, 0, 1, 10], ["−1", "0", "1", "10"])
+    axes[0].set_title(METRICS[metric])
+    return drawn
 
 
 def medians(epochs, metric):

@@ -11,10 +11,11 @@ import seaborn as sns
 
 from ..analysis.selection import TOP, top_runs
 from ..runs import incomplete_cells
-from .style import GREY, REFERENCE, colour, epsilon_style, label
+from .style import GREY, LINES, REFERENCE, alignment_axis, colour, epsilon_style, label, marker, unspread
 
-NOTE_WIDTH = 130  # characters of a line over a whole figure
+NOTE_WIDTH = 110  # characters of a line over a whole figure
 SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge
+NEAR_ONE = np.linspace(-0.25, 4, 35)  # edges of bins of alignments that are close to 1, as `style.spread`
 POINT = ("condition", "epsilon", "lambda_", "config", "seed", "status")
 
 
@@ -63,9 +64,15 @@ def say_incomplete(figure, drawn, runs, settings):
         words = ", ".join(f"{count} at ε\u00a0{', '.join(epsilons)}" for count, epsilons in counts.items())
         same.setdefault(words, []).append(name)
     if same:
-        groups = "; ".join(f"{', '.join(names)}: {words}" for words, names in same.items())
+        drawn_here = set(map(label, conditions))
+        groups = "; ".join(f"{names_of(names, drawn_here)}: {words}" for words, names in same.items())
         text = textwrap.fill(f"Incomplete. Runs finished: {groups}", NOTE_WIDTH)
-        figure.suptitle(text, fontsize=7, color=REFERENCE, ha="left", x=0.01)
+        figure.suptitle(text, color=REFERENCE, ha="left", x=0.01)
+
+
+def names_of(names, drawn):
+    """Names of conditions in words, or that they are all of those drawn."""
+    return "all conditions" if len(drawn) > 1 and set(names) == drawn else ", ".join(names)
 
 
 def accuracy_limits(runs):
@@ -80,7 +87,7 @@ def accuracy_limits(runs):
 def note(ax, text, **where):
     """A small remark inside a panel."""
     ax.text(**({"x": 0.98, "y": 0.02, "ha": "right", "va": "bottom"} | where), s=text, transform=ax.transAxes,
-            fontsize=7, color=GREY, bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5})  # fmt: skip
+            color=GREY, bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5})  # fmt: skip
 
 
 def collapsed_note(runs):
@@ -99,7 +106,7 @@ def matched_scatter(ax, runs, x, y, panel):
     ax.axline((low, low), slope=1, color=GREY, linewidth=0.7, linestyle=":")
     edge = low + 0.012 * (high - low)
     for epsilon, group in pairs.groupby("epsilon"):
-        style = epsilon_style(epsilon, pairs["epsilon"].unique())
+        style = epsilon_style(epsilon)
         at = group[["test_acc_x", "test_acc_y"]].clip(lower=edge)
         off = ((group["test_acc_x"] < edge) | (group["test_acc_y"] < edge)).to_numpy()
         ax.scatter(*at[~off].T.to_numpy(), s=16, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
@@ -125,12 +132,12 @@ def boxes(ax, groups, limits=None):
 
     Parameters
     ----------
-    groups : mapping (tick label, colour) -> values (n,)
+    groups : mapping (tick label, colour, marker) -> values (n,)
     limits : of the axis; values below sit on its edge, with their number
     """
     frames = [pd.DataFrame({"x": i, "value": np.asarray(v, float)}) for i, v in enumerate(groups.values())]
     data = pd.concat(frames).dropna()
-    colours = [colour for _, colour in groups]
+    colours, markers = ([group[i] for group in groups] for i in (1, 2))
     order = range(len(groups))
     look = {"width": 0.6, "whis": (0, 100), "linewidth": 0.8, "boxprops": {"alpha": 0.45}, "legend": False}
     sns.boxplot(data, x="x", y="value", hue="x", order=order, hue_order=order, palette=colours, ax=ax, **look)
@@ -139,15 +146,22 @@ def boxes(ax, groups, limits=None):
         values = frame["value"].dropna().to_numpy()
         at = i + 0.32 * (np.arange(len(values)) * 0.618 % 1 - 0.5)  # spread without chance: equal bytes each time
         off = values < low
-        ax.scatter(at[~off], values[~off], s=7, color=colours[i], edgecolor="0.2", linewidth=0.3, zorder=3)
-        if off.any():
-            ax.text(
-                i, 0.005, f"{off.sum()} ▾", transform=ax.get_xaxis_transform(), fontsize=7, ha="center", va="bottom"
-            )
+        look = {"color": colours[i], "marker": markers[i], "edgecolor": "0.2", "linewidth": 0.3}
+        ax.scatter(at[~off], values[~off], s=8, zorder=3, **look)
+        mark_below(ax, values, low, i)
     if limits:
         ax.set_ylim(low - 0.06 * (high - low), high)
-    ax.set_xticks(range(len(groups)), [text for text, _ in groups])
+    ax.set_xticks(range(len(groups)), [text for text, *_ in groups])
     ax.set_xlabel("")
+
+
+def mark_below(ax, values, low, x=None):
+    """An arrow at the lower edge with the number of values below it, if there are any; x: place, None: on the right."""
+    below = int((np.asarray(values) < low).sum())
+    if below:
+        where = {"ha": "right", "x": 0.98, "transform": ax.transAxes}
+        where = where if x is None else {"ha": "center", "x": x, "transform": ax.get_xaxis_transform()}
+        ax.text(y=0.005, s=f"{below} ▾", va="bottom", **where)
 
 
 def condition_boxes(ax, runs, conditions, values, panel, rule, ylabel, accuracy=False):
@@ -168,7 +182,7 @@ def condition_boxes(ax, runs, conditions, values, panel, rule, ylabel, accuracy=
         defined = int(values(chosen).notna().sum())
         collapsed = int((chosen["status"] == "collapsed").sum())
         text = f"{label(condition)}\nn = {defined}" + (f"\n{collapsed} collapsed" if collapsed else "")
-        groups[text, colour(condition)] = values(chosen)
+        groups[text, colour(condition), marker(condition)] = values(chosen)
         parts.append(points(panel, chosen, values(chosen), rule))
     boxes(ax, groups, accuracy_limits(runs[runs["condition"].isin(conditions)]) if accuracy else None)
     ax.set_ylabel(ylabel)
@@ -184,20 +198,26 @@ def top_rule(runs, conditions):
     return f"published rule: {chosen}"
 
 
-def alignment_histogram(ax, series, panel):
-    """Histograms of alignments: {legend: (runs, values, colour)}; runs without a finite value are counted."""
+def alignment_histogram(ax, series, panel, name, near_one=False):
+    """Histograms of alignments: {legend: (runs, values, colour)}; runs without a finite value are counted.
+
+    near_one: the axis spreads out what is near 1 (`style.alignment_axis`), with the same range in every such figure.
+    """
     lowest = min([0, *(values.min() for _, values, _ in series.values() if values.notna().any())])
-    bins = np.arange(np.floor(lowest * 40), 41) / 40
+    edges = unspread(NEAR_ONE) if near_one else np.arange(np.floor(lowest * 40), 41) / 40
     parts = []
-    for text, (runs, values, shade) in series.items():
+    for i, (text, (runs, values, shade)) in enumerate(series.items()):
         finite = values.dropna()
         lost = len(values) - len(finite)
+        counts, _ = np.histogram(finite.clip(edges[0], edges[-1]), edges)
         text += f" (n = {len(finite)}" + (f", {lost} without value)" if lost else ")")
-        ax.plot([], [], color=shade, linewidth=4, alpha=0.5, label=text)  # in the legend even if nothing is drawn
-        sns.histplot(x=finite, bins=bins, ax=ax, color=shade, element="step", alpha=0.4, linewidth=1)
+        ax.stairs(counts, edges, color=shade, fill=True, alpha=0.4)
+        ax.stairs(counts, edges, color=shade, linewidth=1.2, linestyle=LINES[i], label=text)
         parts.append(points(panel, runs, values, series=text.split(" (n")[0]))
-    ax.set(xlabel="alignment (cosine)", ylabel="runs", xlim=(bins[0], bins[-1] + 0.02))
-    ax.legend(loc="upper left")
-    ax.set_ylim(0, ax.get_ylim()[1] * (1.15 + 0.12 * len(series)))
+    if near_one:
+        alignment_axis(ax.xaxis)
+    ax.set(xlabel=name, ylabel="runs", xlim=edges[[0, -1]])
+    ax.legend(loc="upper left" if near_one else "upper right")
+    ax.set_ylim(0, ax.get_ylim()[1] * (1.15 + 0.14 * len(series)))
     ax.yaxis.get_major_locator().set_params(integer=True)
     return pd.concat(parts)

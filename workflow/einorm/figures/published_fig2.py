@@ -13,7 +13,7 @@ def draw(tables):
     parts = [versus.scatters(axes[:2], tables, "Fig2", "a_scatter", "ei_ln", "ei_none")]
     place = ("Fig2", "b_box_top10_per_eps_pooled", ("ei_ln", "e_only_ln"), "pooled", "test_acc", top_runs)
     parts.append(versus.boxes(axes[2], tables, *place))
-    axes[2].set(ylabel="test accuracy (%)", title="top 10 per ε, pooled\n(grey: published)")
+    axes[2].set(ylabel="test accuracy (%)", title="top 10 per ε, pooled\n(open: published)")
     for ax, text in zip(axes[[0, 2]], "ab", strict=True):
         letter(ax, text)
     return figure, pd.concat(parts)

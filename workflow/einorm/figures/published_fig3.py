@@ -8,7 +8,7 @@ from .style import grid, letter
 
 
 def draw(tables):
-    """Mean and variance over units, top 10 per epsilon, pooled: published boxes (grey) and ours."""
+    """Mean and variance over units, top 10 per epsilon, pooled: published boxes (open) and ours."""
     figure, (axes,) = grid(1, 2, 3.0)
     parts = []
     for ax, metric, name in zip(axes, ("mu", "var"), ("μ (mean over units)", "variance over units"), strict=True):
@@ -17,7 +17,7 @@ def draw(tables):
         ax.set(
             ylabel=name,
             yscale="log" if metric == "var" and len(parts[-1]) else "linear",
-            title="grey: published; Δ: between quartiles",
+            title="open: published; Δ: between quartiles",
         )
         letter(ax, "a" if metric == "mu" else "b")
     return figure, pd.concat(parts)

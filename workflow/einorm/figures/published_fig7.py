@@ -7,7 +7,7 @@ from .style import grid
 
 
 def draw(tables):
-    """Test accuracy per epsilon: lateral inhibition, centering and full GradNorm, published (grey) and ours."""
+    """Test accuracy per epsilon: lateral inhibition, centering and full GradNorm, published (open) and ours."""
     figure, axes = grid(1, 1, 3.6)
     place = axes[0, 0].get_subplotspec()
     axes[0, 0].remove()

@@ -103,7 +103,7 @@ def accuracies(ax, runs, compared, name_of):
             ax.hlines(part["test_acc"].median(), x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3)
             below = int((part["test_acc"] < low).sum())
             if below:
-                where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom", "fontsize": 7}
+                where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
                 ax.text(at[condition, g], 0.01, f"{below} ▾", **where)
             rows.append(points("a", part.reset_index(), part["test_acc"], g[1], group=name_of(*g)))
     ax.set(ylim=(low - 0.1 * (high - low), high), ylabel="test accuracy (%)")
@@ -115,11 +115,15 @@ def distances(ax, table, name_of):
     """Distance from LN+ trained the same way, with its 95 % interval, per condition and group."""
     rows = table[table["condition"] != REFERENCE].rename(columns={"versus_ln": "value"})
     rows = rows.replace([np.inf, -np.inf], np.nan)  # too few runs for an interval
+    reach = rows["value"].min() - REACH  # where a run collapsed an interval reaches far down
+    cut = rows["versus_ln_low"].min() < reach
     for x, part, shade in columns(rows):
         ax.scatter(x, part["value"], s=14, color=shade, zorder=2)
         ax.vlines(x, *part[["versus_ln_low", "versus_ln_high"]].to_numpy().T, color=shade)
-    if rows["versus_ln_low"].min() < rows["value"].min() - REACH:
-        ax.set_ylim(bottom=rows["value"].min() - REACH)  # where a run collapsed an interval reaches far down
+        for place in np.asarray(x)[part["versus_ln_low"] < reach]:
+            ax.plot(place, reach, "v", color=shade, markersize=4, zorder=3)
+    if cut:
+        ax.set_ylim(bottom=reach)
     ax.axhline(0, color=GREY, linewidth=0.7, linestyle=":")
     ax.set(ylabel=f"points above {label(REFERENCE)}", title="Hodges-Lehmann, 95 % interval")
     name_conditions(ax, rows["condition"].unique())
@@ -133,7 +137,7 @@ def chance(ax, table, published, name_of):
     width = 0.9 * SPREAD / len(side_by_side)
     for x, part, shade in side_by_side:
         bars = ax.bar(x, 100 * part["at_chance"] / part["n"], width, color=shade)
-        ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["at_chance"], part["n"], strict=True)], fontsize=6)
+        ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["at_chance"], part["n"], strict=True)])
     group = list(map(name_of, table["variant"], table["selection"]))
     rows = [table.rename(columns={"at_chance": "value"}).assign(panel="b", group=group)]
     for i, condition in enumerate(table["condition"].unique()):

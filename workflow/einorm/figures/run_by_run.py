@@ -9,7 +9,7 @@ from ..analysis.selection import CHANCE
 from .panels import note, say_missing
 from .style import GREY, WIDTH, colour, label, plt
 
-NAMES = {RELEASE: "the published runs' random numbers", OWN: "random numbers of our own"}
+NAMES = {RELEASE: "the published runs' random numbers", OWN: "our own random numbers"}
 BAND = 0.25  # points on either side of equality
 BEYOND = 4  # points by which a panel reaches beyond the published accuracies at most; what is further is on its edge
 BEST = {judged: " and ".join(by) for by, judged in JUDGED}  # the last way to judge a condition
@@ -36,7 +36,7 @@ def draw(tables):
         row[0].set_ylabel(f"ε = {epsilon:g}\nhere (%)")
     for ax, condition in zip(axes[0], CONDITIONS, strict=True):
         by = ", ".join(label(name) for name in BEST[condition].split(" and "))
-        ax.set_title(f"{label(condition)}\nassigned by\n{by}", fontsize=7)
+        ax.set_title(f"{label(condition)}\nassigned by\n{by}")
     for ax in axes[-1]:
         ax.set_xlabel("published (%)")
     marks = [marker(name, GREY) for name in NAMES]
@@ -112,9 +112,9 @@ def medians(ax, found, epsilons):
     ax.set_xlim(-0.6, len(groups) - 0.4)
     for i, condition in enumerate(CONDITIONS):
         middle = (i + 0.5) * len(epsilons) - 0.5
-        ax.text(middle, -0.16, label(condition), transform=ax.get_xaxis_transform(), ha="center", va="top", fontsize=8)
+        ax.text(middle, -0.16, label(condition), transform=ax.get_xaxis_transform(), ha="center", va="top")
         ax.axvline((i + 1) * len(epsilons) - 0.5, color="0.9", linewidth=0.7)
-    ax.text(-0.005, -0.075, "ε", transform=ax.transAxes, ha="right", va="top", fontsize=8)
+    ax.text(-0.005, -0.075, "ε", transform=ax.transAxes, ha="right", va="top")
     bar, dash = Line2D([], [], color="0.8", linewidth=7), Line2D([], [], color=GREY, linestyle="", marker="_")
     ax.legend(
         [bar, dash], ["equal runs with a little noise", "chance"], loc="lower left", bbox_to_anchor=(0, 1), ncols=2

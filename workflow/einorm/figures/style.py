@@ -1,4 +1,4 @@
-"""Look of all figures: fonts, colours that the colour-blind tell apart, saving with equal bytes for equal data."""
+"""Look of all figures: einorm.mplstyle, a colour and marker per condition and epsilon; equal bytes for equal data."""
 
 import os
 
@@ -9,54 +9,46 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import seaborn as sns
+import numpy as np
 
 from ..conditions import CONDITIONS
 from ..runtime import atomic_path, write_csv
+from . import STYLE
 
-WIDTH = 7.2  # inches, two columns of print
-DPI = 200
+WIDTH = 17 / 2.54  # inches, two columns of print
 REFERENCE = "#c8102e"  # the red dotted line of Figs. 6 and 7
 GREY = "0.45"
 
-# Okabe and Ito's palette; conditions beyond it repeat colours with another line style and marker.
+# Okabe and Ito's palette, for groups that are no conditions.
 PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
 LINES = ["-", "--", ":", "-."]
-MARKERS = "osD^vPX"
-# Few conditions share a panel of boxes or histograms: these are told apart at a glance.
-CONDITION_COLOURS = {
-    "ei_none": "#999999",
-    "ei_ln": "#0072B2",
-    "e_only_ln": "#D55E00",
-    "inorm_sub": "#E69F00",
-    "inorm": "#009E73",
-    "gradnorm_full": "#CC79A7",
-    "gradnorm_center": "#0072B2",
-    "gradnorm_scale": "#E69F00",
-    "gradnorm_decorrelate": "#009E73",
-    "lateral_inhibition": "#E69F00",
+# Condition -> colour and marker, the same in every figure. Those of the paper first; no colour is used twice.
+LOOKS = {
+    "ei_none": ("#7f7f7f", "o"),
+    "ei_ln": ("#0072B2", "s"),
+    "e_only_ln": ("#D55E00", "D"),
+    "inorm_sub": ("#882255", "v"),
+    "inorm": ("#009E73", "^"),
+    "gradnorm_full": ("#CC79A7", "P"),
+    "gradnorm_center": ("#56B4E9", "X"),
+    "gradnorm_scale": ("#E69F00", "<"),
+    "gradnorm_decorrelate": ("#332288", ">"),
+    "lateral_inhibition": ("#999933", "p"),
+    "ei_ln_detached": ("#004466", "s"),
+    "e_only_none": ("#b3b3b3", "d"),
+    "e_only_ln_detached": ("#7a2f00", "D"),
+    "inorm_lambda": ("#44AA99", "^"),
+    "inorm_div": ("#117733", "v"),
+    "gradnorm_sub": ("#AA4499", "P"),
+    "lateral_plastic": ("#c2a64a", "p"),
+    "e_error_only": ("#000000", "d"),
 }
+# Epsilon -> marker and line, by value; the colour goes from light to dark as luminosity varies more.
+EPSILON_MARKERS = {0: ("o", "-"), 0.25: ("s", "--"), 0.5: ("D", "-."), 0.75: ("^", (0, (1, 1)))}
+SHADES = matplotlib.colormaps["viridis_r"]
 
 matplotlib.rcdefaults()  # a figure depends on no matplotlibrc: neither a user's nor one in the working folder
-sns.set_theme(
-    style="ticks",
-    rc={
-        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that no machine draws with a font of its own
-        "font.size": 8,
-        "axes.labelsize": 8,
-        "axes.titlesize": 8,
-        "legend.fontsize": 7,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "axes.linewidth": 0.7,
-        "lines.linewidth": 1.2,
-        "legend.frameon": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "pdf.fonttype": 42,
-        "svg.hashsalt": "einorm",
-    },
-)
+plt.style.use(STYLE)
 
 
 def label(condition):
@@ -65,21 +57,41 @@ def label(condition):
 
 
 def colour(condition):
-    """Colour of a condition in boxes and histograms."""
-    return CONDITION_COLOURS.get(condition, GREY)
+    """Colour of a condition."""
+    return LOOKS.get(condition, (GREY, "o"))[0]
 
 
-def line(condition):
-    """Colour and line style of a condition among many."""
-    i = list(CONDITIONS).index(condition) if condition in CONDITIONS else 0
-    return {"color": PALETTE[i % len(PALETTE)], "linestyle": LINES[i // len(PALETTE) % len(LINES)]}
+def marker(condition):
+    """Marker of a condition."""
+    return LOOKS.get(condition, (GREY, "o"))[1]
 
 
-def epsilon_style(epsilon, epsilons):
-    """Colour and marker of an epsilon among those drawn: light to dark as luminosity varies more."""
-    shades = sns.color_palette("viridis_r", 101)
-    i = sorted(epsilons).index(epsilon)
-    return {"color": shades[int(15 + 80 * epsilon)], "marker": MARKERS[i % len(MARKERS)]}
+def epsilon_look(epsilon):
+    """Colour, marker and line style of an epsilon, by its value."""
+    mark, line = EPSILON_MARKERS.get(epsilon, ("v", "-"))
+    return {"color": SHADES(0.15 + 0.8 * epsilon), "marker": mark, "linestyle": line}
+
+
+def epsilon_style(epsilon):
+    """Colour and marker of an epsilon, for marks."""
+    return {name: value for name, value in epsilon_look(epsilon).items() if name != "linestyle"}
+
+
+def alignment_axis(axis, ticks=(0, 0.5, 0.9, 0.99, 0.999)):
+    """Let an axis of cosines spread out what is close to 1: equal steps are equal factors of the distance from 1."""
+    axis._set_axes_scale("function", functions=(spread, unspread))
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
+
+
+def spread(cosine):
+    """Where an alignment is drawn on an `alignment_axis`: 0 at 0, 1 at 0.9, 2 at 0.99, and at most 4."""
+    return -np.log10(np.clip(1 - np.asarray(cosine, float), 1e-4, None))
+
+
+def unspread(place):
+    """The alignment at a place of `spread`."""
+    return 1 - 10 ** -np.asarray(place, float)
 
 
 def grid(rows, columns, height, **options):
@@ -92,11 +104,11 @@ def letter(ax, text):
     ax.text(-0.02, 1.03, text, transform=ax.transAxes, fontsize=10, fontweight="bold", ha="right", va="bottom")
 
 
-def save(figure, points, stem):
-    """Write stem.pdf, stem.png and stem.csv (the plotted points), each atomically."""
-    metadata = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}
-    for kind, fields in metadata.items():
+def save(figure, points, stem, vector="pdf"):
+    """Write stem.png, stem.csv (the plotted points) and the same as vector graphics (pdf or svg), each atomically."""
+    dates = {"CreationDate": None, "ModDate": None} if vector == "pdf" else {"Date": None}
+    for kind, fields in {vector: dates, "png": {"Software": None}}.items():
         with atomic_path(stem.with_suffix(f".{kind}")) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=fields)
+            figure.savefig(temporary, format=kind, metadata=fields)
     write_csv(points, stem.with_suffix(".csv"))
     plt.close(figure)

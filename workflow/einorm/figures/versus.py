@@ -41,14 +41,14 @@ def scatters(axes, tables, figure, panel, x, y):
         words = distances if source == "here" else {}
         for epsilon, group in points.groupby("epsilon"):
             at = group[["x", "y"]].clip(lower=low + 0.3)
-            style = epsilon_style(epsilon, everything["epsilon"].unique())
+            style = epsilon_style(epsilon)
             name = f"{epsilon:g}" + words.get(epsilon, "")
             ax.scatter(at["x"], at["y"], s=14, zorder=5, linewidth=0.3, edgecolor="white", label=name, **style)
         below = int((points[["x", "y"]] < low).any(axis=1).sum())
         note(ax, f"{len(points)} pairs" + (f", {below} below the axis" if below else ""))
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=source)
         ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)} (%)")
-        title = {"title": "ε: distance (x, y)", "title_fontsize": "small"} if words else {"title": "ε"}
+        title = {"title": "ε: distance (x, y)" if words else "ε"}
         ax.legend(**title, loc="upper left", handletextpad=0.1, borderaxespad=0.1)
         parts.append(rows(source=source, panel=panel, condition=y, epsilon=points["epsilon"], kind="run", x=points["x"],
                           value=points["y"]))  # fmt: skip
@@ -68,7 +68,7 @@ def scatter_distances(here, theirs, panel, x, y):
 
 
 def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
-    """Boxes of published quartiles (grey) and of ours (coloured), pair by pair, and how far apart their quartiles are.
+    """Boxes of published quartiles (open) and of ours (coloured), pair by pair, and how far apart their quartiles are.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
         values = metric_values(shown, metric)
         values = values[np.isfinite(values)]
         ours = {**boxplot_stats(values)[0], "fliers": []} if len(values) else None
-        draw_box(ax, theirs, i - 0.19, "0.75")
+        draw_box(ax, theirs, i - 0.19, "white")
         if ours:
             draw_box(ax, ours, i + 0.19, colour(condition))
             ax.scatter(np.full(len(values), i + 0.19), values, s=5, color="0.15", linewidth=0, zorder=3)
         distance = np.mean([abs(ours[q] - theirs[q]) for q in ("q1", "med", "q3")]) if ours else np.nan
-        names.append(f"{label(condition).removeprefix('GradNorm: ')}\nn = {len(values)}, Δ {distance:.2f}")
+        names.append(f"{label(condition).removeprefix('GradNorm: ')}\nn = {len(values)}\nΔ {distance:.2f}")
         keys = {"panel": panel, "condition": condition, "epsilon": [str(epsilon)]}
         for source, box in (("published", theirs), ("here", ours)):
             parts += [rows(source=source, kind=BOX[q], value=box[q], **keys) for q in BOX if box]
@@ -136,22 +136,26 @@ def accuracy_boxes(figure, place, tables, number, conditions):
     for i, epsilon in enumerate(epsilons):
         ax = figure.add_subplot(inner[i // 2, i % 2])
         parts.append(boxes(ax, tables, number, f"box_eps{epsilon:g}", conditions, epsilon, "test_acc", above_chance))
-        ax.set(title=f"ε = {epsilon:g}; grey: published; Δ: points between quartiles", ylabel="test accuracy (%)")
+        ax.set(title=f"ε = {epsilon:g}", ylabel="test accuracy (%)")
         cut_off(ax, parts[-1])
+    figure.supxlabel("Open: published. Δ: mean distance of the quartiles (points). The axes differ between epsilons.")
     return parts
 
 
 def cut_off(ax, points):
-    """Let an accuracy axis reach `SPAN` below the medians, and say which boxes go on below it."""
+    """Let an accuracy axis reach `SPAN` below the medians; an arrow with the number of our runs, and the names of the
+    boxes, say what lies below it."""
     if points.empty:
         return
     low = points.loc[points["kind"] == "median", "value"].median() - SPAN
     for i, (_, group) in enumerate(points.groupby("condition", sort=False)):
-        below = sorted(set(group.loc[(group["value"] < low) & (group["kind"] != "run"), "source"]))
-        if below:
+        below = group[group["value"] < low]
+        boxes = sorted(set(below.loc[below["kind"] != "run", "source"]))
+        if len(below):
             ax.set_ylim(bottom=low)
-            ax.text(i, 0.01, f"{', '.join(below)}: goes on\nbelow ▾", transform=ax.get_xaxis_transform(), ha="center",
-                    va="bottom", fontsize=6)  # fmt: skip
+            words = [f"{(below['kind'] == 'run').sum()} ▾"] if (below["kind"] == "run").any() else []
+            words = [f"{source} ▾" for source in boxes if source == "published"] + words
+            ax.text(i, 0.01, "\n".join(words), transform=ax.get_xaxis_transform(), ha="center", va="bottom")
 
 
 def histogram(ax, tables, figure, panel, condition, epsilon, metric):
@@ -183,9 +187,9 @@ def histogram(ax, tables, figure, panel, condition, epsilon, metric):
     ax.stairs(ours / len(values), edges, color=colour(condition), linewidth=1.5, label=f"here (n = {len(values)})")
     distance = wasserstein_distance(middles, values, theirs["value"])
     ax.set(
-        xlabel="alignment (cosine)",
+        xlabel=f"{metric.replace('_', ' ')} (cosine)",
         ylabel="share of runs",
-        title=f"{label(condition)}\n{metric.split('_')[0]}, distance {distance:.3f}",
+        title=f"{label(condition)}\ndistance {distance:.3f}",
     )
     ax.set_ylim(0, 1.25 * ax.get_ylim()[1])
     ax.legend(loc="upper left")

@@ -1,0 +1,54 @@
+"""Test accuracy against the learning rate, a panel per condition and epsilon (not in the paper)."""
+
+import pandas as pd
+
+from ..conditions import CONDITIONS
+from .panels import accuracy_limits, choose, mark_below, points, say_missing
+from .style import GREY, WIDTH, colour, grid, label, marker, plt
+
+LN = "e_only_ln"
+COLUMNS = 5
+HEIGHT = 1.45  # inches of a row of panels
+
+
+def draw(tables):
+    """A block of panels per epsilon, a panel per condition: every run (mark), and LN+ of all configurations (grey)."""
+    runs = tables["runs"]
+    present = [condition for condition in CONDITIONS if (runs["condition"] == condition).any()]
+    epsilons = sorted(runs["epsilon"].unique())
+    if not present:
+        figure, axes = grid(1, 1, 2.0)
+        return figure, say_missing(axes[0, 0], list(CONDITIONS)[:1], " and all others")
+    rows, columns = -(-len(present) // COLUMNS), min(COLUMNS, len(present))
+    figure = plt.figure(figsize=(WIDTH, HEIGHT * rows * len(epsilons) + 0.6), layout="constrained")
+    blocks = figure.subfigures(len(epsilons), 1, squeeze=False)[:, 0]
+    parts = [
+        block_of(block.subplots(rows, columns, squeeze=False, sharex=True, sharey=True), runs, present, epsilon)
+        for block, epsilon in zip(blocks, epsilons, strict=True)
+    ]
+    for block, epsilon in zip(blocks, epsilons, strict=True):
+        block.supylabel(f"ε = {epsilon:g}: test accuracy (%)")
+    blocks[-1].supxlabel(f"learning rate lr; grey: {label(LN)}")
+    return figure, pd.concat(parts)
+
+
+def block_of(axes, runs, conditions, epsilon):
+    """The panels of one epsilon; their plotted points."""
+    here = runs[runs["epsilon"] == epsilon]
+    limits = accuracy_limits(here)
+    for ax in axes.flat[len(conditions) :]:
+        ax.axis("off")
+    return pd.concat([
+        panel(ax, here, condition, epsilon, limits) for ax, condition in zip(axes.flat, conditions, strict=False)
+    ])  # fmt: skip
+
+
+def panel(ax, runs, condition, epsilon, limits):
+    """One condition at one epsilon; runs below the axis are counted on its edge."""
+    reference, chosen = choose(runs, LN), choose(runs, condition)
+    ax.scatter(reference["lr"], reference["test_acc"], s=5, color=GREY, alpha=0.5, linewidth=0)
+    ax.scatter(chosen["lr"], chosen["test_acc"], s=11, color=colour(condition), marker=marker(condition),
+               edgecolor="white", linewidth=0.3)  # fmt: skip
+    ax.set(xscale="log", ylim=limits, title=label(condition).replace("GradNorm: ", "GradNorm:\n"))
+    mark_below(ax, chosen["test_acc"], limits[0])
+    return points(f"epsilon {epsilon:g}", chosen, chosen["test_acc"], lr=chosen["lr"])
