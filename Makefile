@@ -19,6 +19,10 @@ view: $(VIEW_READY)  ## figures, claims and report of the released runs, in an e
 	$(VIEW)/bin/snakemake --cores all --rerun-incomplete --config results=archive preset=$(SHOWN)
 	@echo "Open paper_artifact/bundle/report.html. Figures are in figures/, verdicts in results/claims/."
 
+FORMAT ?= pdf
+figures: $(VIEW_READY)  ## the figures of the released runs alone; as SVG, with text as text: FORMAT=svg
+	$(VIEW)/bin/snakemake figures --cores all --rerun-incomplete --config results=archive preset=$(SHOWN) format=$(FORMAT)
+
 archive: $(VIEW_READY)  ## the same of the quick preset's released tables
 	$(VIEW)/bin/snakemake --cores all --rerun-incomplete --config results=archive
 
@@ -61,11 +65,17 @@ crate: $(READY)  ## check the RO-Crate of a bundle (BUNDLE=ZIP) with roc-validat
 	$(VENV)-crate/bin/python -m pip install --quiet --no-deps rocrate==0.9.0  # for the context of RO-Crate 1.1
 	$(VENV)-crate/bin/python tests/validate_crate.py $(BUNDLE)
 
-lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint
+PAGES := paper_artifact/bundle/report.html paper_artifact/bundle/explore.html
+accessibility: $(READY)  ## check report and explorer with axe-core (needs npm and Chromium), 0 violations
+	npm install --silent --no-save --prefix .axe axe-core@4
+	$(BIN)/python tests/axe.py .axe/node_modules/axe-core/axe.min.js $(PAGES)
+
+lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint, prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
+	$(BIN)/python tests/prose.py
 
 UPGRADE ?=
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal \
@@ -106,4 +116,4 @@ $(READY): envs/requirements.lock pyproject.toml
 $(VIEW_READY): envs/view.lock pyproject.toml
 	$(call install,$(VIEW),envs/view.lock)
 
-.PHONY: run smoke view archive artifact budget test test-long test-all faults gpu-check test-slurm audit crate lint lock docs docs-reference docs-results docs-pictures help
+.PHONY: run smoke view figures archive artifact budget test test-long test-all faults gpu-check test-slurm audit crate accessibility lint lock docs docs-reference docs-results docs-pictures help

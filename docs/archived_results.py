@@ -1,4 +1,4 @@
-"""What the archives say, put into the pages: `make docs-results`.
+"""What the archives say, put into the pages: `make docs-results`; also what `written_pages` makes.
 
 Of all archives: what reproduction, replication and robustness say to each claim into README.md, and to each statement
 into docs/reproduction.md, with the comparison of single runs. Of the archive that is shown (`archive.SHOWN`): what was
@@ -7,16 +7,17 @@ presets robustness_*: a table and a figure each, into docs/robustness.md and doc
 marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and pictures with the archives.
 """
 
-import re
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import einorm
 import numpy as np
 import pandas as pd
+import written_pages
 from einorm import config, figures, lineage, runs, tables
 from einorm.analysis import claims, explain, published, run_by_run, side_by_side, statements
 from einorm.analysis.judging import VERDICTS
@@ -27,15 +28,20 @@ from einorm.artifact.archive import KINDS
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.figures import forest
-from einorm.runtime import atomic_path
 from einorm.variants import QUESTIONS
+from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, fill, keep, markdown, with_interval
 
-DOCS = Path(__file__).parent
-PROJECT = DOCS.parent
-ARTIFACT = PROJECT / "paper_artifact"
-ARCHIVES = ARTIFACT / "archive"
-PUBLISHED = ARTIFACT / "published"
-SHOWN = ("published_fig4", "fig5", "fig6")  # the figures that the pages show, with that of all statements
+# The figures that the pages show, with that of all statements.
+SHOWN = (
+    "published_fig4",
+    "fig5",
+    "fig6",
+    "published_fig5",
+    "published_fig6",
+    "fig7",
+    "learning_rates",
+    "moments_alignment",
+)
 BACKSLASH = r"\*"  # an asterisk that Markdown leaves alone
 ROBUSTNESS_HEADINGS = (
     "trained",
@@ -112,28 +118,6 @@ def write_picture(figure, tables_folder, path, compared=None):
     with tempfile.TemporaryDirectory() as folder:
         figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder, compared)
         keep(Path(folder) / f"{figure}.png", path)
-
-
-def keep(picture, path):
-    """Copy a picture to a path, which is written whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(picture.read_bytes())
-
-
-def fill(page, texts):
-    """Put texts into a page, each between its marks."""
-    text = Path(page).read_text(encoding="utf-8")
-    for name, table in texts.items():
-        marks = re.compile(f"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = marks.sub(lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", text)
-    with atomic_path(page) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def markdown(headings, rows):
-    """A Markdown table."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def glance_table(judged, spent):
@@ -282,16 +266,9 @@ def robustness_table(runs):
     return markdown(ROBUSTNESS_HEADINGS, rows)
 
 
-def with_interval(middle, low, high, without=" (too few runs for an interval)"):
-    """A difference with its interval in words; empty where there is none."""
-    if not np.isfinite(middle):
-        return ""
-    interval = f" ({low:+.2f} to {high:+.2f})" if np.isfinite([low, high]).all() else without
-    return f"{middle:+.2f}{interval}"
-
-
 if __name__ == "__main__":
     write_codes()
     write_paper()
     write_three()
+    written_pages.write()
     write_robustness()

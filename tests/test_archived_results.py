@@ -12,7 +12,15 @@ MADE = runpy.run_path(str(DOCS / "archived_results.py"))
 TABLE = re.compile(r"(<!-- table \w+ -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-PAGES = ("README.md", "docs/results.md", "docs/reproduction.md", "docs/robustness.md")
+PAGES = (
+    "README.md",
+    "docs/results.md",
+    "docs/reproduction.md",
+    "docs/robustness.md",
+    "docs/deviations.md",
+    "docs/model.md",
+)
+CLAIMS = sorted((DOCS / "claims").glob("*.md"))
 PICTURES = {
     "docs/results.md": "docs/paper",
     "docs/reproduction.md": "docs/reproduction",
@@ -28,17 +36,21 @@ def test_the_command_refreshes_the_pages(tmp_path):
         text = (folder / page).read_text()
         (folder / page).write_text(TABLE.sub(r"\1\2", text))
         assert (folder / page).read_text() != text
-    for pictures in PICTURES.values():
+    for pictures in (*PICTURES.values(), "docs/claims"):
         shutil.rmtree(folder / pictures)
+    (folder / "docs" / "claims").mkdir()
     run_documented("docs/reproduce.md", "make docs-results", folder)
     for page in PAGES:
         assert (folder / page).read_text() == (REPOSITORY / page).read_text(), page
+    for page in CLAIMS:
+        assert (folder / page.relative_to(REPOSITORY)).read_text() == page.read_text(), page.name
     for page, pictures in PICTURES.items():
         tracked = sorted((REPOSITORY / pictures).glob("*.png"))
         assert [path.name for path in tracked] == sorted(path.name for path in (folder / pictures).iterdir())
         for path in tracked:
             assert (folder / pictures / path.name).read_bytes() == path.read_bytes(), path.name
-            assert f"{pictures.removeprefix('docs/')}/{path.name}" in (REPOSITORY / page).read_text()
+            pages = [REPOSITORY / page, DOCS / "deviations.md"]
+            assert any(f"{pictures.removeprefix('docs/')}/{path.name}" in page.read_text() for page in pages)
 
 
 def test_pages_show_core_hours_and_gpu_hours_apart():

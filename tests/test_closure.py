@@ -157,7 +157,7 @@ def test_a_place_that_is_not_there_is_no_silent_nothing(small):
         closure.code(("top.py", "walk"))
 
 
-JUDGED = {"claims", "side_by_side"}
+JUDGED = {"claims", "side_by_side", "evidence"}
 OTHERS = (*JUDGED, "forest", "single_runs", "report", "explore", "bundle")
 OTHERS += ("benchmark", "collect", "samples", "training")
 DRAWN = known(TASKS, QUESTIONS)
@@ -168,6 +168,7 @@ def fingerprints():
     facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
     facts |= {name: plan.made_by(name) for name in ("claims", "forest", "explore", "benchmark")}
     facts |= {"single_runs": plan.made_by("run_by_run", plan.READ_FOLDER)}
+    facts |= {"evidence": plan.made_by("evidence", plan.READ_FOLDER)}
     facts |= {"side_by_side": plan.made_by("side_by_side", plan.READ_FOLDER)}
     facts |= {"report": plan.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
     facts |= {"bundle": plan.made_by("bundle", plan.READ_START)}
@@ -191,20 +192,21 @@ DECIDES = {
     "__main__.py": ("report", {"report"}),
     "analysis/claims.py": ("judged", JUDGED),
     "analysis/collapses.py": ("counts", set()),
-    "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims"}),
+    "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims", "evidence"}),
     "analysis/effects.py": ("estimate", JUDGED),
     "analysis/explain.py": ("rule", {"report"}),
+    "analysis/findings.py": ("rows", {"evidence"}),
     "analysis/judging.py": ("judge", JUDGED),
     "analysis/oddities.py": ("hidden_runs", {"claims"}),
     "analysis/published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
     "analysis/published_effects.py": ("box", JUDGED),
-    "analysis/robustness.py": ("answers", ROBUSTNESS | {"claims"}),
+    "analysis/robustness.py": ("answers", ROBUSTNESS | {"claims", "evidence"}),
     "analysis/run_by_run.py": ("assign", {"single_runs"}),
     "analysis/same_size.py": ("judge_size", JUDGED),
     "analysis/selection.py": ("of_task", ALL | JUDGED | {"single_runs"}),
     "analysis/side_by_side.py": ("answer", {"side_by_side"}),
     "analysis/statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
-    "analysis/stats.py": ("holm", drawn("fig6", "fig7") | {"claims"}),
+    "analysis/stats.py": ("holm", drawn("fig6", "fig7") | {"claims", "evidence"}),
     "artifact/archive.py": ("trainings", {"report", "bundle"}),
     "artifact/bundle.py": ("content", {"bundle"}),
     "artifact/crate.py": ("facts", {"bundle"}),
@@ -213,6 +215,7 @@ DECIDES = {
     "artifact/provenance.py": ("drawing", {"bundle"}),
     "artifact/report.py": ("cell_rows", {"report"}),
     "artifact/sources.py": ("files", {"bundle"}),
+    "artifact/summary.py": ("distance", {"report"}),
     "artifact/verify.py": ("canonical", {"bundle"}),
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
     "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
@@ -421,6 +424,18 @@ def test_all_code_that_shows_statements_side_by_side_is_in_its_closure(tmp_path)
     assert executed(REPOSITORY, command) <= set(closure.closure(("__main__.py", "side_by_side"), plan.READ_FOLDER))
 
 
+def test_all_code_that_computes_the_numbers_of_findings_is_in_its_closure(tmp_path):
+    folders = [
+        "--tables",
+        "paper_artifact/archive/replication",
+        "--robustness",
+        "paper_artifact/archive/robustness_seed",
+    ]
+    places = ["--artifact", "paper_artifact", *VALUES_AND_RULES[:2], "--out", str(tmp_path)]
+    ran = executed(REPOSITORY, ["evidence", *folders, *places])
+    assert ran <= set(closure.closure(("__main__.py", "evidence"), plan.READ_FOLDER))
+
+
 @pytest.mark.parametrize("name", ["collect", "samples"])
 def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
     shards = [str(path.relative_to(smoke)) for path in (smoke / "results/runs").rglob("*.parquet")]
@@ -434,7 +449,7 @@ def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
 
 
 # What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
-PAGE, EXPLORER, CLAIMS = {"page"}, {"explore"}, {"claims", "forest", "side_by_side"}
+PAGE, EXPLORER, CLAIMS = {"page"}, {"explore"}, {"claims", "forest", "side_by_side", "evidence"}
 BUNDLE, DRAW, MET = {"artifact"}, {*FIGURES}, {"single_runs", "run_by_run"}
 SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
 P, VALUES = "workflow/einorm", "paper_artifact/published"
@@ -442,12 +457,8 @@ EDITS = {
     "nothing": (None, "", "", set()),
     "a comment": (f"{P}/analysis/stats.py", "import numpy as np", "import numpy as np  # numbers", BUNDLE),
     "versus.py": (f"{P}/figures/versus.py", '"distance")', '"distance", "other")', SIDE_BY_SIDE | PAGE),
-    "a look": (
-        f"{P}/figures/style.py",
-        '"lines.linewidth": 1.2',
-        '"lines.linewidth": 1.3',
-        DRAW | {"forest"} | PAGE | EXPLORER,
-    ),
+    "a colour": (f"{P}/figures/style.py", "#009E73", "#009E74", DRAW | {"forest"} | PAGE | EXPLORER),
+    "the style of figures": (f"{P}/figures/einorm.mplstyle", "font.size: 8", "font.size: 9", DRAW | {"forest"} | PAGE),
     "published.py": (f"{P}/analysis/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
     "stats.py": (f"{P}/analysis/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),
     "runs.py": (f"{P}/runs.py", "finished = table", "finished = 1 * table", DRAW | CLAIMS | PAGE),
@@ -456,7 +467,7 @@ EDITS = {
     "the pages' style": (f"{P}/artifact/page/report.css", "{", "{ ", PAGE | EXPLORER),
     "the explorer's script": (f"{P}/artifact/page/explorer.js", "const", "const ", EXPLORER),
     "claims.yaml": ("paper_artifact/claims.yaml", "margin: 0.5", "margin: 0.6", CLAIMS | PAGE | {"fig6", "fig7"}),
-    "deviations.yaml": ("paper_artifact/deviations.yaml", "a", "A", PAGE),
+    "deviations.yaml": ("paper_artifact/deviations.yaml", "a", "A", PAGE | {"evidence"}),
     "a published value": (
         "paper_artifact/published/published_tests.csv",
         "0.75813",

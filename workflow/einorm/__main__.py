@@ -85,7 +85,7 @@ def figure(args):
     """Draw one figure from the tables (`figures.make`)."""
     from .figures import make
 
-    make(args.name, args.tables, args.published, args.rules, args.out, args.run_by_run)
+    make(args.name, args.tables, args.published, args.rules, args.out, args.run_by_run, args.format)
 
 
 def archive(args):
@@ -146,7 +146,7 @@ def forest(args):
     """Draw all statements in one figure (`forest.write`)."""
     from .figures.forest import write
 
-    write(args.claims, args.rules, args.out)
+    write(args.claims, args.rules, args.out, args.format)
 
 
 def run_by_run(args):
@@ -162,6 +162,13 @@ def side_by_side(args):
 
     folders = {"reproduction": args.reproduction, "replication": args.replication}
     write(folders, args.robustness, args.rules, args.published, args.out)
+
+
+def evidence(args):
+    """Compute the numbers of the findings in deviations.yaml (`findings.write`)."""
+    from .analysis.findings import write
+
+    write(args.tables, args.robustness, args.artifact, args.published, args.out)
 
 
 def collapses(args):
@@ -343,6 +350,7 @@ def parser():
     sub.add_argument("--tables", required=True, type=Path)
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
     sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
+    sub.add_argument("--format", default="pdf", choices=("pdf", "svg"), help="of the vector graphics, next to PNG")
     sub.add_argument("--run-by-run", type=path_or_none, help="folder that the subcommand run_by_run wrote; empty: none")
     sub.add_argument("--out", required=True, type=Path)
 
@@ -378,6 +386,7 @@ def parser():
 
     sub = command(forest, "draw published and reproduced effects of all statements in one figure")
     sub.add_argument("--claims", required=True, type=Path, help="folder of claims.csv")
+    sub.add_argument("--format", default="pdf", choices=("pdf", "svg"), help="of the vector graphics, next to PNG")
     sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
     sub.add_argument("--out", required=True, type=Path)
 
@@ -392,6 +401,15 @@ def parser():
         sub.add_argument(f"--{name}", type=path_or_none, help="folder of tables; empty: none")
     sub.add_argument("--robustness", nargs="*", default=[], type=Path, help="folders of tables of presets robustness_*")
     sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
+    sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
+    sub.add_argument("--out", required=True, type=Path)
+
+    sub = command(evidence, "compute the numbers of the findings in deviations.yaml, each with its query")
+    sub.add_argument(
+        "--tables", type=path_or_none, help="folder of the tables that the findings are about; empty: none"
+    )
+    sub.add_argument("--robustness", nargs="*", default=[], type=Path, help="folders of tables of presets robustness_*")
+    sub.add_argument("--artifact", required=True, type=Path, help="folder of claims.yaml and deviations.yaml")
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
     sub.add_argument("--out", required=True, type=Path)
 

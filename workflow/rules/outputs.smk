@@ -33,11 +33,12 @@ for figure, facts in EXPERIMENT["figures"].items():
         input:
             tables=EXPERIMENT["tables"],
             published=PUBLISHED,
+            style=EXPERIMENT["style"],
             # their tests are corrected for all tests that the rules name
             rules=f"{EXPERIMENT['artifact']}/claims.yaml" if facts["caption"] in ("fig6.rst", "fig7.rst") else [],
             compared=rules.single_runs.output if figure == "run_by_run" else [],
         output:
-            f"figures/{figure}.pdf",
+            f"figures/{figure}.{EXPERIMENT['format']}",
             report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}", category=facts["category"]),
             f"figures/{figure}.csv",
         log:
@@ -47,6 +48,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             "../../envs/einorm.yaml"
         params:
             figure=figure,
+            format=EXPERIMENT["format"],
             tables=plan.folder_of("tables"),
             published=lambda wildcards: f"{EXPERIMENT['artifact']}/published",
             rules=lambda wildcards: f"{EXPERIMENT['artifact']}/claims.yaml",
@@ -54,7 +56,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             code=facts["code"],
         shell:
             "python -m einorm figure {params.figure:q} --tables {params.tables:q} --published {params.published:q}"
-            " --rules {params.rules:q} --run-by-run={params.compared:q} --out figures > {log:q} 2>&1"
+            " --rules {params.rules:q} --format {params.format} --run-by-run={params.compared:q} --out figures > {log:q} 2>&1"
 
 
 # Which claims of the paper hold on these tables.
@@ -89,8 +91,9 @@ rule forest:
     input:
         claims="results/claims/claims.csv",
         rules=f"{EXPERIMENT['artifact']}/claims.yaml",
+        style=EXPERIMENT["style"],
     output:
-        "figures/forest.pdf",
+        f"figures/forest.{EXPERIMENT['format']}",
         report("figures/forest.png", caption="../report/forest.rst", category="Claims"),
         "figures/forest.csv",
     log:
@@ -99,15 +102,16 @@ rule forest:
     conda:
         "../../envs/einorm.yaml"
     params:
+        format=EXPERIMENT["format"],
         code=EXPERIMENT["forest_code"],
     shell:
-        "python -m einorm forest --claims results/claims --rules {input.rules:q} --out figures > {log:q} 2>&1"
+        "python -m einorm forest --claims results/claims --rules {input.rules:q} --format {params.format} --out figures > {log:q} 2>&1"
 
 
 # All figures of the chosen preset.
 rule figures:
     input:
-        expand("figures/{figure}.{kind}", figure=EXPERIMENT["figures"], kind=["pdf", "png", "csv"]),
+        expand("figures/{figure}.{kind}", figure=EXPERIMENT["figures"], kind=[EXPERIMENT["format"], "png", "csv"]),
         rules.forest.output,
     localrule: True
 
@@ -135,6 +139,31 @@ rule side_by_side:
         "python -m einorm side_by_side --reproduction={params.reproduction:q} --replication={params.replication:q}"
         " --robustness {params.robustness:q} --rules {input.rules:q} --published {params.published:q}"
         " --out results/claims > {log:q} 2>&1"
+
+
+# The numbers of the findings where results differ: from the replication's archive, whatever the preset.
+rule evidence:
+    input:
+        replication=EXPERIMENT["compared"]["replication"],
+        robustness=EXPERIMENT["compared"]["robustness"],
+        texts=expand(f"{EXPERIMENT['artifact']}/{{name}}.yaml", name=["claims", "deviations"]),
+        published=PUBLISHED,
+    output:
+        "results/claims/evidence.csv",
+    log:
+        "results/logs/evidence.log",
+    localrule: True
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        tables=plan.folder_of("replication"),
+        robustness=plan.folders_of("robustness"),
+        artifact=plan.folder_of("texts"),
+        published=plan.folder_of("published"),
+        code=EXPERIMENT["evidence_code"],
+    shell:
+        "python -m einorm evidence --tables={params.tables:q} --robustness {params.robustness:q}"
+        " --artifact {params.artifact:q} --published {params.published:q} --out results/claims > {log:q} 2>&1"
 
 
 # Runs with the release's casts: which are at chance, beside the published counts, and where they collapsed.
@@ -165,6 +194,7 @@ rule page:
         rules.figures.input,
         rules.claims.output,
         rules.side_by_side.output,
+        rules.evidence.output,
         rules.single_runs.output,
         tables=EXPERIMENT["tables"],
         manifest=EXPERIMENT["manifest"],
@@ -213,6 +243,7 @@ rule artifact:
         rules.figures.input,
         rules.claims.output,
         rules.side_by_side.output,
+        rules.evidence.output,
         rules.single_runs.output,
         rules.page.output,
         rules.explore.output,

@@ -34,12 +34,12 @@ def write(project, tables_folder, claims_folder, figures_folder, pages, started,
     settings = Settings(**started["settings"])
     check_settings(made["results/tables/runs.parquet"], settings)
     others = ("comparisons", "oddities", "published_check", "robustness")
-    others += ("side_by_side", "run_by_run", "run_by_run_points", "run_by_run_cells")
+    others += ("side_by_side", "evidence", "run_by_run", "run_by_run_points", "run_by_run_cells")
     made |= {f"results/claims/{name}.csv": Path(claims_folder) / f"{name}.csv" for name in others}
     made |= {
         f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}"
         for n in [*names(settings.tasks, settings.variants), FOREST]
-        for kind in ("pdf", "png", "csv")
+        for kind in (settings.format, "png", "csv")
     }
     made |= {name: Path(path) for name, path in pages.items()}
     files = {name: content(path) for name, path in (own | made).items()}

@@ -1,16 +1,17 @@
 """The report: one page that stands alone, verdicts first, every number and alternative text from files."""
 
 import base64
+import io
 import json
 from pathlib import Path
 
 import jinja2
 import numpy as np
 import pandas as pd
-import yaml
+from PIL import Image
 
 from .. import __version__, lineage, tables
-from ..analysis import side_by_side
+from ..analysis import findings, side_by_side
 from ..analysis.explain import explain
 from ..analysis.judging import VERDICTS
 from ..analysis.same_size import SIZES
@@ -23,10 +24,12 @@ from ..figures import FOREST, caption, category, names
 from ..runs import completeness
 from ..runtime import PACKAGE, UserError, atomic_path
 from . import archive, provenance
+from .summary import summary
 
 PAGE = PACKAGE / "artifact" / "page"
 PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 GROUPS_IN_ALT = 12
+COLOURS = 128  # of a picture
 TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty
 PLAIN = {"task": PAPER_TASK, "variant": "paper"}
 
@@ -56,6 +59,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     judged = results["claims"][results["claims"]["selection"] == "all"]
     plain = judged[judged["task"] == PAPER_TASK]
     context = {
+        "summary": summary(plain),
         "counts": {verdict: int((plain["verdict"] == verdict).sum()) for verdict in VERDICTS},
         "sizes": {verdict: int((plain["size_verdict"] == verdict).sum()) for verdict in SIZES},
         "one_seed": set(plain["size_seeds"]) <= {"", "one seed"},
@@ -72,7 +76,9 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "robustness": results["robustness"].to_dict("records"),
         "answers": side_by_side.read(claims_folder),
         "run_by_run": results["run_by_run"].to_dict("records"),
-        "deviations": yaml.safe_load((Path(artifact) / "deviations.yaml").read_text(encoding="utf-8")),
+        "deviations": findings.load(Path(artifact) / "deviations.yaml")["deviations"],
+        "findings": findings.read_filled(artifact, claims_folder),
+        "findings_of": archive.SHOWN,
         "runs": len(runs),
         "budget": budget(settings),
         "cells": cell_rows(runs, settings),
@@ -119,9 +125,17 @@ def figure(name, folder):
         "name": name,
         "category": category(name),
         "caption": text,
-        "image": "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode(),
+        "image": "data:image/png;base64," + base64.b64encode(smaller(png)).decode(),
         "alt": f"{'. '.join(text.split('. ')[:2]).rstrip('.')}. {alternative_text(points)}",
     }
+
+
+def smaller(path):
+    """Bytes of a PNG with a palette of its colours, a third of the size: the report stays below 3 MB."""
+    picture = Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    with io.BytesIO() as out:
+        picture.save(out, "png", optimize=True)
+        return out.getvalue()
 
 
 def alternative_text(path):

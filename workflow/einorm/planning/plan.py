@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import config, jobfile, lineage
 from ..artifact import archive, sources
-from ..figures import FOREST, caption, category, names, task_and_module
+from ..figures import FOREST, STYLE, caption, category, names, task_and_module
 from ..runs import code_of, cost, jobs, share_shifts, shift_table, shift_table_of
 from ..runtime import PACKAGE, UserError, digest, fingerprint
 from ..tables import TABLES
@@ -158,6 +158,8 @@ def experiment(raw):
         "claims_code": made_by("claims"),
         "collapses": bool(set(COLLAPSE) & set(settings.variants)),
         "collapses_code": made_by("collapses"),
+        "format": settings.format,
+        "style": relative(STYLE),
         "forest_code": made_by("forest"),
         "explore_code": made_by("explore"),
         "report_code": report_code(list(planned.values())),
@@ -170,6 +172,7 @@ def experiment(raw):
         },
         "run_by_run_code": made_by("run_by_run", READ_FOLDER),
         "side_by_side_code": made_by("side_by_side", READ_FOLDER),
+        "evidence_code": made_by("evidence", READ_FOLDER),
         "manifest": [str(folder / archive.MANIFEST)] if settings.results == "archive" else [],
         "reuse": str(archived) if reused else "",
         "artifact": relative(ARTIFACT),

@@ -18,6 +18,22 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// On a narrow screen every row is a card: cells carry their column's heading, and keep their roles.
+for (const table of document.querySelectorAll("main table")) {
+  const roles = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+  for (const part of [table, ...table.querySelectorAll("thead, tbody, tr, td")]) part.setAttribute("role", roles[part.tagName]);
+  for (const head of table.querySelectorAll("th")) head.setAttribute("role", head.scope === "row" ? "rowheader" : "columnheader");
+  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+  for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, i) => (cell.dataset.label = names[i]));
+}
+
+// A figure that is shown twice is in the page once.
+for (const copy of document.querySelectorAll("img[data-of]")) {
+  const first = document.querySelector(`#${copy.dataset.of} img`);
+  copy.src = first.src;
+  copy.alt = `${copy.dataset.of}, shown again: ${first.alt}`;
+}
+
 // A link to a statement opens what is folded around it.
 const unfold = () => {
   const target = document.getElementById(location.hash.slice(1));

@@ -1,0 +1,148 @@
+"""Pages written from deviations.yaml, claims.yaml and the code: findings, a page per claim, tables of the model.
+
+A part of `make docs-results` (`archived_results`).
+"""
+
+import einorm
+import pandas as pd
+from einorm import config, figures
+from einorm.analysis import claims, explain, findings, published, statements
+from einorm.artifact import archive, report
+from einorm.artifact.archive import KINDS
+from einorm.artifact.summary import summary
+from einorm.conditions import CONDITIONS, LAMBDA
+from einorm.config import Settings
+from einorm.learning import LABEL_SMOOTHING
+from einorm.runtime import atomic_path
+from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, bullets, fill, markdown, with_interval
+
+TERMS = (
+    "LN+ is the network without inhibition and with layer normalization (LN). All terms: [Glossary](../glossary.md)."
+)
+HYPERPARAMETERS = {
+    "lr": "learning rate of Wex and b",
+    "lr_wei": "learning rate of Wei",
+    "lr_wix": "learning rate of Wix and Bix",
+    "hidden_width": "H, excitatory units of a hidden layer",
+}
+STATUS = {"explained": "The cause is known.", "likely": "The cause is likely.", "open": "The cause is open."}
+PAGES = {"collapses": "Why runs collapse", "robustness": "Robustness", "reproduce": "Reproduce"}
+PAGES |= {"reproduction": "Reproduction, replication, robustness"}
+NORMALIZATION = {"none": "none", "ln": "LN", "learned": "learned by inhibition"}
+LAYERS = {"e": "E", "ei": "E-I", "inorm": "I-Norm", "inorm_sub": "I-Norm (sub)", "inorm_div": "I-Norm (div)"}
+
+
+def write():
+    """Write all pages."""
+    write_findings()
+    write_claims()
+    write_model()
+
+
+def write_findings(page=DOCS / "deviations.md", readme=PROJECT / "README.md"):
+    """Write what is done differently and what was found into a page, and lines of it into another."""
+    texts = findings.load(ARTIFACT / "deviations.yaml")
+    short = [ARCHIVES / name for name in KINDS["robustness"]]
+    rules = statements.load_rules(ARTIFACT / "claims.yaml")
+    sources = findings.read(ARCHIVES / archive.SHOWN, short, rules, PUBLISHED)
+    found = [findings.filled(entry, findings.numbers(entry, sources)) for entry in texts["findings"]]
+    fill(page, {"deviations": deviations_table(texts["deviations"]), "findings": "\n".join(map(section, found))})
+    caveats = [entry["short"] for entry in found if "short" in entry] + texts["caveats"]
+    differences = [entry["short"] for entry in texts["deviations"] if "short" in entry]
+    fill(readme, {"caveats": bullets(caveats), "differences": bullets(differences)})
+
+
+def deviations_table(entries):
+    """What the original did, what is done here, and why."""
+    rows = [[e["what"], e["original"], e["here"] + see(e), e["why"]] for e in entries]
+    return markdown(("what", "original", "here", "why"), [[" ".join(text.split()) for text in row] for row in rows])
+
+
+def section(entry):
+    """A finding as a section of a page: finding, mechanism, caveat, with its figure."""
+    parts = [
+        f"### {entry['title']}",
+        entry["finding"],
+        f"**Mechanism.** {STATUS[entry['status']]} {entry['mechanism']}",
+    ]
+    parts += [f"**Caveat.** {entry['caveat']}{see(entry)}", picture(entry["figure"], "paper")]
+    return "".join(f"{part}\n\n" for part in parts).rstrip("\n") + "\n"
+
+
+def see(entry):
+    """Links to the pages that say more."""
+    links = [f"[{PAGES[page.partition('.')[0]]}]({page})" for page in entry.get("see", [])]
+    return f" See {', '.join(links)}." if links else ""
+
+
+def picture(figure, folder):
+    """A figure with its caption as alternative text."""
+    caption = " ".join(figures.caption(figure).read_text(encoding="utf-8").split())
+    return f"![{caption}]({folder}/{figure}.png)"
+
+
+def write_claims(folder=DOCS / "claims", results=DOCS / "results.md"):
+    """Write a page per claim into a folder, and the sentences of what was found into another page."""
+    rules, values = statements.load_rules(ARTIFACT / "claims.yaml"), published.load(PUBLISHED)
+    tables = ARCHIVES / archive.SHOWN
+    judged = claims.evaluate(rules, einorm.load(tables)["runs"], settings_of(tables), values)
+    for claim in rules.claims:
+        with atomic_path(folder / f"{claim}.md") as temporary:
+            temporary.write_text(claim_page(claim, rules, judged), encoding="utf-8")
+    fill(results, {"summary": bullets(summary(judged[judged["selection"] == "all"]))})
+
+
+def settings_of(folder):
+    """Settings that made an archive."""
+    return Settings(**archive.check(folder)["settings"])
+
+
+def claim_page(claim, rules, judged):
+    """The page of a claim: its statements with their verdicts, the published figures next to ours, all numbers."""
+    own = [statement for statement in rules.statements if statement.id.split(".")[0] == claim]
+    found = {name: group.fillna({"median_verdict": ""}).to_dict("records") for name, group in judged.groupby("id")}
+    rows = []
+    for statement in own:
+        row = found[statement.id][0]
+        theirs = with_interval(*(row[f"published_{name}"] for name in ("effect", "low", "high")), " (no interval)")
+        here = with_interval(row["effect"], row["low"], row["high"])
+        size = report.size_in_words(row["size_verdict"])
+        rows.append([f"[{statement.id}](#{anchor(statement.id)})", statement.text, theirs or "–", here or "–"])
+        rows[-1] += [row["verdict"], size]
+    shown = dict.fromkeys(name for s in own for name in (f"published_{s.figure}", s.figure))
+    parts = [f"# {claim}: {rules.claims[claim]}", f"Made from the archive `{archive.SHOWN}` by `make docs-results`."]
+    parts += [TERMS]
+    parts += [markdown(("", "statement", "published (95 % interval)", "here (95 % interval)", "verdict", "size"), rows)]
+    parts += [picture(name, "../paper") for name in shown if (DOCS / "paper" / f"{name}.png").exists()]
+    for statement in own:
+        told = explain.explain(statement, found[statement.id], rules)
+        table = markdown(("", ""), [(label, text.replace("|", r"\|")) for label, text in told.items()])
+        parts += [f"## {statement.id}", table]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def anchor(name):
+    """The anchor of a heading that is a statement's id."""
+    return name.lower().replace(".", "")
+
+
+def write_model(page=DOCS / "model.md"):
+    """Write the tables of conditions and parameters into the model's description."""
+    settings = config.load(PROJECT / "config.yaml", "paper")
+    chosen = pd.DataFrame(config.hyperparameters()).iloc[list(settings.configs)]
+    parameters = [
+        [f"`{name}`", meaning, *(f"{of(chosen[name]):.3g}" for of in (min, pd.Series.median, max))]
+        for name, meaning in HYPERPARAMETERS.items()
+    ]
+    fixed = [("epochs", settings.epochs), ("batch size", settings.batch_size), ("label smoothing", LABEL_SMOOTHING)]
+    fixed += [("lambda, weight of the local loss", LAMBDA), ("momentum, weight decay", 0)]
+    fixed += [("epsilons", ", ".join(f"{epsilon:g}" for epsilon in settings.epsilons)), ("configurations", len(chosen))]
+    rows = [
+        [f"`{n}`", c.label, LAYERS[c.layer], NORMALIZATION[c.normalization], f"`{c.error_signal}`"]
+        for n, c in CONDITIONS.items()
+    ]
+    fill(page, {
+        "conditions": markdown(("condition", "name", "hidden layers", "normalization", "error signal"), rows),
+        "fixed": markdown(("parameter", "value"), fixed),
+        "hyperparameters": markdown(("column", "meaning", "lowest", "median", "highest"), parameters),
+    })  # fmt: skip

@@ -1,0 +1,220 @@
+"""Findings of deviations.yaml: sentences whose numbers are queries on archives, claims and published values.
+
+A sentence holds its numbers as ``{name}`` or ``{name:.2f}``. The entry's ``evidence`` says what each name is: a query,
+with exactly one of these sources, narrowed by ``at`` (an epsilon) and ``where`` (a pandas expression):
+
+- ``runs``: runs of a condition (or of several) in the archive, with the columns of `with_derived`
+- ``robustness``: rows of a condition of `robustness.robustness`, of all archives of short runs
+- ``published``: published runs of a condition of which every run was published
+- ``box``: a published summary value, its ``statistic``, ``figure`` and ``metric``
+- ``claim``: the row of a statement on all runs
+
+``take`` reduces the column ``value`` to a number: one of `TAKE`, or ``p`` (Mann-Whitney against the query ``against``)
+or ``correlation`` (Spearman's, with the column ``with``). ``smallest`` is the smallest of numbers with these names, and
+a text in place of a query is a sum or difference of earlier numbers, which ``where`` may hold, too.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from .. import tables
+from ..runtime import UserError, write_csv
+from . import claims, published, stats
+from .robustness import robustness
+from .selection import as_published, layer_mean, of_task
+from .statements import load_rules
+
+FILE = "evidence.csv"
+SOURCES = ("runs", "robustness", "published", "box", "claim")
+TEXTS = (
+    "finding",
+    "mechanism",
+    "caveat",
+    "short",
+)  # of an entry, in the order in which they are shown; short: README's
+STATUS = ("explained", "likely", "open")
+LAST_EPOCHS = 10  # over which moments of the activity are averaged
+LN = "e_only_ln"
+VALUE = {"claim": "effect", "robustness": "change", "box": "value"}  # what a query reads where it names no column
+TAKE = {
+    "median": np.median,
+    "min": np.min,
+    "max": np.max,
+    "q1": lambda values: np.percentile(values, 25),
+    "q3": lambda values: np.percentile(values, 75),
+}
+
+
+def load(path):
+    """Entries "deviations" and "findings" of a deviations.yaml; raises UserError if it cannot be read."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def write(folder, robustness_folders, artifact, published_folder, out):
+    """Write the numbers of all findings to evidence.csv in a folder, with their queries.
+
+    Parameters
+    ----------
+    folder : of the tables that the findings are about, or None: no numbers are written
+    robustness_folders : folders of the tables of presets robustness_*
+    artifact : folder of claims.yaml and deviations.yaml
+    published_folder : of the published values
+    out : folder of evidence.csv
+
+    Raises
+    ------
+    UserError
+        If a table, the texts or the published values cannot be read, or a query fails.
+    """
+    entries = load(Path(artifact) / "deviations.yaml")["findings"]
+    rows = []
+    if folder is not None:
+        sources = read(folder, robustness_folders, load_rules(Path(artifact) / "claims.yaml"), published_folder)
+        for entry in entries:
+            for name, value in numbers(entry, sources).items():
+                rows.append((entry["id"], name, value, in_words(entry["evidence"][name])))
+    write_csv(pd.DataFrame(rows, columns=["finding", "name", "value", "query"]), Path(out) / FILE)
+    print(f"{len(rows)} numbers of {len(entries)} findings")
+
+
+def read(folder, robustness_folders, rules, published_folder):
+    """What queries read: source -> DataFrame."""
+    runs, epochs = (of_task(tables.read(Path(folder) / f"{name}.parquet", name)) for name in ("runs", "epochs"))
+    values, settings = published.load(published_folder), tables.settings_of(Path(folder) / "runs.parquet")
+    short = [robustness(of_task(tables.read(Path(one) / "runs.parquet", "runs"))) for one in robustness_folders]
+    judged = claims.evaluate(rules, runs, settings, values)
+    return {
+        "runs": with_derived(as_published(runs), as_published(epochs)),
+        "robustness": pd.concat(short) if short else pd.DataFrame(),
+        "published": values["complete"],
+        "box": values["summary"],
+        "claim": judged[judged["selection"] == "all"],
+    }
+
+
+def with_derived(runs, epochs):
+    """Runs with further columns.
+
+    Returns
+    -------
+    DataFrame
+        Also from_<condition>, test accuracy minus that of the same configuration under LN+ or centering
+        (points); rate, the rank of the learning rate lr among all configurations (1 is the lowest); late_mu0,
+        late_mu1, late_var0 and late_var1, moments of the activity, means over the last epochs; var, the layers' mean;
+        best, the rank of the test accuracy in its cell (1 is the best)
+    """
+    key = ["epsilon", "config", "seed"]
+    runs = runs.reset_index(drop=True)
+    for condition in (LN, "gradnorm_center"):
+        other = runs[runs["condition"] == condition].set_index(key)["test_acc"].rename("other")
+        runs[f"from_{condition}"] = runs["test_acc"] - runs.join(other, on=key)["other"]
+    runs["rate"] = runs["lr"].rank(method="dense").astype(int)
+    runs["best"] = runs.groupby(["condition", "epsilon"])["test_acc"].rank(method="first", ascending=False)
+    runs["var"] = layer_mean(runs, "var")
+    late = epochs[epochs["epoch"] > epochs["epoch"].max() - LAST_EPOCHS]
+    moments = late.groupby([*tables.KEYS])[["mu0", "mu1", "var0", "var1"]].mean().add_prefix("late_")
+    return runs.join(moments, on=[*tables.KEYS])
+
+
+def numbers(entry, sources):
+    """Name -> value (a number, or a word) of an entry's evidence; raises UserError where a query fails."""
+    found = {}
+    for name, query in entry.get("evidence", {}).items():
+        try:
+            if isinstance(query, str):
+                found[name] = float(pd.eval(query, engine="python", local_dict=found))
+            elif "smallest" in query:
+                found[name] = min(found[one] for one in query["smallest"])
+            else:
+                found[name] = answer(query, sources, found)
+        except (LookupError, ValueError, NameError) as error:
+            raise UserError(f"deviations.yaml, {entry['id']}, {name}: {error}") from None
+    return found
+
+
+def answer(query, sources, found=()):
+    """The number, or the word, that a query asks for; found: earlier ones, by name. Raises ValueError if it is none."""
+    chosen = rows(query, sources, found)
+    values = chosen[query.get("value", VALUE.get(source_of(query), "test_acc"))].dropna()
+    take = query.get("take", "one" if source_of(query) in ("claim", "box") else "median")
+    if take == "count":
+        return len(chosen)
+    if values.empty:
+        raise ValueError("no value")
+    if take == "p":
+        against = rows(query["against"], sources, found)["test_acc"]
+        return float(stats.compare(values, against)["p"])
+    if take == "correlation":
+        return float(values.corr(chosen.loc[values.index, query["with"]], method="spearman"))
+    if take == "one":
+        if len(values) > 1:
+            raise ValueError(f"{len(values)} values in place of one")
+        return values.iloc[0]
+    if take not in TAKE:
+        raise ValueError(f"take must be count, p, correlation, one, or one of {', '.join(TAKE)}")
+    return float(TAKE[take](values))
+
+
+def rows(query, sources, found=()):
+    """The rows of its source that a query is about; as `answer`."""
+    source = source_of(query)
+    table, chosen = sources[source], query[source]
+    table = table[table["id" if source == "claim" else "condition"] == chosen]
+    if "at" in query:
+        table = table[table["epsilon"] == (published.epsilon_name(query["at"]) if source == "box" else query["at"])]
+    for name in ("figure", "statistic", "metric"):
+        table = table[table[name] == query[name]] if name in query else table
+    return table.query(query["where"].format(**dict(found)), engine="python") if "where" in query else table
+
+
+def source_of(query):
+    """The source that a query names; raises ValueError if it does not name exactly one."""
+    named = [source for source in SOURCES if source in query]
+    if len(named) != 1:
+        raise ValueError(f"a query names one of {', '.join(SOURCES)}")
+    return named[0]
+
+
+def in_words(query):
+    """A query on one line."""
+    return query if isinstance(query, str) else yaml.safe_dump(query, default_flow_style=True, width=1000).strip()
+
+
+def filled(entry, found):
+    """An entry with the numbers in its texts (`TEXTS`)."""
+    return entry | {name: " ".join(entry[name].format(**found).split()) for name in TEXTS if name in entry}
+
+
+def read_filled(artifact, claims_folder):
+    """The findings as the report shows them: filled in from evidence.csv; those without numbers there are left out.
+
+    Raises UserError if evidence.csv is missing.
+    """
+    path = Path(claims_folder) / FILE
+    try:
+        table = pd.read_csv(path, dtype={"value": str})
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: make it with snakemake evidence") from None
+    found = {}
+    for row in table.to_dict("records"):
+        found.setdefault(row["finding"], {})[row["name"]] = as_number(row["value"])
+    entries = load(Path(artifact) / "deviations.yaml")["findings"]
+    return [filled(entry, found[entry["id"]]) for entry in entries if entry["id"] in found]
+
+
+def as_number(text):
+    """A value of evidence.csv: a number where it is one, a whole one where it is written as one, else the word."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
