@@ -29,6 +29,10 @@ archive: $(VIEW_READY)  ## the same of the quick preset's released tables
 artifact: $(READY)  ## the bundle, a zip ready for a DOI, from the computed results
 	$(BIN)/snakemake artifact --cores all --rerun-incomplete
 
+release: $(VIEW_READY)  ## the bundle of the released runs, checked, to upload for a DOI
+	$(VIEW)/bin/snakemake artifact --cores all --rerun-incomplete --config results=archive preset=$(SHOWN)
+	$(VIEW)/bin/python -m einorm verify paper_artifact/bundle/einorm-$(SHOWN).zip
+
 budget: $(READY)  ## what every preset costs on this machine
 	$(BIN)/python -m einorm budget
 
@@ -116,4 +120,4 @@ $(READY): envs/requirements.lock pyproject.toml
 $(VIEW_READY): envs/view.lock pyproject.toml
 	$(call install,$(VIEW),envs/view.lock)
 
-.PHONY: run smoke view figures archive artifact budget test test-long test-all faults gpu-check test-slurm audit crate accessibility lint lock docs docs-reference docs-results docs-pictures help
+.PHONY: run smoke view figures archive artifact release budget test test-long test-all faults gpu-check test-slurm audit crate accessibility lint lock docs docs-reference docs-results docs-pictures help

@@ -4,6 +4,7 @@ A part of `make docs-results` (`archived_results`).
 """
 
 import einorm
+import nbformat
 import pandas as pd
 from einorm import config, figures
 from einorm.analysis import claims, explain, findings, published, statements
@@ -15,6 +16,7 @@ from einorm.config import Settings
 from einorm.learning import LABEL_SMOOTHING
 from einorm.runtime import atomic_path
 from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, bullets, fill, markdown, with_interval
+from nbclient import NotebookClient
 
 TERMS = (
     "LN+ is the network without inhibition and with layer normalization (LN). All terms: [Glossary](../glossary.md)."
@@ -25,6 +27,7 @@ HYPERPARAMETERS = {
     "lr_wix": "learning rate of Wix and Bix",
     "hidden_width": "H, excitatory units of a hidden layer",
 }
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 STATUS = {"explained": "The cause is known.", "likely": "The cause is likely.", "open": "The cause is open."}
 PAGES = {"collapses": "Why runs collapse", "robustness": "Robustness", "reproduce": "Reproduce"}
 PAGES |= {"reproduction": "Reproduction, replication, robustness"}
@@ -37,6 +40,7 @@ def write():
     write_findings()
     write_claims()
     write_model()
+    write_notebook()
 
 
 def write_findings(page=DOCS / "deviations.md", readme=PROJECT / "README.md"):
@@ -146,3 +150,15 @@ def write_model(page=DOCS / "model.md"):
         "fixed": markdown(("parameter", "value"), fixed),
         "hyperparameters": markdown(("column", "meaning", "lowest", "median", "highest"), parameters),
     })  # fmt: skip
+
+
+def write_notebook(path=DOCS / "explore.ipynb"):
+    """Execute the notebook on the archive that is shown, and keep its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=300, record_timing=False, resources={"metadata": {"path": str(DOCS)}})
+    client.execute()
+    for cell in notebook.cells:
+        cell.metadata = {}
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    with atomic_path(path) as temporary:
+        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ if not Path("/dev/nvidiactl").exists():
 
 REPOSITORY = Path(__file__).parents[1]
 TOP = ("Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff")
-TOP += ("CONTRIBUTING.md", ".snakemake-workflow-catalog.yml")
+TOP += ("CHANGELOG.md", ".zenodo.json", "CONTRIBUTING.md", ".snakemake-workflow-catalog.yml")
 PROJECT = ("workflow", "envs", "paper_artifact", "docs", "config", *TOP)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -5,6 +5,7 @@ and headings do not count as sentences. What is meant to stay is in `EXCEPTIONS`
 """
 
 import ast
+import json
 import re
 import sys
 from pathlib import Path
@@ -44,6 +45,10 @@ def pages():
     for path in markdown:
         if "_build" not in path.parts:
             yield name(path), of_markdown(path.read_text(encoding="utf-8"))
+    for path in sorted((PROJECT / "docs").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        markdown = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        yield name(path), [s for text in markdown for s in of_markdown(text)]
     for path in sorted((PROJECT / "workflow" / "report").glob("*.rst")):
         yield name(path), split(path.read_text(encoding="utf-8"))
     for path in (PROJECT / "config.yaml", *sorted((PROJECT / "paper_artifact").glob("*.yaml"))):

@@ -1,5 +1,6 @@
 """Environments: lock, conda files and pyproject agree; citation and licence are what they should be."""
 
+import json
 import re
 import subprocess
 import sys
@@ -125,8 +126,22 @@ def test_every_direct_dependency_is_locked_in_its_range():
 def test_versions_of_the_artifact_agree():
     import einorm
 
+    version = project()["version"]
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
-    assert citation["version"] == project()["version"] == einorm.__version__
+    deposit = json.loads((REPOSITORY / ".zenodo.json").read_text())
+    assert citation["version"] == deposit["version"] == version == einorm.__version__
+    latest = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.M)[0]
+    assert latest == version and f"version = {{{version}}}" in (REPOSITORY / "README.md").read_text()
+
+
+def test_the_deposit_says_what_the_citation_says():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    deposit = json.loads((REPOSITORY / ".zenodo.json").read_text())
+    assert deposit["title"] == citation["title"] and deposit["license"] == citation["license"]
+    assert [c["name"] for c in deposit["creators"]] == [author["name"] for author in citation["authors"]]
+    (paper,) = deposit["related_identifiers"]
+    assert paper["identifier"] == citation["references"][0]["identifiers"][0]["value"]
+    assert {"description", "upload_type", "creators"} <= set(deposit), "what Zenodo requires"
 
 
 def test_the_citation_has_its_required_fields_and_the_paper():

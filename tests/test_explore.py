@@ -40,11 +40,26 @@ def test_the_notebook_answers_its_question_on_fresh_tables(smoke, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # that of our figures, which other tests drew in this process
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "the tracked notebook holds no results"
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = " ".join(str(output.get("data", "")) for output in outputs)
     assert "gradnorm_full" in shown and "image/png" in shown
+
+
+def shown(notebook):
+    """Texts of the outputs of all cells."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output["data"]["text/plain"] for output in outputs if "data" in output]
+
+
+def test_the_tracked_outputs_are_those_of_the_archive_that_is_shown(monkeypatch):
+    monkeypatch.delenv("EINORM_TABLES", raising=False)
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "workflow"))
+    tracked, fresh = (nbformat.read(NOTEBOOK, as_version=4) for _ in range(2))
+    NotebookClient(fresh, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    assert shown(tracked) == shown(fresh) and len(shown(tracked)) >= 3
+    assert any("image/png" in output.get("data", {}) for cell in tracked.cells for output in cell.get("outputs", []))
 
 
 def test_the_question_takes_ten_lines():

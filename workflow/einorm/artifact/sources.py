@@ -3,11 +3,12 @@
 # Of the project: what computes, what tests it, and what it is judged by.
 SOURCES = (
     "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md",
+    "CHANGELOG.md", ".zenodo.json",
     ".snakemake-workflow-catalog.yml", ".github/**/*.yml", ".ci/run", "config/*", "envs/*", "workflow/Snakefile",
     "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
     "workflow/**/*.mplstyle", "workflow/einorm/artifact/page/*", "paper_artifact/*.yaml", "paper_artifact/*.py",
     "paper_artifact/*.md", "paper_artifact/*.json",
-    "paper_artifact/published/*", "docs/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
+    "paper_artifact/published/*", "docs/*.md", "docs/claims/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
     "docs/reference/*.md", "docs/reproduction/*.png", "docs/robustness/*.png", "tests/*.py", "tests/golden/*",
 )  # fmt: skip
 
