@@ -92,7 +92,8 @@ def test_boxes_of_networks_that_lost_runs_give_no_interval(name):
 
 
 def test_the_median_of_all_runs_is_unknown_where_the_box_leaves_some_out():
-    assert np.isnan(published_effect(STATEMENTS["C6.5"], VALUES, "all")["effect"])
+    for name in ("C6.5", "C6.6"):  # seven runs, and one
+        assert np.isnan(published_effect(STATEMENTS[name], VALUES, "all")["effect"])
     assert published_effect(STATEMENTS["C6.5"], VALUES, "above_chance")["effect"] == pytest.approx(81.65 - 85.14)
     assert published_effect(STATEMENTS["C6.3"], VALUES, "all")["effect"] == pytest.approx(10 - 85.14), "the box has all"
 
@@ -103,6 +104,12 @@ def test_copies_of_runs_count_once():
     assert found["n_x"] == 12 and found["high"] - found["effect"] == pytest.approx(1.959964 * 0.93 * 0.02154 / 12**0.5)
     assert np.isnan(published_effect(STATEMENTS["C3.2"], VALUES, "all")["effect"]), "only the ten best were published"
     assert np.isnan(published_effect(STATEMENTS["C3.3"], VALUES, "top10")["low"]), "n is not known"
+
+
+def test_the_box_of_a_distance_has_the_spread_of_its_quartiles_on_one_side_of_the_target():
+    assert box(STATEMENTS["C3.5"], VALUES, "ei_none", "top10") == pytest.approx((0.55509, 0.72026 - 0.34296, 40))
+    log_ratio = np.log10(0.8818 / 0.79881)
+    assert box(STATEMENTS["C3.4"], VALUES, "inorm_sub", "top10")[:2] == pytest.approx((-np.log10(0.83054), log_ratio))
 
 
 def test_histograms_widen_the_interval_by_half_a_bin():
@@ -130,6 +137,9 @@ def test_our_runs_are_estimated_as_the_published_ones():
         theirs = published_effect(STATEMENTS[name], VALUES, selection)
         ours = same_way(STATEMENTS[name], theirs["method"], runs, selection)
         assert ours == pytest.approx((theirs["effect"], theirs["low"], theirs["high"]))
+    groups = effects.groups_of(STATEMENTS["C5.1"], runs, "all")
+    bins = same_way(STATEMENTS["C5.1"], "bins", runs, "all")
+    assert bins == stats.hodges_lehmann(*(group["value"] for group in groups)), "bins name no configuration"
     boxes = same_way(STATEMENTS["C5.1"], "boxes", runs, "all")
     assert boxes[0] == pytest.approx(85.605 - 85.14)
     assert effects.effect(STATEMENTS["C5.1"], runs, "all")["effect"] == pytest.approx(0.385)
