@@ -1,4 +1,4 @@
-"""Networks to take away: the paper's layers and error signals as `torch.nn.Module`s, in plain autograd. Training is::
+"""Networks to take away: the paper's layers and error signals as PyTorch modules in plain autograd. Training is::
 
     model = network("gradnorm_full", hidden=256)
     optimizer = torch.optim.SGD(parameter_groups(model))
@@ -110,7 +110,7 @@ def _normalization(normalization: str, error_signal: str, units: int, i: int) ->
 
 
 def local_loss(model: nn.Module) -> Tensor:
-    """Sum of the local losses of all `INormLayer`s, each of its last forward pass; 0 where there is none.
+    """Sum of the local losses of all `INormLayer` modules, each of its last forward pass; 0 where there is none.
 
     Add it to the task's loss. No parameter gets a gradient of both.
     """
