@@ -99,6 +99,7 @@ def draw_part(ax, points, limits=None):
         look = PUBLISHED | {"marker": "s" if row.own_selection else "o"}
         interval(ax, y - OFFSET, (row.published_effect, row.published_low, row.published_high), look)
         look = {"color": LOOKS[row.verdict][0], "marker": LOOKS[row.verdict][1], "markersize": 4, "linewidth": 1.2}
+        look["zorder"] = 4  # above the values that are written where the axis ends
         interval(ax, y + OFFSET, (row.effect, row.low, row.high), look)
         if not np.isfinite(row.effect):
             ax.annotate("not computed", (1.01, y), xycoords=("axes fraction", "data"), va="center", color=GREY)
@@ -114,7 +115,8 @@ def interval(ax, y, effect, look):
     """An effect (value, low, high) with its interval, if there are any; arrows, with the value, where the axis ends."""
     (value, low, high), (left, right), colour = effect, ax.get_xlim(), look["color"]
     if np.isfinite([low, high]).all():
-        ax.plot([low, high], [y, y], color=colour, linewidth=look["linewidth"], solid_capstyle="butt")
+        line = {"linewidth": look["linewidth"], "zorder": look.get("zorder")}
+        ax.plot([low, high], [y, y], color=colour, solid_capstyle="butt", **line)
         for end, outside in ((left, low < left <= high), (right, low <= right < high)):
             if outside:
                 ax.plot(end, y, color=colour, marker="<" if end == left else ">", markersize=3, clip_on=False)
