@@ -164,10 +164,10 @@ def a_task(folder, output):
 
 
 def a_figure(folder, output):
-    points = drawn(folder, "learning_rate")
+    points = drawn(folder, "hidden_width")
     runs = tables.read(folder / "paper_artifact" / "archive" / "quick" / "runs.parquet", "runs")
     shown = runs[runs["condition"].isin(["e_only_ln", "inorm", "gradnorm_full"])]
-    assert sorted(points["lr"]) == pytest.approx(sorted(shown["lr"]))
+    assert sorted(points["width"]) == sorted(shown["hidden_width"])
     assert sorted(points["value"]) == pytest.approx(sorted(shown["test_acc"]))
 
 
