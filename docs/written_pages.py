@@ -3,9 +3,12 @@
 A part of `make docs-results` (`archived_results`).
 """
 
+import json
+
 import einorm
 import nbformat
 import pandas as pd
+import yaml
 from einorm import config, figures
 from einorm.analysis import claims, explain, findings, published, statements
 from einorm.artifact import archive, report
@@ -14,7 +17,8 @@ from einorm.artifact.summary import summary
 from einorm.conditions import CONDITIONS, LAMBDA
 from einorm.config import Settings
 from einorm.learning import LABEL_SMOOTHING
-from einorm.runtime import atomic_path
+from einorm.runtime import atomic_path, duration
+from einorm.tools import budget
 from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, bullets, fill, markdown, with_interval
 from nbclient import NotebookClient
 
@@ -28,6 +32,7 @@ HYPERPARAMETERS = {
     "hidden_width": "H, excitatory units of a hidden layer",
 }
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+CORES = 2  # of the machine that the times are of
 STATUS = {"explained": "The cause is known.", "likely": "The cause is likely.", "open": "The cause is open."}
 PAGES = {"collapses": "Why runs collapse", "robustness": "Robustness", "reproduce": "Reproduce"}
 PAGES |= {"reproduction": "Reproduction, replication, robustness"}
@@ -40,6 +45,7 @@ def write():
     write_findings()
     write_claims()
     write_model()
+    write_paths()
     write_notebook()
 
 
@@ -150,6 +156,21 @@ def write_model(page=DOCS / "model.md"):
         "fixed": markdown(("parameter", "value"), fixed),
         "hyperparameters": markdown(("column", "meaning", "lowest", "median", "highest"), parameters),
     })  # fmt: skip
+
+
+def write_paths(page=PROJECT / "README.md"):
+    """Write the ways to use the artifact, with what they cost, into a page."""
+    speeds = budget.speeds_of(json.loads((ARTIFACT / "benchmark.json").read_text(encoding="utf-8")))
+    rows = []
+    for path in yaml.safe_load((ARTIFACT / "paths.yaml").read_text(encoding="utf-8")):
+        hours = path.get("core_minutes", 0) / 60
+        if "preset" in path:
+            hours = budget.core_hours(config.load(PROJECT / "config.yaml", path["preset"]), speeds)
+        row = [path["path"], f"`{path['command']}`", duration(hours / CORES * 3600)]
+        rows.append([*row, f"{path['memory_gb']} GB".replace(" a job GB", " GB a job"), f"{path['disk_gb']} GB"])
+        rows[-1].append(path["conclude"])
+    headings = ("path", "command", f"time on {CORES} cores", "memory", "disk", "what you may conclude")
+    fill(page, {"paths": markdown(headings, rows)})
 
 
 def write_notebook(path=DOCS / "explore.ipynb"):

@@ -50,6 +50,26 @@ def seconds_per_cost(family, width, runs=2):
     return min(epochs) / (runs * cost(run | {"epochs": 1, "train_images": STEPS * 32}))
 
 
+def speeds_of(benchmark):
+    """As `seconds_per_cost`, per family and width, from a benchmark that was written (`benchmark.run`)."""
+    speeds = {}
+    for family, condition in FAMILIES.items():
+        steps = {
+            s["width"]: s["ms_per_run_step"] for s in benchmark["steps"] if (s["family"], s["runs"]) == (family, 2)
+        }
+        (outside,) = (epoch["outside_steps"] for epoch in benchmark["epochs"] if epoch["family"] == family)
+        step = {"condition": condition, "dataset": "fashion_mnist", "epochs": 1, "train_images": 32}
+        speeds[family] = [
+            steps[width] / 1000 / (1 - outside) / cost(step | {"hidden_width": width}) for width in WIDTHS
+        ]
+    return speeds
+
+
+def core_hours(settings, speeds):
+    """Core-hours of training all runs of the settings, at `speeds`."""
+    return sum(estimate(runs, speeds) for runs in jobs(settings).values()) / 3600
+
+
 def start_up():
     """Seconds that a job's process takes to start and import what it needs."""
     started = time.perf_counter()
