@@ -165,7 +165,7 @@ def write_paths(page=PROJECT / "README.md"):
     for path in yaml.safe_load((ARTIFACT / "paths.yaml").read_text(encoding="utf-8")):
         hours = path.get("core_minutes", 0) / 60
         if "preset" in path:
-            hours = budget.core_hours(config.load(PROJECT / "config.yaml", path["preset"]), speeds)
+            hours += budget.core_hours(config.load(PROJECT / "config.yaml", path["preset"]), speeds)
         row = [path["path"], f"`{path['command']}`", duration(hours / CORES * 3600)]
         rows.append([*row, f"{path['memory_gb']} GB".replace(" a job GB", " GB a job"), f"{path['disk_gb']} GB"])
         rows[-1].append(path["conclude"])

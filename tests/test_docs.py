@@ -154,6 +154,10 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), f"{page.name} links to {file}#{anchor}"
 
 
+def test_the_readme_fits_on_three_screens():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
 def test_the_landing_page_leads_to_every_page():
     found = {file for file, _ in links(DOCS / "index.md")}
     pages = {path.relative_to(DOCS).as_posix() for kind in ("md", "ipynb") for path in DOCS.glob(f"**/*.{kind}")

@@ -64,6 +64,7 @@ def test_pages_are_in_step(tmp_path):
     for page in ("docs/deviations.md", "README.md"):
         shutil.copy(REPOSITORY / page, tmp_path)
     made["written_pages"].write_findings(tmp_path / "deviations.md", tmp_path / "README.md")
+    made["written_pages"].write_paths(tmp_path / "README.md")
     for page in ("docs/deviations.md", "README.md"):
         assert (tmp_path / (REPOSITORY / page).name).read_text() == (REPOSITORY / page).read_text(), page
 
