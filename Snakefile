@@ -19,15 +19,17 @@ if not (HERE / "workflow").is_dir():
     sys.exit(f"einorm: error: {HERE} holds no folder workflow: clone the project, and name the clone's Snakefile")
 sys.path.insert(0, str(HERE / "workflow"))
 
-from einorm.planning import dates, plan
+from einorm.config import read
+from einorm.planning import dates, plan, profiles, surroundings
+from einorm.runtime import UserError
 from einorm.tools import status
 
 try:
-    SHIPPED = plan.config.read(CONFIGURATION)
+    SHIPPED = read(CONFIGURATION)
     if MAIN:
-        plan.check_profiles(config)
-    plan.use_this_clone()
-except plan.UserError as error:
+        profiles.check_profiles(config)
+    surroundings.use_this_clone()
+except UserError as error:
     sys.exit(f"einorm: error: {error}")
 
 
@@ -38,7 +40,7 @@ try:
     EXPERIMENT = plan.experiment(config if "presets" in config else SHIPPED | config)
     if MAIN and "--mode" not in sys.argv:  # not in the jobs of a cluster
         dates.settle(Path("results"))
-except plan.UserError as error:
+except UserError as error:
     sys.exit(f"einorm: error: {error}")
 
 
@@ -70,7 +72,7 @@ onstart:
     if MAIN and workflow.non_local_exec:
         try:
             plan.check_hand_over()
-        except plan.UserError as error:
+        except UserError as error:
             sys.exit(f"einorm: error: {error}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 import einorm
-from einorm.planning.plan import use_this_clone
+from einorm.planning.surroundings import use_this_clone
 
 use_this_clone()  # the notebook runs in a process of its own
 
@@ -24,7 +24,7 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 120  # seconds a cell
 
-ROOMS = ("", "analysis.", "artifact.", "planning.", "tools.", "figures.")  # where docstrings' names are looked for
+ROOMS = ("", "analysis.", "artifact.", "planning.", "tools.", "figures.", "commands.")  # where names are looked for
 default_role = "py:obj"
 add_module_names = False
 smartquotes = False  # options, --config, stay as they are

@@ -13,8 +13,7 @@ import matplotlib.pyplot as plt
 import rulegraph
 from einorm import config
 from einorm.conditions import CONDITIONS
-from einorm.planning.plan import ROOT
-from einorm.runtime import UserError, atomic_path
+from einorm.runtime import PROJECT, UserError, atomic_path, nearest
 from matplotlib import rc_context
 from sketch import (
     BLUE,
@@ -204,7 +203,7 @@ def conditions():
     UserError
         If nothing is said here about a condition's layer, normalization or error signal.
     """
-    paper = config.read(ROOT / "config.yaml")["presets"]["paper"]["conditions"]
+    paper = config.read(PROJECT / "config.yaml")["presets"]["paper"]["conditions"]
     rows = []
     for name, it in CONDITIONS.items():
         try:
@@ -274,7 +273,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to (default: docs/pictures)")
     options = parser.parse_args(arguments)
     for name in set(options.names) - set(PICTURES):
-        raise UserError(f"no picture is called {name}{config.nearest(name, PICTURES)}")
+        raise UserError(f"no picture is called {name}{nearest(name, PICTURES)}")
     for name in options.names or PICTURES:
         save(name, options.out)
 

@@ -12,8 +12,7 @@ from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from einorm.figures import FIGURES, known
-from einorm.planning.plan import ROOT
-from einorm.runtime import UserError
+from einorm.runtime import PROJECT, UserError
 from einorm.tasks import TASKS
 from einorm.variants import QUESTIONS
 from sketch import BLUE, GREEN, GREY, ORANGE, WIDTH, arrow, bent, box, canvas, write
@@ -30,7 +29,7 @@ SWEEPS = 8  # over the layers, when ordering them: more change nothing in graphs
 
 def snakemake(*arguments):
     """What Snakemake prints about the workflow, smoke preset; in an empty folder, so that no finished job matters."""
-    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", ROOT / "Snakefile"]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", PROJECT / "Snakefile"]
     with tempfile.TemporaryDirectory() as folder:
         options = ["--directory", folder, "--config", "preset=smoke", "results=computed"]
         done = subprocess.run([*command, *options], capture_output=True, text=True)
@@ -82,7 +81,7 @@ def rules():
 def homes(nodes):
     """The file that each node's rules stand in; a file of unnamed rules is named after what they do."""
     found = {}
-    for file in [ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))]:
+    for file in [PROJECT / "Snakefile", *sorted((PROJECT / "workflow" / "rules").glob("*.smk"))]:
         written = re.findall(r"^rule (\w+):", file.read_text(encoding="utf-8"), re.M)
         found |= {name: file.name for name in [*written, file.stem]}
     return {name: found[name] for name in nodes}

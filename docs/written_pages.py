@@ -9,10 +9,10 @@ import einorm
 import nbformat
 import pandas as pd
 import yaml
-from einorm import config, figures
+from einorm import archive, config, figures
 from einorm.analysis import claims, explain, findings, published, statements
-from einorm.artifact import archive, report
-from einorm.artifact.archive import KINDS
+from einorm.archive import KINDS
+from einorm.artifact import report
 from einorm.artifact.summary import summary
 from einorm.conditions import CONDITIONS, LAMBDA
 from einorm.config import Settings
@@ -139,7 +139,7 @@ def anchor(name):
 def write_model(page=DOCS / "model.md"):
     """Write the tables of conditions and parameters into the model's description."""
     settings = config.load(PROJECT / "config.yaml", "paper")
-    chosen = pd.DataFrame(config.hyperparameters()).iloc[list(settings.configs)]
+    chosen = pd.DataFrame(hyperparameters.hyperparameters()).iloc[list(settings.configs)]
     parameters = [
         [f"`{name}`", meaning, *(f"{of(chosen[name]):.3g}" for of in (min, pd.Series.median, max))]
         for name, meaning in HYPERPARAMETERS.items()

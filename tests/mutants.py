@@ -24,13 +24,9 @@ import pandas as pd
 import pytest
 
 JUDGING = ("stats", "effects", "judging", "statements", "comparisons", "same_size", "published_effects", "claims")
-MODULES = (*(f"analysis/{name}" for name in (*JUDGING, "selection")), "runs", "tables")
-RELATED = {
-    "stats": ["published"],
-    "statements": ["claims"],
-    "runs": ["status"],
-    "tables": ["archive"],
-}  # tests, too
+MODULES = (*(f"analysis/{name}" for name in (*JUDGING, "selection", "completeness")), "runs", "jobs", "tables")
+RELATED = {"stats": ["published"], "statements": ["claims"], "tables": ["archive"]}  # tests, too
+RELATED |= {"runs": ["status"], "jobs": ["runs", "status"], "completeness": ["runs"]}
 LEAST = 10  # mutants of every module
 SECONDS = 300  # of a core: a mutant that takes longer does not end, and counts as caught
 SHARED = ("hypothesis", "matplotlib.pyplot", "pyarrow.parquet", "pydantic", "scipy.stats", "seaborn", "torch")

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project, run_documented
-from einorm import config, lineage, tables
-from einorm.artifact import archive, provenance
-from einorm.runs import cell_folder, cell_runs, cells, code_of, run_digest
+from einorm import archive, config, lineage, provenance, tables
+from einorm.artifact import archiving
+from einorm.codes import code_of
+from einorm.runs import cell_folder, cell_runs, cells, run_digest
 from einorm.runtime import UserError
 
 SHIPPED = REPOSITORY / "paper_artifact" / "archive" / "quick"
@@ -54,7 +55,7 @@ def write_samples(path, chosen):
 
 def test_what_was_finished_is_archived(tmp_path, samples):
     out, chosen = tmp_path / "archive", settings()
-    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
+    manifest = archiving.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
     assert manifest == archive.check(out, chosen) == json.loads((out / "manifest.json").read_text())
     assert manifest["complete"] and sum(cell["finished"] for cell in manifest["cells"]) == 8
     assert manifest["core_hours"] == round(8 / 3600, 3) and manifest["machine"]["cores"] >= 1
@@ -68,7 +69,7 @@ def test_an_archive_counts_core_hours_and_gpu_hours_apart(tmp_path, samples):
     out, chosen = tmp_path / "archive", settings()
     write_shards(tmp_path / "runs", chosen, configs=[0], threads=3)
     write_shards(tmp_path / "runs", chosen, configs=[1], device="cuda", threads=2, seconds=1800.0)
-    manifest = archive.write(chosen, "smoke", tmp_path / "runs", samples, out)
+    manifest = archiving.write(chosen, "smoke", tmp_path / "runs", samples, out)
     assert (manifest["core_hours"], manifest["gpu_hours"]) == (round(12 / 3600, 3), 2.0)
 
 
@@ -84,9 +85,9 @@ def test_an_archive_says_which_machines_trained(tmp_path, samples, monkeypatch):
     monkeypatch.setattr(provenance, "machine", lambda: first)
     write_shards(tmp_path / "a", chosen, configs=[0], versions=recorded(trainer))
     write_shards(tmp_path / "a", chosen, configs=[1])
-    archive.write(chosen, "smoke", tmp_path / "a", samples, out)
+    archiving.write(chosen, "smoke", tmp_path / "a", samples, out)
     monkeypatch.setattr(provenance, "machine", lambda: second)
-    manifest = archive.write(chosen, "smoke", tmp_path / "none", samples, out)
+    manifest = archiving.write(chosen, "smoke", tmp_path / "none", samples, out)
     assert manifest["machine"] == first, "the machine of runs that recorded none"
     found = {training["machine"]["processor"]: training for training in manifest["trainings"]}
     assert {name: training["runs"] for name, training in found.items()} == {"trainer": 1, "first": 1}
@@ -98,18 +99,18 @@ def test_an_archive_says_which_machines_trained(tmp_path, samples, monkeypatch):
 
 def test_a_manifest_that_knows_no_gpu_hours_is_read(tmp_path, samples):
     out, chosen = tmp_path / "archive", settings()
-    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
+    manifest = archiving.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
     del manifest["gpu_hours"]
     (out / "manifest.json").write_text(json.dumps(manifest))
     assert "gpu_hours" not in archive.check(out, chosen) and len(archive.load(out)["runs"]) == 8
-    assert archive.write(chosen, "smoke", tmp_path / "none", samples, out)["gpu_hours"] == 0
+    assert archiving.write(chosen, "smoke", tmp_path / "none", samples, out)["gpu_hours"] == 0
 
 
 def test_the_rows_of_an_archive_are_those_of_its_shards(tmp_path):
     chosen = settings(epsilons="[0.75]", conditions="[ei_ln]")
     samples = write_samples(tmp_path / "samples.parquet", chosen)
     folder = write_shards(tmp_path / "runs", chosen)
-    archive.write(chosen, "smoke", folder, samples, tmp_path / "archive")
+    archiving.write(chosen, "smoke", folder, samples, tmp_path / "archive")
     (shard,) = folder.rglob("*.parquet")
     keys = ["digest", "epoch"]
     expected = tables.read(shard, "shard").sort_values(keys).reset_index(drop=True)
@@ -119,12 +120,12 @@ def test_the_rows_of_an_archive_are_those_of_its_shards(tmp_path):
 
 def test_a_part_says_which_cells_are_complete_and_the_rest_is_added_later(tmp_path, samples):
     out, chosen = tmp_path / "archive", settings()
-    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "a", chosen, configs=[0]), samples, out)
+    manifest = archiving.write(chosen, "smoke", write_shards(tmp_path / "a", chosen, configs=[0]), samples, out)
     assert not manifest["complete"] and all((c["finished"], c["planned"]) == (1, 2) for c in manifest["cells"])
     samples.unlink()  # the second machine has drawn no samples: the archive's own stay
-    manifest = archive.write(chosen, "smoke", write_shards(tmp_path / "b", chosen, configs=[1]), samples, out)
+    manifest = archiving.write(chosen, "smoke", write_shards(tmp_path / "b", chosen, configs=[1]), samples, out)
     assert manifest["complete"] and len(tables.read(out / "runs.parquet", "runs")) == 8
-    again = archive.write(chosen, "smoke", tmp_path / "none", samples, out)
+    again = archiving.write(chosen, "smoke", tmp_path / "none", samples, out)
     assert again == manifest, "nothing new, nothing lost, equal bytes"
 
 
@@ -132,7 +133,7 @@ def test_a_run_that_is_in_two_places_counts_once(tmp_path, samples):
     chosen = settings()
     write_shards(tmp_path / "runs", chosen, configs=[0, 1])
     write_shards(tmp_path / "runs", chosen, configs=[1])
-    manifest = archive.write(chosen, "smoke", tmp_path / "runs", samples, tmp_path / "archive")
+    manifest = archiving.write(chosen, "smoke", tmp_path / "runs", samples, tmp_path / "archive")
     assert [cell["finished"] for cell in manifest["cells"]] == [2] * 4
 
 
@@ -140,41 +141,41 @@ def test_runs_of_other_training_code_are_left_out_and_never_overwritten(tmp_path
     chosen, out = settings(), tmp_path / "archive"
     old = write_shards(tmp_path / "old", chosen, code="old code")
     with pytest.raises(UserError, match="no finished run of these settings"):
-        archive.write(chosen, "smoke", old, samples, out)
+        archiving.write(chosen, "smoke", old, samples, out)
     assert not out.exists()
-    archive.write(chosen, "smoke", write_shards(tmp_path / "new", chosen), samples, out)
+    archiving.write(chosen, "smoke", write_shards(tmp_path / "new", chosen), samples, out)
     rows = archive.shard_rows(out).assign(code="old code")
-    archive._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", {"cells": [], "left_out": []}, {})
+    archiving._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", {"cells": [], "left_out": []}, {})
     before = (out / "runs.parquet").read_bytes()
     with pytest.raises(UserError, match="runs of other training code, which would be lost"):
-        archive.write(chosen, "smoke", write_shards(tmp_path / "part", chosen, configs=[0]), samples, out)
+        archiving.write(chosen, "smoke", write_shards(tmp_path / "part", chosen, configs=[0]), samples, out)
     assert (out / "runs.parquet").read_bytes() == before
 
 
 def test_an_archive_of_other_settings_is_not_overwritten(tmp_path, samples):
     out = tmp_path / "archive"
-    archive.write(settings(), "smoke", write_shards(tmp_path / "a", settings()), samples, out)
+    archiving.write(settings(), "smoke", write_shards(tmp_path / "a", settings()), samples, out)
     other = settings(epochs=3)
     with pytest.raises(UserError, match=r"\(epochs 2 there, 3 here\)"):
-        archive.write(other, "smoke", write_shards(tmp_path / "b", other), samples, out)
+        archiving.write(other, "smoke", write_shards(tmp_path / "b", other), samples, out)
     assert archive.check(out, settings())
 
 
 def test_images_of_one_cell_do_not_stand_for_those_of_the_preset(tmp_path, samples):
     """A campaign that computes cell after cell leaves samples of its last cell behind."""
     out, chosen = tmp_path / "archive", settings()
-    archive.write(chosen, "smoke", write_shards(tmp_path / "a", chosen, configs=[0]), samples, out)
+    archiving.write(chosen, "smoke", write_shards(tmp_path / "a", chosen, configs=[0]), samples, out)
     whole = (out / "samples.parquet").read_bytes()
     write_samples(samples, settings(epsilons="[0.75]"))
-    archive.write(chosen, "smoke", write_shards(tmp_path / "b", chosen, configs=[1]), samples, out)
+    archiving.write(chosen, "smoke", write_shards(tmp_path / "b", chosen, configs=[1]), samples, out)
     assert (out / "samples.parquet").read_bytes() == whole
     with pytest.raises(UserError, match="the images of figure 1 with these settings"):
-        archive.write(chosen, "smoke", tmp_path / "a", samples, tmp_path / "other")
+        archiving.write(chosen, "smoke", tmp_path / "a", samples, tmp_path / "other")
 
 
 def test_without_samples_nothing_is_written(tmp_path):
     with pytest.raises(UserError, match="the images of figure 1"):
-        archive.write(
+        archiving.write(
             settings(), "smoke", write_shards(tmp_path / "a", settings()), tmp_path / "absent", tmp_path / "archive"
         )
     assert not (tmp_path / "archive").exists()
@@ -257,12 +258,12 @@ def test_the_rows_of_the_replication_are_those_of_the_campaign():
 
 def test_settings_that_do_not_fit_name_a_mend_that_does(tmp_path, samples):
     chosen, out = settings(), tmp_path / "archive"
-    archive.write(chosen, "smoke", write_shards(tmp_path / "a", chosen), samples, out)
+    archiving.write(chosen, "smoke", write_shards(tmp_path / "a", chosen), samples, out)
     part = settings(epsilons="[0.75]")
     with pytest.raises(UserError, match=r"other settings .*--out FOLDER"):
-        archive.write(part, "smoke", tmp_path / "a", samples, out)
+        archiving.write(part, "smoke", tmp_path / "a", samples, out)
     with pytest.raises(UserError, match=r"holds no run of these settings \(.*epochs 2 there, 3 here"):
-        archive.write(settings(epochs=3), "smoke", tmp_path / "a", samples, tmp_path / "new", others=[out])
+        archiving.write(settings(epochs=3), "smoke", tmp_path / "a", samples, tmp_path / "new", others=[out])
 
 
 def test_archives_of_one_epsilon_each_are_merged(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import copy_project
 from einorm import jobfile
-from einorm.runs import job_name
+from einorm.jobs import job_name
 
 EINORM = [sys.executable, "-m", "einorm"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]

@@ -13,9 +13,9 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY
-from einorm import config
+from einorm import config, provenance
 from einorm.__main__ import main
-from einorm.artifact import crate, provenance, sources, verify
+from einorm.artifact import crate, sources, verify
 from einorm.figures import FIGURES
 from einorm.tables import TABLES
 

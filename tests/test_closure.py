@@ -10,10 +10,10 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY, from_archive
-from einorm import config, jobfile, runs, runtime
+from einorm import codes, config, jobfile, jobs, runs, runtime
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES, known
-from einorm.planning import closure, plan
+from einorm.planning import closure, outputs
 from einorm.tasks import TASKS
 from einorm.variants import QUESTIONS
 from test_workflow import edited, planned
@@ -160,20 +160,21 @@ def test_a_place_that_is_not_there_is_no_silent_nothing(small):
 JUDGED = {"claims", "side_by_side", "evidence"}
 OTHERS = (*JUDGED, "forest", "single_runs", "report", "explore", "bundle")
 OTHERS += ("benchmark", "collect", "samples", "training")
+PLAIN = {"claims": "analysis", "forest": "analysis", "explore": "artifact", "benchmark": "tools"}  # in `commands`
 DRAWN = known(TASKS, QUESTIONS)
 
 
 def fingerprints():
     """Output -> fingerprint, of all figures of the paper, of a task of ours and of every question, and of `OTHERS`."""
-    facts = {name: plan.describe_figure(name)["code"] for name in DRAWN}
-    facts |= {name: plan.made_by(name) for name in ("claims", "forest", "explore", "benchmark")}
-    facts |= {"single_runs": plan.made_by("run_by_run", plan.READ_FOLDER)}
-    facts |= {"evidence": plan.made_by("evidence", plan.READ_FOLDER)}
-    facts |= {"side_by_side": plan.made_by("side_by_side", plan.READ_FOLDER)}
-    facts |= {"report": plan.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
-    facts |= {"bundle": plan.made_by("bundle", plan.READ_START)}
-    facts |= {name: plan.made_by(name, plan.READ_SETTINGS) for name in ("collect", "samples")}
-    return facts | {"training": [runs.training_code(c, t) for c in CONDITIONS for t in TASKS]}
+    facts = {name: outputs.describe_figure(name)["code"] for name in DRAWN}
+    facts |= {name: outputs.made_by(f"{room}.{name}") for name, room in PLAIN.items()}
+    facts |= {"single_runs": outputs.made_by("analysis.run_by_run", outputs.READ_FOLDER)}
+    facts |= {"evidence": outputs.made_by("analysis.evidence", outputs.READ_FOLDER)}
+    facts |= {"side_by_side": outputs.made_by("analysis.side_by_side", outputs.READ_FOLDER)}
+    facts |= {"report": outputs.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
+    facts |= {"bundle": outputs.made_by("artifact.bundle", outputs.READ_START)}
+    facts |= {name: outputs.made_by(f"training.{name}", outputs.READ_SETTINGS) for name in ("collect", "samples")}
+    return facts | {"training": [codes.training_code(c, t) for c in CONDITIONS for t in TASKS]}
 
 
 def drawn(*modules, but=()):
@@ -189,10 +190,11 @@ ALL = drawn()
 # A module that draws a figure of its own name, and nothing else, is added below.
 DECIDES = {
     "__init__.py": ("load", set()),
-    "__main__.py": ("report", {"report"}),
+    "__main__.py": ("complain", set()),
     "analysis/claims.py": ("judged", JUDGED),
     "analysis/collapses.py": ("counts", set()),
     "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims", "evidence"}),
+    "analysis/completeness.py": ("completeness", ALL | JUDGED | {"report"}),
     "analysis/effects.py": ("estimate", JUDGED),
     "analysis/explain.py": ("rule", {"report"}),
     "analysis/findings.py": ("rows", {"evidence"}),
@@ -207,18 +209,24 @@ DECIDES = {
     "analysis/side_by_side.py": ("answer", {"side_by_side"}),
     "analysis/statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
     "analysis/stats.py": ("holm", drawn("fig6", "fig7") | {"claims", "evidence"}),
-    "artifact/archive.py": ("trainings", {"report", "bundle"}),
+    "archive.py": ("trainings", {"report", "bundle"}),
+    "artifact/archiving.py": ("write", set()),
     "artifact/bundle.py": ("content", {"bundle"}),
     "artifact/crate.py": ("facts", {"bundle"}),
     "artifact/explorer.py": ("kept_epochs", {"explore"}),
     "artifact/methods.py": ("describe", set()),
-    "artifact/provenance.py": ("drawing", {"bundle"}),
     "artifact/report.py": ("cell_rows", {"report"}),
     "artifact/sources.py": ("files", {"bundle"}),
     "artifact/summary.py": ("distance", {"report"}),
     "artifact/verify.py": ("canonical", {"bundle"}),
+    "codes.py": ("training_parts", {"report"}),
+    "commands/analysis.py": ("forest", {"forest"}),
+    "commands/arguments.py": ("path_or_none", ALL | {"single_runs", "side_by_side", "evidence"}),
+    "commands/artifact.py": ("report", {"report"}),
+    "commands/tools.py": ("budget", set()),
+    "commands/training.py": ("collect", {"collect"}),
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
-    "config.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
+    "config.py": ("describe_difference", {"single_runs", "side_by_side", "report", "explore", "bundle"}),
     "data.py": ("_fetch_mirrors", set()),
     "device.py": ("step_on", {"training", "report"}),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),
@@ -233,19 +241,27 @@ DECIDES = {
     "figures/versus.py": ("rows", PUBLISHED),
     "fused.py": ("prepare_chunk", {"benchmark"}),
     "gpu.py": ("train_epoch", {"benchmark"}),
+    "hyperparameters.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
     "jobfile.py": ("run_queue", set()),
+    "jobs.py": ("batch_by_width", {"collect"}),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
     "lineage.py": ("check_unmixed", {"collect"}),
     "network.py": ("forward", {"benchmark", "training", "report"}),
     "nn/__init__.py": ("network", set()),
     "nn/layers.py": ("log_balance", set()),
     "nn/signals.py": ("transformed", set()),
+    "planning/archives.py": ("compared", set()),
     "planning/closure.py": ("closure", set()),
     "planning/dates.py": ("settle", set()),
-    "planning/plan.py": ("by_length", set()),
+    "planning/outputs.py": ("made_by", set()),
+    "planning/plan.py": ("experiment", set()),
+    "planning/profiles.py": ("check_profiles", set()),
+    "planning/surroundings.py": ("check_folders", set()),
+    "planning/training.py": ("by_length", set()),
+    "provenance.py": ("drawing", {"bundle"}),
     "release_precision.py": ("train_step", set()),  # the jobs that are fingerprinted here are float32
     "release_randomness.py": ("sequence", set()),
-    "runs.py": ("completeness", ALL | JUDGED | {"report"}),
+    "runs.py": ("cells", ALL | JUDGED | {"report", "collect"}),
     "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
     "samples.py": ("sample_images", {"samples"}),
     "tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "explore", "bundle", "collect"}),
@@ -275,7 +291,7 @@ def copied(tmp_path_factory):
 
 
 def test_every_module_is_in_the_table():
-    docstrings = {f"{room}/__init__.py" for room in ("analysis", "artifact", "planning", "tools")}
+    docstrings = {f"{room}/__init__.py" for room in ("analysis", "artifact", "commands", "planning", "tools")}
     missing = "add a new module to DECIDES: a function of it, and the outputs that it decides"
     assert {*DECIDES} == {*MODULES} - docstrings, missing
 
@@ -311,23 +327,31 @@ def imported(module):
 def test_there_is_no_import_circle():
     """Imports in functions count. A package's own __init__ does not: Python imports it before its modules anyway."""
     graph = {module: imported(module) for module in MODULES}
-    assert graph["figures/fig5.py"] == {"figures/fig4.py"} and "runs.py" in graph["analysis/claims.py"]
+    assert graph["figures/fig5.py"] == {"figures/fig4.py"} and "runs.py" in graph["analysis/completeness.py"]
     for _ in MODULES:  # take away what imports nothing that is left
         graph = {m: found & set(graph) for m, found in graph.items()}
         graph = {m: found for m, found in graph.items() if found}
     assert graph == {}
 
 
+def test_rooms_need_one_another_in_one_direction():
+    """A room needs rooms below it and the top of the package. The top needs no room."""
+    order = ["commands", "tools", "planning", "artifact", "figures", "analysis", ""]
+    for module in {*MODULES} - {"__init__.py", "__main__.py"}:
+        room = module.rpartition("/")[0]
+        assert {other.rpartition("/")[0] for other in imported(module)} <= {*order[order.index(room) :]}, module
+
+
 def test_a_training_job_imports_neither_plans_nor_figures(tmp_path):
     run = runs.cell_runs(config.load(REPOSITORY / "config.yaml", "smoke"), "luminosity", "paper", "ei_ln", 0)[0]
     script = "import sys; from einorm.__main__ import main; main(sys.argv[1:]); print('\\n'.join(sys.modules))"
-    jobfile.write({runs.job_name([run]): [run]}, tmp_path / "jobs.json")
+    jobfile.write({jobs.job_name([run]): [run]}, tmp_path / "jobs.json")
     files = ["--jobs", tmp_path / "jobs.json", "--images", "absent", "--shifts", tmp_path, "--out", tmp_path]
     job = [sys.executable, "-c", script, "train", *files]
     done = subprocess.run(job, capture_output=True, text=True, check=True)
     assert "absent is missing" in done.stderr, "it got as far as reading its images"
     modules = set(done.stdout.split())
-    assert {"einorm.train", "einorm.artifact.archive", "torch"} <= modules
+    assert {"einorm.train", "einorm.archive", "torch"} <= modules
     assert not {"einorm.planning.plan", "einorm.planning.closure", "einorm.figures", "matplotlib"} & modules
 
 
@@ -378,14 +402,15 @@ def executed(folder, command):
     assert done.returncode == 0, done.stderr
     ran = {tuple(place) for place in json.loads(done.stdout.splitlines()[-1]) if not place[1].startswith("<")}
     assert len(ran) > 10
-    return ran - {("__main__.py", name) for name in ("main", "parser", "say_other_checkout")}
+    read = {place for place in ran if place[0].startswith("commands/") and place[1].startswith(("add_", "take_"))}
+    return ran - read - {("commands/arguments.py", "command")} - {p for p in ran if p[0] == "__main__.py"}
 
 
 @pytest.mark.parametrize("name", PLOTTED)
 def test_all_code_that_draws_a_figure_is_in_its_closure(name, tmp_path):
     command = ["figure", name, "--tables", PLOTTED[name], "--rules", "paper_artifact/claims.yaml", "--published"]
     command += ["paper_artifact/published", "--out", str(tmp_path)]
-    places = ("__main__.py", "figure"), (f"figures/{DRAWN[name][1]}.py", "draw")
+    places = ("commands/analysis.py", "figure"), (f"figures/{DRAWN[name][1]}.py", "draw")
     assert executed(REPOSITORY, command) <= set(closure.closure(*places))
 
 
@@ -402,7 +427,8 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 def test_all_code_that_makes_claims_pages_and_bundle_is_in_their_closures(name, bundled, tmp_path):
     ran = executed(bundled, [name, *COMMANDS[name].split(), "--out", str(tmp_path / "out")])
-    assert ran <= set(closure.closure(("__main__.py", name), *([plan.READ_START] if name == "bundle" else [])))
+    command = (f"commands/{'analysis' if name == 'claims' else 'artifact'}.py", name)
+    assert ran <= set(closure.closure(command, *([outputs.READ_START] if name == "bundle" else [])))
 
 
 VALUES_AND_RULES = ["--published", "paper_artifact/published", "--rules", "paper_artifact/claims.yaml"]
@@ -411,17 +437,18 @@ VALUES_AND_RULES = ["--published", "paper_artifact/published", "--rules", "paper
 def test_all_code_that_compares_single_runs_and_draws_them_is_in_the_closures(tmp_path):
     compare = ["run_by_run", "--own", "paper_artifact/archive/replication", *VALUES_AND_RULES[:2], "--out"]
     assert executed(REPOSITORY, [*compare, str(tmp_path)]) <= set(
-        closure.closure(("__main__.py", "run_by_run"), plan.READ_FOLDER)
+        closure.closure(("commands/analysis.py", "run_by_run"), outputs.READ_FOLDER)
     )
     command = ["figure", "run_by_run", "--tables", TABLES, *VALUES_AND_RULES, "--run-by-run", str(tmp_path)]
-    places = ("__main__.py", "figure"), ("figures/run_by_run.py", "draw"), plan.READ_FOLDER
+    places = ("commands/analysis.py", "figure"), ("figures/run_by_run.py", "draw"), outputs.READ_FOLDER
     assert executed(REPOSITORY, [*command, "--out", str(tmp_path)]) <= set(closure.closure(*places))
 
 
 def test_all_code_that_shows_statements_side_by_side_is_in_its_closure(tmp_path):
     folders = ["--replication", TABLES, "--robustness", "paper_artifact/archive/robustness_order"]
     command = ["side_by_side", *folders, *VALUES_AND_RULES, "--out", str(tmp_path)]
-    assert executed(REPOSITORY, command) <= set(closure.closure(("__main__.py", "side_by_side"), plan.READ_FOLDER))
+    places = ("commands/analysis.py", "side_by_side"), outputs.READ_FOLDER
+    assert executed(REPOSITORY, command) <= set(closure.closure(*places))
 
 
 def test_all_code_that_computes_the_numbers_of_findings_is_in_its_closure(tmp_path):
@@ -433,7 +460,7 @@ def test_all_code_that_computes_the_numbers_of_findings_is_in_its_closure(tmp_pa
     ]
     places = ["--artifact", "paper_artifact", *VALUES_AND_RULES[:2], "--out", str(tmp_path)]
     ran = executed(REPOSITORY, ["evidence", *folders, *places])
-    assert ran <= set(closure.closure(("__main__.py", "evidence"), plan.READ_FOLDER))
+    assert ran <= set(closure.closure(("commands/analysis.py", "evidence"), outputs.READ_FOLDER))
 
 
 @pytest.mark.parametrize("name", ["collect", "samples"])
@@ -445,7 +472,7 @@ def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
     }
     settings = json.dumps(config.load(smoke / "config.yaml", "smoke").science())
     ran = executed(smoke, [name, "--settings", settings, *inputs[name], "--out", str(tmp_path / "out")])
-    assert ran <= set(closure.closure(("__main__.py", name), plan.READ_SETTINGS))
+    assert ran <= set(closure.closure(("commands/training.py", name), outputs.READ_SETTINGS))
 
 
 # What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
@@ -461,7 +488,7 @@ EDITS = {
     "the style of figures": (f"{P}/figures/einorm.mplstyle", "font.size: 8", "font.size: 9", DRAW | {"forest"} | PAGE),
     "published.py": (f"{P}/analysis/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
     "stats.py": (f"{P}/analysis/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),
-    "runs.py": (f"{P}/runs.py", "finished = table", "finished = 1 * table", DRAW | CLAIMS | PAGE),
+    "counts": (f"{P}/analysis/completeness.py", "finished = table", "finished = 1 * table", DRAW | CLAIMS | PAGE),
     "learning.py": (f"{P}/learning.py", "LABEL_SMOOTHING = 0.1", "LABEL_SMOOTHING = 0.2", PAGE),
     "a caption": ("workflow/report/fig3.rst", "a", "A", PAGE),
     "the pages' style": (f"{P}/artifact/page/report.css", "{", "{ ", PAGE | EXPLORER),

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 from conftest import REPOSITORY
-from einorm import config
+from einorm import config, hyperparameters
 from einorm.runtime import UserError
 
 SHIPPED = REPOSITORY / "config.yaml"
@@ -117,11 +117,11 @@ def test_a_missing_file_is_named(tmp_path):
 def test_learning_rates_must_be_positive(tmp_path, value):
     (tmp_path / "h.csv").write_text(f"config,lr,lr_wei,lr_wix,hidden_width\n0,{value},0.1,0.1,100\n")
     with pytest.raises(UserError, match="config 0: lr is"):
-        config.hyperparameters(tmp_path / "h.csv")
+        hyperparameters.hyperparameters(tmp_path / "h.csv")
 
 
 def test_the_published_configurations_lie_in_their_ranges():
-    for configuration in config.hyperparameters():
+    for configuration in hyperparameters.hyperparameters():
         assert 1e-3 <= configuration["lr"] <= 1e-2 and 100 <= configuration["hidden_width"] < 500
         assert 1e-5 <= configuration["lr_wei"] <= 1e-2 and 1e-2 <= configuration["lr_wix"] <= 1
 

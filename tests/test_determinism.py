@@ -13,7 +13,8 @@ import pytest
 from conftest import REPOSITORY, copy_project
 from einorm import config, tables, train
 from einorm.figures import FIGURES
-from einorm.runs import cell_runs, jobs
+from einorm.jobs import jobs
+from einorm.runs import cell_runs
 from einorm.tasks import TASKS, draw_shifts
 
 pytestmark = pytest.mark.long

@@ -7,8 +7,8 @@ import einorm
 import pytest
 from conftest import CHROMIUM, REPOSITORY
 from einorm.__main__ import main
+from einorm.archive import SHOWN
 from einorm.artifact import explorer
-from einorm.artifact.archive import SHOWN
 from einorm.conditions import CONDITIONS
 from test_report import GROUND, contrast
 

@@ -10,7 +10,7 @@ import yaml
 from conftest import REPOSITORY
 from einorm.__main__ import main
 from einorm.analysis import findings
-from einorm.artifact.archive import KINDS, SHOWN
+from einorm.archive import KINDS, SHOWN
 from einorm.figures import FIGURES
 from einorm.runtime import UserError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from einorm import gpu, jobfile, lineage, runs, tables, train
+from einorm import codes, gpu, jobfile, lineage, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.tables import METRICS
 from test_train import some_runs
@@ -112,8 +112,8 @@ def test_initial_weights_are_the_cpus(device, kind, randomness):
 
 def test_a_run_names_the_step_that_trained_it(device, kind):
     run = some_runs()[0]
-    assert runs.code_of(run, kind) not in (runs.code_of(run), runs.code_of(run, {*KINDS}.difference([kind]).pop()))
-    parts = runs.STEPS[kind]
+    assert codes.code_of(run, kind) not in (codes.code_of(run), codes.code_of(run, {*KINDS}.difference([kind]).pop()))
+    parts = codes.STEPS[kind]
     assert ["gpu.py"] in parts and (["fused.py"] in parts) == (kind == "fused")
 
 
@@ -135,7 +135,7 @@ def test_a_job_on_a_gpu_records_the_step(device, kind, tmp_path, images_path, mo
     jobfile.draw_table(chosen[0], table)
     out = tmp_path / "runs" / "job.parquet"
     train.job(chosen, images_path, table, out, device, 1, None, lambda *_: None, (partial(gpu.train, kind=kind), kind))
-    assert set(tables.read(out, "shard")["code"]) == {runs.code_of(chosen[0], kind)}
+    assert set(tables.read(out, "shard")["code"]) == {codes.code_of(chosen[0], kind)}
     assert train.finished_rows(out.parent, chosen).empty, "a CPU's job trains the whole cell: none mixes the two"
-    assert len(train.finished_rows(out.parent, chosen, code=runs.code_of(chosen[0], kind))) == 2
-    assert lineage.relation(chosen[0], runs.code_of(chosen[0], kind)) == "rounding"
+    assert len(train.finished_rows(out.parent, chosen, code=codes.code_of(chosen[0], kind))) == 2
+    assert lineage.relation(chosen[0], codes.code_of(chosen[0], kind)) == "rounding"

@@ -9,9 +9,8 @@ import threading
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, run_documented
-from einorm import config, jobfile, runs, tables
+from einorm import archive, config, jobfile, jobs, tables
 from einorm.__main__ import main
-from einorm.artifact import archive
 from einorm.runtime import UserError
 from test_train import some_runs
 
@@ -20,7 +19,7 @@ SMALL = ("preset=smoke", "epochs=2", "train_images=640", "test_images=200", "con
 
 def planned(*conditions, **changes):
     batches = [some_runs(condition, **changes) for condition in conditions]
-    return {runs.job_name(batch): batch for batch in batches}
+    return {jobs.job_name(batch): batch for batch in batches}
 
 
 @pytest.fixture
@@ -45,8 +44,8 @@ def test_the_jobs_of_a_file_are_those_of_the_settings(tmp_path, capsys):
     out = tmp_path / "jobs.json"
     assert main(["jobs", "--config", str(REPOSITORY / "config.yaml"), "--out", str(out), *SMALL]) == 0
     settings = config.load(REPOSITORY / "config.yaml", overrides=SMALL)
-    assert jobfile.read(out) == runs.jobs(settings)
-    assert f"{len(runs.jobs(settings))} jobs" in capsys.readouterr().out
+    assert jobfile.read(out) == jobs.jobs(settings)
+    assert f"{len(jobs.jobs(settings))} jobs" in capsys.readouterr().out
 
 
 def test_jobs_that_an_archive_holds_finished_are_left_out():

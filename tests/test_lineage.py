@@ -12,10 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import config, lineage, runs, runtime, tables, train, variants
-from einorm.artifact import archive
+from einorm import archive, codes, config, lineage, runs, runtime, tables, train, variants
 from einorm.conditions import CONDITIONS
-from einorm.planning import plan
+from einorm.planning import archives
 from einorm.runtime import UserError
 from einorm.tasks import TASKS
 from einorm.tools import lineage_driver, lineage_proof
@@ -48,20 +47,20 @@ def test_the_codes_of_0_1_are_pinned():
     """Of commit 0755b9d, which trained the 600 runs: computed then, by Python 3.11's own ast.dump."""
     pinned = {"ei_none": "c86a4edf85469be7", "e_only_ln": "98ab5b9fb6cd29f9", "gradnorm_full": "4906c27ae0a816cd"}
     for condition, code in pinned.items():
-        assert code in lineage.equal_codes(runs.training_code(condition, "luminosity"))
+        assert code in lineage.equal_codes(codes.training_code(condition, "luminosity"))
 
 
 def test_the_codes_that_began_the_reproduction_are_pinned():
     """Of commit 8c6a7be, which had runs of the paper's preset in training when the code was changed."""
     for condition, code in {"inorm": "ddcdb0aec4556982", "ei_ln": "7e2de8bdb6acaeb9"}.items():
-        assert code in lineage.equal_codes(runs.training_code(condition, "luminosity", "release"))
+        assert code in lineage.equal_codes(codes.training_code(condition, "luminosity", "release"))
 
 
 def test_codes_do_not_depend_on_the_python():
     pythons = other_pythons()
     if not pythons:
         pytest.skip("no other Python is installed here")
-    parts = [p for c in CONDITIONS for t in TASKS for p in runs.training_parts(c, t)]
+    parts = [p for c in CONDITIONS for t in TASKS for p in codes.training_parts(c, t)]
     parts = [json.loads(text) for text in dict.fromkeys(map(json.dumps, parts))]
     expected = [runtime.fingerprint(module, *names) for module, *names in parts]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow")}
@@ -206,7 +205,7 @@ def test_a_renamed_variable_is_entered_and_a_changed_rule_refused(project, image
     entered = [row for row in table if row["commit"] == of_head]
     kinds = {(row["condition"], row["kind"]) for row in entered}
     assert kinds == {("gradnorm_center", "equal"), ("lateral_inhibition", "rounding")}
-    code = runs.training_code("gradnorm_center", "luminosity")
+    code = codes.training_code("gradnorm_center", "luminosity")
     assert code in [row["code"] for row in entered]
     refused = next(line for line in done.stdout.splitlines() if "gradnorm_scale on luminosity, own" in line)
     assert "REFUSED" in refused and "configuration" in refused and "epoch 1" in refused
@@ -222,7 +221,7 @@ def test_a_commit_that_is_not_there_is_named(project, images_path, tmp_path):
 
 
 def test_the_commit_that_trains_is_recorded(project, tmp_path):
-    show = ["-c", "from einorm.artifact.provenance import commit; print(commit())"]
+    show = ["-c", "from einorm.provenance import commit; print(commit())"]
     environment = os.environ | {"PYTHONPATH": str(project / "workflow")}
     command = [sys.executable, *show]
     recorded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
@@ -246,11 +245,11 @@ def test_a_run_of_a_foreign_code_is_not_taken_over(tmp_path):
 
 
 def test_an_archive_of_other_code_is_said_to_be_one(capsys, tmp_path):
-    plan.say_other_code(SHIPPED / archive.SHOWN)
+    archives.say_other_code(SHIPPED / archive.SHOWN)
     assert capsys.readouterr().err == ""
     runs_table = tables.read(SHIPPED / archive.SHOWN / "runs.parquet", "runs").head(3)
     tables.write(runs_table.assign(code=["foreign", *runs_table["code"][1:]]), "runs", tmp_path / "runs.parquet", {})
-    plan.say_other_code(tmp_path)
+    archives.say_other_code(tmp_path)
     assert "1 of the 3 runs" in capsys.readouterr().err
 
 
@@ -317,10 +316,10 @@ def test_the_driver_trains_what_its_package_knows(images):
     assert written(tree) == runtime.syntax(tree)
     if sys.version_info < (3, 12):
         assert written(tree) == ast.dump(tree)
-    codes = lineage_driver.codes({"syntax": ""})
-    assert codes["inorm luminosity own float32"] == runs.training_code("inorm", "luminosity")
-    assert codes["inorm luminosity release float32"] == runs.training_code("inorm", "luminosity", "release")
-    assert codes["inorm luminosity own release"] == runs.training_code("inorm", "luminosity", "own", "release")
+    known = lineage_driver.codes({"syntax": ""})
+    assert known["inorm luminosity own float32"] == codes.training_code("inorm", "luminosity")
+    assert known["inorm luminosity release float32"] == codes.training_code("inorm", "luminosity", "release")
+    assert known["inorm luminosity own release"] == codes.training_code("inorm", "luminosity", "own", "release")
 
 
 def test_codes_that_count_are_listed(capsys):

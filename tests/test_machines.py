@@ -14,7 +14,7 @@ import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project
 from einorm import tables
-from einorm.planning import plan
+from einorm.planning import profiles, surroundings
 from einorm.runtime import UserError, write_csv
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake")]
@@ -70,11 +70,11 @@ def test_what_the_command_line_names_is_not_a_profiles(tmp_path):
     (tmp_path / "c.yaml").write_text("seed: 3\nmachine: {threads: 2}\n")
     given = {"seed": 3, "epochs": 1, "machine": {"threads": 2}}
     command = ["/usr/bin/snakemake", "-nC", "epochs=1", "--configfile", str(tmp_path / "c.yaml")]
-    plan.check_profiles(given, command)
-    plan.check_profiles({"machine": {"device": "cuda"}, "archive": "x"}, ["snakemake"])
+    profiles.check_profiles(given, command)
+    profiles.check_profiles({"machine": {"device": "cuda"}, "archive": "x"}, ["snakemake"])
     with pytest.raises(UserError, match="a profile sets 'seed'"):
-        plan.check_profiles(given, command[:3])
-    plan.check_profiles(given, ["a program that calls Snakemake's Python interface"])
+        profiles.check_profiles(given, command[:3])
+    profiles.check_profiles(given, ["a program that calls Snakemake's Python interface"])
 
 
 HOSTILE = {  # the working folder, the project's folder, files that lie in the working folder, environment
@@ -101,9 +101,9 @@ def test_a_job_runs_this_checkouts_code_whatever_lies_around_it(tmp_path, name):
 
 def test_a_path_that_no_search_path_can_hold_is_refused(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plan, "PACKAGE", tmp_path.parent / "a:b" / "workflow" / "einorm")
+    monkeypatch.setattr(surroundings, "PACKAGE", tmp_path.parent / "a:b" / "workflow" / "einorm")
     with pytest.raises(UserError, match=r"a:b/workflow holds ':'.*rename"):
-        plan.use_this_clone()
+        surroundings.use_this_clone()
 
 
 COMMAND = [sys.executable, "-m", "einorm"]
@@ -144,7 +144,7 @@ MATPLOTLIBRC += "axes.formatter.use_locale: True\nsavefig.bbox: tight\npdf.compr
 def test_figures_depend_on_no_matplotlibrc(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "matplotlibrc").write_text(MATPLOTLIBRC)
-    package = str(plan.PACKAGE.parent)
+    package = str(surroundings.PACKAGE.parent)
     for folder in (tmp_path, tmp_path / "a"):
         code, output = run([sys.executable, "-c", DRAW, "figure"], folder, PYTHONPATH=package)
         assert code == 0, output
@@ -197,18 +197,18 @@ def test_the_entry_in_the_folder_workflow_plans_and_refuses_as_the_one_at_the_to
 @pytest.mark.parametrize("entry", ['data={path: "it\'s"}', "archive=it's $HOME", "archive=it's `x`", "archive=a\\b"])
 def test_what_a_cluster_job_would_not_get_as_it_was_given_is_refused(entry):
     with pytest.raises(UserError, match="--configfile"):
-        plan.check_hand_over(["snakemake", "-j2", "--config", entry])
+        profiles.check_hand_over(["snakemake", "-j2", "--config", entry])
 
 
 def test_ordinary_options_are_handed_over_to_a_cluster():
-    plan.check_hand_over(
+    profiles.check_hand_over(
         ["snakemake", "--config", "preset=paper", "conditions=[ei_ln, inorm]", "archive=it's", "archive=$A"]
     )
 
 
 def test_braces_in_a_path_are_refused_in_one_line():
     with pytest.raises(UserError, match="holds a brace"):
-        plan.check_braces("images", "my{archive}")
+        surroundings.check_braces("images", "my{archive}")
 
 
 def test_a_csv_holds_nothing_that_a_spreadsheet_misreads(tmp_path):
@@ -242,6 +242,6 @@ def test_clones_have_unix_line_ends(tmp_path):
 
 
 def test_a_backend_for_windows_is_passed_over(tmp_path):
-    environ = {"PYTHONPATH": str(plan.PACKAGE.parent), "MPLBACKEND": "of a desktop"}
+    environ = {"PYTHONPATH": str(surroundings.PACKAGE.parent), "MPLBACKEND": "of a desktop"}
     code, output = run([sys.executable, "-c", "import einorm.figures.style"], tmp_path, **environ)
     assert code == 0, output

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 from conftest import REPOSITORY
-from einorm.artifact import archive, methods
+from einorm import archive
+from einorm.artifact import methods
 from einorm.runtime import UserError
 
 ARCHIVES = REPOSITORY / "paper_artifact" / "archive"

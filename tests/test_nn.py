@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import REPOSITORY
 from einorm import learning
-from einorm.artifact.archive import SHOWN
+from einorm.archive import SHOWN
 from einorm.conditions import CONDITIONS
 from einorm.network import initial_network
 from einorm.nn import (

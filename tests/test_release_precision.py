@@ -8,7 +8,7 @@ import oracle
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import config, learning, release_precision, runs, train
+from einorm import codes, config, learning, release_precision, runs, train
 from einorm.conditions import CONDITIONS
 from einorm.learning import build, select, smooth_targets
 from einorm.network import initial_network
@@ -249,12 +249,12 @@ def test_a_run_in_a_batch_is_the_run_alone():
 
 
 def test_codes_of_one_precision_do_not_depend_on_the_other(monkeypatch):
-    float32 = runs.training_parts("inorm", "luminosity")
-    casts = runs.training_parts("inorm", "luminosity", precision="release")
+    float32 = codes.training_parts("inorm", "luminosity")
+    casts = codes.training_parts("inorm", "luminosity", precision="release")
     assert ["release_precision.py"] in casts and ["release_precision.py"] not in float32
     run = some_runs("inorm", "release_float16")[0]
-    assert runs.code_of(run) == runs.training_code("inorm", "luminosity", "release", "release")
-    assert runs.code_of(run) != runs.training_code("inorm", "luminosity", "release")
+    assert codes.code_of(run) == codes.training_code("inorm", "luminosity", "release", "release")
+    assert codes.code_of(run) != codes.training_code("inorm", "luminosity", "release")
     named = next(names for module, *names in casts if module == "learning.py")
     assert "train_step" not in named, "the float32 step may change without these runs"
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import config, release_randomness, runs, tables, train
+from einorm import config, jobs, release_randomness, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.data import load_shifts, write_shifts
 from einorm.learning import measure
@@ -31,12 +31,12 @@ def shared_shifts():
 def test_specifications_name_it_only_where_it_is_the_releases():
     ours = config.load(REPOSITORY / "config.yaml", "smoke", ("randomness=own",))
     assert "randomness" not in ours.science()
-    assert not any("randomness" in run for batch in runs.jobs(ours).values() for run in batch)
+    assert not any("randomness" in run for batch in jobs.jobs(ours).values() for run in batch)
     theirs = config.load(REPOSITORY / "config.yaml", "smoke", ("randomness=release",))
     assert theirs.science()["randomness"] == "release"
-    own, released = ({runs.run_digest(r) for b in runs.jobs(s).values() for r in b} for s in (ours, theirs))
+    own, released = ({runs.run_digest(r) for b in jobs.jobs(s).values() for r in b} for s in (ours, theirs))
     assert own.isdisjoint(released)
-    assert all(name.startswith("luminosity-release/") for name in runs.jobs(theirs))
+    assert all(name.startswith("luminosity-release/") for name in jobs.jobs(theirs))
 
 
 def test_every_archived_run_keeps_its_digest():

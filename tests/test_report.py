@@ -9,8 +9,8 @@ import pytest
 from conftest import CHROMIUM, REPOSITORY
 from einorm import tables
 from einorm.analysis.judging import VERDICTS
+from einorm.archive import SHOWN
 from einorm.artifact import report
-from einorm.artifact.archive import SHOWN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 

@@ -7,13 +7,13 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, snakemake
-from einorm import config, figures
+from einorm import archive, config, figures
 from einorm.analysis import published
 from einorm.analysis.robustness import BY_TEST, BY_VALIDATION, robustness
-from einorm.artifact import archive
 from einorm.figures import robustness as figure
-from einorm.planning.plan import describe
-from einorm.runs import jobs, run_digest
+from einorm.jobs import jobs
+from einorm.planning.training import describe
+from einorm.runs import run_digest
 from einorm.variants import COLLAPSE, QUESTIONS, VARIANTS, asked
 
 PUBLISHED = published.load(REPOSITORY / "paper_artifact" / "published")

@@ -5,9 +5,10 @@ import re
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import config, runs, runtime
+from einorm import codes, config, jobs, runs, runtime
+from einorm.analysis.completeness import complete_rows, completeness, incomplete_cells
 from einorm.conditions import CONDITIONS
-from einorm.planning import plan
+from einorm.planning import plan, surroundings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,13 +18,13 @@ def load(*overrides):
 
 
 def test_the_paper_has_all_its_runs():
-    planned = [run for batch in runs.jobs(load("preset=paper")).values() for run in batch]
+    planned = [run for batch in jobs.jobs(load("preset=paper")).values() for run in batch]
     assert len(planned) == 13 * 4 * 30 + 5 * 30
     assert len({runs.run_digest(run) for run in planned}) == len(planned)
 
 
 def test_jobs_hold_runs_of_one_cell_and_little_padding():
-    planned = runs.jobs(load("preset=paper"))
+    planned = jobs.jobs(load("preset=paper"))
     used = padded = 0
     for name, batch in planned.items():
         assert len({(r["task"], r["condition"], r["epsilon"]) for r in batch}) == 1
@@ -35,20 +36,20 @@ def test_jobs_hold_runs_of_one_cell_and_little_padding():
 
 
 def test_long_jobs_come_first():
-    costs = [sum(map(runs.cost, batch)) for batch in runs.jobs(load()).values()]
+    costs = [sum(map(jobs.cost, batch)) for batch in jobs.jobs(load()).values()]
     assert costs == sorted(costs, reverse=True)
 
 
 def test_runs_per_batch_is_taken_from_the_machine():
-    assert all(len(batch) == 1 for batch in runs.jobs(load("machine={runs_per_batch: 1}")).values())
-    cells = runs.jobs(load("machine={device: cuda}", "configs=30"))
+    assert all(len(batch) == 1 for batch in jobs.jobs(load("machine={runs_per_batch: 1}")).values())
+    cells = jobs.jobs(load("machine={device: cuda}", "configs=30"))
     assert {len(batch) for batch in cells.values()} == {30} and len(cells) == 20
-    few = runs.jobs(load("machine={device: cuda, runs_per_batch: 7}", "configs=30"))
+    few = jobs.jobs(load("machine={device: cuda, runs_per_batch: 7}", "configs=30"))
     assert sorted({len(batch) for batch in few.values()}) == [2, 7] and len(few) == 20 * 5
 
 
 def widths(widths, largest, padding):
-    batches = runs.batch_by_width([{"hidden_width": w, "config": c, "lambda": 0} for c, w in widths], largest, padding)
+    batches = jobs.batch_by_width([{"hidden_width": w, "config": c, "lambda": 0} for c, w in widths], largest, padding)
     return [[(run["config"], run["hidden_width"]) for run in batch] for batch in batches]
 
 
@@ -77,14 +78,14 @@ HIDDEN_1, HIDDEN_2, BACK = 2 * 784 * 100, 2 * 100 * 100, 100 * 100  # drive and 
 )
 def test_the_cost_of_a_run_is_that_of_its_products(condition, variant, expected):
     (run,) = runs.cell_runs(load("configs=[0]", "epochs=3"), "luminosity", variant, condition, 0)
-    assert runs.cost(run | {"hidden_width": 100}) == pytest.approx(3 * 60000 * expected)
+    assert jobs.cost(run | {"hidden_width": 100}) == pytest.approx(3 * 60000 * expected)
 
 
 def test_images_that_are_held_out_cost_no_training():
     run, held_out = (
         runs.cell_runs(load("configs=[0]"), "luminosity", variant, "inorm", 0)[0] for variant in ("paper", "validation")
     )
-    assert runs.cost(held_out) == pytest.approx(runs.cost(run) * 50000 / 60000)
+    assert jobs.cost(held_out) == pytest.approx(jobs.cost(run) * 50000 / 60000)
 
 
 def test_completeness_counts_planned_finished_and_collapsed_runs():
@@ -92,9 +93,9 @@ def test_completeness_counts_planned_finished_and_collapsed_runs():
     table = synthetic.frames(["inorm", "ei_ln"], collapsed=("inorm", 2))["runs"]
     table = table[(table["condition"] != "ei_ln") | (table["epsilon"] == 0) & (table["config"] != 1)]
     names = ("condition", "epsilon", "planned", "finished", "collapsed")
-    counts = {tuple(cell[name] for name in names) for cell in runs.completeness(table, settings)}
+    counts = {tuple(cell[name] for name in names) for cell in completeness(table, settings)}
     assert counts == {("inorm", 0, 4, 4, 1), ("inorm", 0.75, 4, 4, 1), ("ei_ln", 0, 4, 3, 0), ("ei_ln", 0.75, 4, 0, 0)}
-    missing = [(cell["condition"], cell["epsilon"]) for cell in runs.incomplete_cells(table, settings)]
+    missing = [(cell["condition"], cell["epsilon"]) for cell in incomplete_cells(table, settings)]
     assert missing == [("ei_ln", 0), ("ei_ln", 0.75)]
 
 
@@ -103,17 +104,17 @@ def test_tasks_and_variants_that_a_table_does_not_hold_are_not_missing():
         "conditions=[inorm]", "epsilons=[0]", "configs=4", "tasks=[luminosity, contrast]", "variants=[paper, depth3]"
     )
     table = synthetic.frames(["inorm"], epsilons=(0.0,))["runs"]
-    assert len(runs.completeness(table, settings)) == 4 and runs.incomplete_cells(table, settings) == []
-    assert runs.complete_rows(table, settings).equals(table)
+    assert len(completeness(table, settings)) == 4 and incomplete_cells(table, settings) == []
+    assert complete_rows(table, settings).equals(table)
     for rows in (table[1:], table[:0]):
-        assert runs.complete_rows(rows, settings).empty and list(runs.complete_rows(rows, settings)) == list(table)
-    (cell,) = runs.incomplete_cells(table[1:], settings)
+        assert complete_rows(rows, settings).empty and list(complete_rows(rows, settings)) == list(table)
+    (cell,) = incomplete_cells(table[1:], settings)
     assert (cell["task"], cell["variant"], cell["finished"], cell["planned"]) == ("luminosity", "paper", 3, 4)
 
 
 def test_runs_and_codes_are_named_by_16_digits():
     (run,) = runs.cell_runs(load("configs=[0]"), "luminosity", "paper", "inorm", 0.75)
-    names = [runs.run_digest(run), *(runs.training_code(condition, "luminosity") for condition in CONDITIONS)]
+    names = [runs.run_digest(run), *(codes.training_code(condition, "luminosity") for condition in CONDITIONS)]
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
     assert runs.cell_folder(run) == "luminosity-release/inorm/eps0.75"
     del run["randomness"]
@@ -123,7 +124,7 @@ def test_runs_and_codes_are_named_by_16_digits():
 
 def test_a_run_is_the_same_however_jobs_are_cut():
     def digests(*overrides):
-        return {runs.run_digest(run) for batch in runs.jobs(load(*overrides)).values() for run in batch}
+        return {runs.run_digest(run) for batch in jobs.jobs(load(*overrides)).values() for run in batch}
 
     assert digests() == digests("machine={runs_per_batch: 1}") == digests("machine={device: cuda}")
     assert digests().isdisjoint(digests("epochs=21")) and digests().isdisjoint(digests("seed=1"))
@@ -152,9 +153,9 @@ def test_a_fingerprint_of_names_follows_what_they_use(module):
 
 
 def test_a_new_condition_or_signal_leaves_the_others_fingerprints_alone(monkeypatch):
-    before = {c: runs.training_code(c, "luminosity") for c in CONDITIONS}
+    before = {c: codes.training_code(c, "luminosity") for c in CONDITIONS}
     monkeypatch.setitem(CONDITIONS, "new", CONDITIONS["inorm"])
-    assert before == {c: runs.training_code(c, "luminosity") for c in CONDITIONS if c != "new"}
+    assert before == {c: codes.training_code(c, "luminosity") for c in CONDITIONS if c != "new"}
     assert before["gradnorm_scale"] != before["gradnorm_center"]
 
 
@@ -173,7 +174,7 @@ def test_folders_that_cannot_be_written_are_found_before_any_job(tmp_path, monke
 
 def test_a_full_disk_is_found_before_any_job(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(plan, "SPACE", 10**18)
+    monkeypatch.setattr(surroundings, "SPACE", 10**18)
     with pytest.raises(runtime.UserError, match="MB are free.*needed"):
         plan.experiment(raw())
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from einorm.analysis import claims, same_size, stats
+from einorm.analysis.completeness import incomplete_cells
 from einorm.analysis.published_effects import published_effect
 from einorm.analysis.statements import load_rules
-from einorm.runs import incomplete_cells
 from test_claims import RULES, VALUES, rules, runs_with, settings_for
 
 

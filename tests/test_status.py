@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from einorm.runs import cost, jobs
+from einorm.jobs import cost, jobs
 from einorm.tools.status import CLOCKS, SILENCE, failures, job_state, print_status, status, time_left
 from test_archive import settings, write_shards
 

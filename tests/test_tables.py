@@ -9,7 +9,7 @@ import synthetic
 from conftest import REPOSITORY
 from einorm import config, tables
 from einorm.__main__ import main
-from einorm.runs import jobs
+from einorm.jobs import jobs
 from einorm.runtime import UserError
 
 ARTIFACT = REPOSITORY / "paper_artifact"

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY, run_documented
-from einorm import config, device, runs, tables, train
-from einorm.artifact import provenance
+from einorm import config, device, jobs, provenance, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.planning import plan
@@ -246,7 +245,7 @@ def test_a_variant_is_another_run_and_the_papers_keep_their_identity():
     assert len(set(digests.values())) == len(VARIANTS)
     quick = config.load(REPOSITORY / "config.yaml", None, ["preset=quick"])
     archived = tables.read(REPOSITORY / "paper_artifact" / "archive" / "quick" / "runs.parquet", "runs")
-    planned = {runs.run_digest(run) for batch in runs.jobs(quick).values() for run in batch}
+    planned = {runs.run_digest(run) for batch in jobs.jobs(quick).values() for run in batch}
     assert planned == set(archived["digest"])
 
 

@@ -9,8 +9,7 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, snakemake
-from einorm import tables
-from einorm.artifact import provenance
+from einorm import provenance, tables
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
 

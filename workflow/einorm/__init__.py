@@ -29,6 +29,6 @@ def load(folder):
     einorm.runtime.UserError
         If a table is missing, damaged or changed since it was archived.
     """
-    from .artifact.archive import load  # brings pandas, which an ordinary start does without
+    from .archive import load  # brings pandas, which an ordinary start does without
 
     return load(folder)

@@ -4,10 +4,7 @@
 with the keys of the top level put over it.
 """
 
-import csv
-import difflib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,15 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .conditions import CONDITIONS
 from .data import DATASETS
-from .runtime import PACKAGE, UserError
+from .hyperparameters import hyperparameters
+from .runtime import UserError, nearest
 from .tasks import TASKS
 from .variants import VARIANTS
 
-HYPERPARAMETERS = PACKAGE / "hyperparameters.csv"
 TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
 LAMBDA_EPSILONS = [0.75]
-
-
 HOW = ("results", "archive", "reuse_archive", "format", "data", "machine")  # keys that decide no result
 
 
@@ -132,34 +127,6 @@ class Settings(Strict):
         """The part that decides results, a dict of plain values; without `randomness` where it is our own, so that
         archives that are older than this key keep their digests."""
         return self.model_dump(exclude={*HOW, *(("randomness",) if self.randomness == "own" else ())})
-
-
-@cache
-def hyperparameters(path=HYPERPARAMETERS):
-    """The published random configurations, a dict each: lr, lr_wei, lr_wix (per step), hidden_width (units).
-
-    Raises
-    ------
-    UserError
-        If a learning rate or a width is not positive.
-    """
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    configurations = []
-    for row in rows:
-        configuration = {name: float(row[name]) for name in ("lr", "lr_wei", "lr_wix")}
-        configuration["hidden_width"] = int(row["hidden_width"])
-        for name, value in configuration.items():
-            if not value > 0:
-                raise UserError(f"{path}, config {row['config']}: {name} is {value}, it must be positive")
-        configurations.append(configuration)
-    return configurations
-
-
-def nearest(name, known):
-    """'; did you mean x?' with the nearest known name, or the list of known names."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(map(str, known))}"
 
 
 def settings(raw, preset=None):

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
-from .artifact import archive
-from .runs import cell_folder, cost, job_name, jobs, run_digest, share_shifts, shift_table_of
+from . import archive
+from .jobs import cost, job_name, jobs
+from .runs import cell_folder, run_digest, share_shifts, shift_table_of
 from .runtime import UserError, atomic_path
 from .variants import how
 
@@ -159,7 +160,7 @@ def own_stream(device):
 def run_queue(planned, work, at_once=1, deadline=None, say=lambda *_: None, clock=time.perf_counter):
     """Work on jobs in their order, some at a time; of those that would not end by the deadline, none is started.
 
-    The time of a job is taken from its cost (`runs.cost`) and the slowest job so far; the first ones are started in any
+    The time of a job is taken from its cost (`jobs.cost`) and the slowest job so far; the first ones are started in any
     case. When a job fails, the others go on.
 
     Parameters

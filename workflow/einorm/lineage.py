@@ -1,4 +1,4 @@
-"""Lineage of training code: which fingerprints (`runs.training_code`) stand for the results of today's code.
+"""Lineage of training code: which fingerprints (`codes.training_code`) stand for the results of today's code.
 
 The table `lineage.csv` holds one proof per row, made by `python -m einorm lineage COMMIT` (`lineage_proof`) and by
 nothing else: the training code `code` of a condition and task, at `commit`, gives the results of `same_as`, which was
@@ -7,14 +7,14 @@ today's at that time. There are two kinds of proof:
 - equal: every number is equal, bit for bit, in float32
 - rounding: another order of operations; float32 differs, float64 agrees to 1e-9, the golden vectors pass
 
-The steps that train on a GPU (`runs.STEPS`) are of the second kind, too: there tests/test_fused.py is the proof.
+The steps that train on a GPU (`codes.STEPS`) are of the second kind, too: there tests/test_fused.py is the proof.
 Proofs chain. Runs of both kinds count as finished, but a cell never mixes codes that round differently.
 """
 
 import csv
 from functools import cache
 
-from .runs import STEPS, code_of
+from .codes import STEPS, code_of
 from .runtime import PACKAGE, UserError
 from .tables import commits
 from .variants import PAPER, how, specification

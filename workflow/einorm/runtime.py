@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import difflib
 import errno
 import glob
 import hashlib
@@ -21,6 +22,12 @@ class UserError(Exception):
 
     The message names what is wrong, where, and how to mend it.
     """
+
+
+def nearest(name, known):
+    """'; did you mean x?' with the nearest known name, or the list of known names."""
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(map(str, known))}"
 
 
 def digest(value):

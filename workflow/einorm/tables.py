@@ -286,3 +286,8 @@ def write_all(rows, out, settings):
     write(rows, "epochs", out / "epochs.parquet", settings)
     write(last, "runs", out / "runs.parquet", settings)
     write(last, "costs", out / "costs.parquet", settings)
+
+
+def layer_mean(runs, metric):
+    """Mean of a metric over the two hidden layers, as in the paper's figures."""
+    return (runs[f"{metric}0"] + runs[f"{metric}1"]) / 2

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import __version__, lineage, release_precision, release_randomness, tables
-from .artifact import archive, provenance
+from . import __version__, archive, lineage, provenance, release_precision, release_randomness, tables
+from .codes import code_of
 from .conditions import CONDITIONS
 from .data import load, load_shifts
 from .device import choose_device, step_on
@@ -31,7 +31,7 @@ from .learning import (
     train_step,
 )
 from .network import initial_network
-from .runs import code_of, run_digest, share_shifts
+from .runs import run_digest, share_shifts
 from .runtime import UserError, stream
 from .tasks import TASKS
 from .variants import check_trained, how
@@ -69,7 +69,7 @@ def job(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     threads : of the maths
     archived : folder of an archive whose finished runs are taken over, too
     report : called after every epoch, see `train`; None: `print_progress`
-    trainer : the function that trains, called as `train`, and the name of its step in `runs.STEPS`; None: `train`
+    trainer : the function that trains, called as `train`, and the name of its step in `codes.STEPS`; None: `train`
 
     Raises
     ------
@@ -113,7 +113,7 @@ def versions(device="cpu"):
 def finished_rows(folder, runs, archived=None, code=None):
     """Rows of the given runs that count (`lineage`), from the shards of a folder and from an archive.
 
-    code is that of the step which would train them, `runs.code_of`; by default the CPU's.
+    code is that of the step which would train them, `codes.code_of`; by default the CPU's.
 
     Where the archive's cell is complete and rounds differently, all runs come from it: no cell mixes roundings.
 

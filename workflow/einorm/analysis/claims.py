@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 
 from .. import tables
-from ..config import nearest
-from ..runs import complete_rows, incomplete_cells
-from ..runtime import UserError, atomic_path, write_csv
+from ..runtime import UserError, atomic_path, nearest, write_csv
 from . import published, stats
 from .comparisons import compare_all, corrected, identity, smallest_margin
+from .completeness import complete_rows, incomplete_cells
 from .effects import NO_EFFECT, effect
 from .explain import explain
 from .judging import VERDICTS, judge, missing_runs, region

@@ -7,10 +7,10 @@ import pandas as pd
 from scipy import stats
 
 from .. import tables
-from ..runs import completeness
 from ..runtime import write_csv
 from ..variants import COLLAPSE
 from . import published
+from .completeness import completeness
 from .published_effects import published_at_chance
 from .selection import PAPER_TASK, at_chance
 

@@ -15,7 +15,7 @@ def corrected(rules, runs, selection):
     Parameters
     ----------
     rules : `statements.Rules`
-    runs : DataFrame, table "runs" of one task and variant, complete cells only (`runs.complete_rows`)
+    runs : DataFrame, table "runs" of one task and variant, complete cells only (`completeness.complete_rows`)
     selection : one of `selection.SELECTIONS`; each has a correction of its own
 
     Returns

@@ -22,9 +22,10 @@ import yaml
 
 from .. import tables
 from ..runtime import UserError, write_csv
+from ..tables import layer_mean
 from . import claims, published, stats
 from .robustness import robustness
-from .selection import as_published, layer_mean, of_task
+from .selection import as_published, of_task
 from .statements import load_rules
 
 FILE = "evidence.csv"

@@ -33,7 +33,7 @@ def judge(statement, result, rules, runs):
 def missing_runs(statement, rules, runs, incomplete):
     """Runs that a statement needs and that are not there, in words, of all its conditions; empty if none is missing.
 
-    Incomplete cells (`runs.incomplete_cells`) decide nothing: their first runs are no sample, they may be the widest.
+    Incomplete cells (`incomplete_cells`) decide nothing: their first runs are no sample, they may be the widest.
     """
     wanted, words = rules.epsilons(statement), []
     for condition in statement.conditions:

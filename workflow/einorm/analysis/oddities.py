@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from ..tables import layer_mean
 from . import published, stats
-from .selection import CHANCE, at_chance, layer_mean, metric_values, select_runs
+from .selection import CHANCE, at_chance, metric_values, select_runs
 
 PUBLISHED = [0, 0.25, 0.5, 0.75]  # epsilons that the published figures pool
 

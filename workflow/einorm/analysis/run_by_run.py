@@ -14,8 +14,7 @@ import pandas as pd
 from scipy import optimize
 from scipy import stats as tests
 
-from .. import tables
-from ..artifact import archive
+from .. import archive, tables
 from ..runtime import write_csv
 from . import published
 from .selection import CHANCE, as_published

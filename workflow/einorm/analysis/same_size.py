@@ -25,7 +25,7 @@ def compare_sizes(statement, rules, values, selection, runs, incomplete, publish
     values : `published.load`
     selection : one of `selection.SELECTIONS`
     runs : DataFrame, table "runs" of one task, with any variants
-    incomplete : cells of which runs are missing (`runs.incomplete_cells`) of the same task
+    incomplete : cells of which runs are missing (`completeness.incomplete_cells`) of the same task
     published_seed : whether the runs drew the random numbers of the published ones, so that no other seed is involved
 
     Returns

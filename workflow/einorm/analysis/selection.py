@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..tables import layer_mean
+
 PAPER_TASK = "luminosity"
 TOP = 10  # the published rule: the best runs per epsilon, by test accuracy
 SELECTIONS = ("all", "top10", "above_chance")
@@ -57,11 +59,6 @@ def select_runs(runs, selection):
     """Runs by one of the `SELECTIONS`."""
     rules = {"all": lambda runs: runs, "top10": top_runs, "above_chance": above_chance}
     return rules[selection](runs)
-
-
-def layer_mean(runs, metric):
-    """Mean of a metric over the two hidden layers, as in the paper's figures."""
-    return (runs[f"{metric}0"] + runs[f"{metric}1"]) / 2
 
 
 def metric_values(runs, metric):

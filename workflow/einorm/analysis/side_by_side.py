@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import tables
-from ..artifact import archive
-from ..runs import incomplete_cells
+from .. import archive, tables
 from ..runtime import UserError, write_csv
 from . import published
 from .claims import judged
+from .completeness import incomplete_cells
 from .effects import estimate, groups_of, method_of
 from .judging import missing_runs, outside, within
 from .same_size import compare_sizes

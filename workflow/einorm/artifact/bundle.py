@@ -3,12 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from .. import tables
+from .. import archive, tables
 from ..config import Settings, describe_difference
 from ..figures import FOREST, names
 from ..runtime import UserError, atomic_path
 from ..tables import TABLES
-from . import archive, crate, sources
+from . import crate, sources
 from .verify import CRATE, SUMS, canonical
 
 

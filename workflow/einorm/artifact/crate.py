@@ -16,10 +16,10 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
+from .. import provenance
 from ..config import Settings
 from ..data import checksums
 from ..tables import hours_in_words
-from . import provenance
 
 # Of the project's files, with the published values, the inputs of the run.
 INPUTS = ("config.yaml", "paper_artifact/claims.yaml")

@@ -9,12 +9,11 @@ import numpy as np
 import vl_convert
 from matplotlib.colors import to_hex
 
-from .. import __version__, tables
+from .. import __version__, archive, tables
 from ..analysis.selection import PAPER_TASK
 from ..conditions import CONDITIONS
 from ..figures import style
 from ..runtime import PACKAGE, atomic_path
-from . import archive
 
 PAGE = PACKAGE / "artifact" / "page"
 FIRST = ("e_only_ln", "inorm", "gradnorm_full")  # conditions that are shown at first: the paper's argument

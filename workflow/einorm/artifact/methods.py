@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from .. import __version__, tables
+from .. import __version__, archive, provenance, tables
 from ..conditions import CONDITIONS
 from ..config import Settings
 from ..variants import PAPER
-from . import archive, provenance
 from .report import cost
 
 RANDOM_NUMBERS = {

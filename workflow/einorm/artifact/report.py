@@ -10,20 +10,19 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from .. import __version__, lineage, tables
+from .. import __version__, archive, lineage, provenance, tables
 from ..analysis import findings, side_by_side
+from ..analysis.completeness import completeness
 from ..analysis.explain import explain
 from ..analysis.judging import VERDICTS
 from ..analysis.same_size import SIZES
 from ..analysis.selection import PAPER_TASK
 from ..analysis.statements import load_rules
 from ..conditions import CONDITIONS
-from ..config import HYPERPARAMETERS
 from ..data import checksums
 from ..figures import FOREST, caption, category, names
-from ..runs import completeness
+from ..hyperparameters import HYPERPARAMETERS
 from ..runtime import PACKAGE, UserError, atomic_path
-from . import archive, provenance
 from .summary import summary
 
 PAGE = PACKAGE / "artifact" / "page"
@@ -91,15 +90,18 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "style": (PAGE / "report.css").read_text(encoding="utf-8"),
         "script": (PAGE / "report.js").read_text(encoding="utf-8"),
     }
-    environment_ = jinja2.Environment(
+    with atomic_path(out) as temporary:
+        temporary.write_text(page(context), encoding="utf-8")
+
+
+def page(context):
+    """The page, from its template."""
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment_.filters |= {"number": number, "interval": interval, "p": p_value, "label": name_of}
-    environment_.filters["size"] = size_in_words
-    environment_.filters["hours"] = tables.hours_in_words
-    page = environment_.get_template("report.html").render(context)
-    with atomic_path(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    environment.filters |= {"number": number, "interval": interval, "p": p_value, "label": name_of}
+    environment.filters |= {"size": size_in_words, "hours": tables.hours_in_words}
+    return environment.get_template("report.html").render(context)
 
 
 def read_csv(path):
@@ -226,7 +228,7 @@ def budget(settings):
 
 
 def cell_rows(runs, settings):
-    """Rows per cell (`runs.completeness`), with the code that trained it (`lineage.of_cells`) in words.
+    """Rows per cell (`completeness.completeness`), with the code that trained it (`lineage.of_cells`) in words.
 
     Task and variant are named where they are not the paper's.
     """

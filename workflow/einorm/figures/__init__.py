@@ -10,8 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..analysis.selection import PAPER_TASK, as_published, of_task
-from ..config import nearest
-from ..runtime import PACKAGE, UserError
+from ..runtime import PACKAGE, UserError, nearest
 from ..tasks import TASKS
 from ..variants import QUESTIONS, asked
 
@@ -90,7 +89,7 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None, vec
     """
     from .. import tables
     from ..analysis import published, statements
-    from ..runs import complete_rows
+    from ..analysis.completeness import complete_rows
     from .panels import say_incomplete
     from .style import save
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..analysis.selection import layer_mean
+from ..tables import layer_mean
 from .panels import condition_boxes, top_rule
 from .style import GREY, grid, letter
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..analysis.selection import layer_mean
+from ..tables import layer_mean
 from .panels import alignment_histogram, choose, matched_scatter, missing, say_missing
 from .style import GREY, colour, grid, letter
 

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 
 from ..analysis.comparisons import corrected, identity
-from ..analysis.selection import layer_mean
+from ..tables import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
 from .style import REFERENCE, colour, grid, label, letter, marker
 

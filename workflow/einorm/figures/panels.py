@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from ..analysis.completeness import incomplete_cells
 from ..analysis.selection import TOP, top_runs
-from ..runs import incomplete_cells
 from .style import GREY, LINES, REFERENCE, alignment_axis, colour, epsilon_style, label, marker, unspread
 
 NOTE_WIDTH = 110  # characters of a line over a whole figure

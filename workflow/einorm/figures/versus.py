@@ -10,7 +10,8 @@ from matplotlib.cbook import boxplot_stats
 from scipy.stats import wasserstein_distance
 
 from ..analysis import published
-from ..analysis.selection import above_chance, layer_mean, metric_values
+from ..analysis.selection import above_chance, metric_values
+from ..tables import layer_mean
 from .panels import SPAN, choose, missing, note, say_missing
 from .style import GREY, colour, epsilon_style, label
 

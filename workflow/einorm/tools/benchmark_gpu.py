@@ -10,8 +10,8 @@ import time
 import torch
 
 from ..conditions import CONDITIONS
-from ..config import hyperparameters
 from ..gpu import steps_on, train_epoch
+from ..hyperparameters import hyperparameters
 from ..learning import build, smooth_targets
 from ..network import CLASSES, inhibitory_units, initial_network
 from ..tasks import TASKS

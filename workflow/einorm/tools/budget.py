@@ -9,7 +9,7 @@ import torch
 
 from .. import config
 from ..conditions import CONDITIONS
-from ..runs import cost, jobs
+from ..jobs import cost, jobs
 from ..runtime import duration
 from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
@@ -44,7 +44,7 @@ def print_budget(path, overrides):
 
 
 def seconds_per_cost(family, width, runs=2):
-    """Seconds per unit of `runs.cost`, from the best of three short epochs."""
+    """Seconds per unit of `jobs.cost`, from the best of three short epochs."""
     epochs = [measure_epoch(family, width, runs, STEPS * 32, TEST_IMAGES)["seconds"] for _ in range(3)]
     run = {"condition": FAMILIES[family], "hidden_width": width, "dataset": "fashion_mnist"}
     return min(epochs) / (runs * cost(run | {"epochs": 1, "train_images": STEPS * 32}))
@@ -78,7 +78,7 @@ def start_up():
 
 
 def padded_cost(runs):
-    """`runs.cost` of a batch, padding included."""
+    """`jobs.cost` of a batch, padding included."""
     widest = max(run["hidden_width"] for run in runs)
     return sum(cost(run | {"hidden_width": widest}) for run in runs)
 

@@ -16,9 +16,13 @@ import torch
 from einorm import train
 from einorm.conditions import CONDITIONS
 from einorm.data import load
-from einorm.runs import training_code
 from einorm.tasks import TASKS, draw_shifts
 from einorm.variants import VARIANTS
+
+try:
+    from einorm.codes import training_code
+except ImportError:  # where earlier commits have it
+    from einorm.runs import training_code
 
 
 def main(cases_path, out):

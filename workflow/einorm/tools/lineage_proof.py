@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import lineage
+from ..codes import code_of
 from ..conditions import CONDITIONS
 from ..config import Settings
-from ..runs import RANDOMNESS, cell_runs, code_of
+from ..runs import RANDOMNESS, cell_runs
 from ..runtime import PACKAGE, PROJECT, UserError, atomic_path
 from ..tasks import TASKS
 from ..variants import how, specification, trained

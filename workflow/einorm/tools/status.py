@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from .. import lineage, tables
-from ..runs import STEPS, code_of, cost, jobs, run_digest
+from ..codes import STEPS, code_of
+from ..jobs import cost, jobs
+from ..runs import run_digest
 from ..runtime import duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")

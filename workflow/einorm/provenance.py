@@ -8,8 +8,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from ..runtime import PROJECT
-from ..tables import hours
+from .runtime import PROJECT
+from .tables import hours
 
 DRAWING = ("snakemake", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn")  # what figures and verdicts use
 

@@ -1,0 +1,131 @@
+"""Archives are made: every finished run of some settings, from shards and other archives, in a folder of its own."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from .. import __version__, provenance, tables
+from ..archive import CELL, MANIFEST, check, count_rows, shard_rows
+from ..config import describe_difference
+from ..runs import cell_folder, cell_runs, cells, run_digest
+from ..runtime import UserError, checksum
+from ..samples import make_samples
+from ..tables import TABLES
+
+TO_WRITE = "archive to another folder with --out FOLDER, or give the settings of this one"
+
+
+def write(settings, preset, shards, samples, out, images=None, others=()):
+    """Archive every finished run of the settings: below `shards`, in other archives, and what `out` already holds.
+
+    Parameters
+    ----------
+    settings : Settings
+    preset : str, name of the preset, for the manifest
+    shards : folder of the shards, one folder per cell
+    samples : path of samples.parquet; where it is missing or of other settings, the archive's own is kept
+    out : folder of the archive; replaced as a whole
+    images : path of the prepared images, to make the samples from where neither has them
+    others : folders of archives, of these settings or of a part of them, whose runs are taken in
+
+    Returns
+    -------
+    dict, the manifest; `left_out` names the runs of other training code that do not count (`lineage`), and why
+
+    Raises
+    ------
+    UserError
+        If there is no finished run, the samples are nowhere, or `out` holds runs of other settings or training code.
+    """
+    out, shards = Path(out), Path(shards)
+    before = check(out, settings, TO_WRITE) if (out / MANIFEST).exists() else None
+    earlier = [shard_rows(out)] if before else []
+    archived = [*earlier, *_rows_of(others, settings)]
+    found = [_of_cell(settings, cell, shards, archived) for cell in cells(settings)]
+    rows = [kept for kept, _, _ in found if len(kept)]
+    if not rows:
+        where = " or in ".join(map(str, [f"below {shards}", *others]))
+        raise UserError(f"no finished run of these settings {where}: run snakemake first")
+    shard = pd.concat(rows, ignore_index=True)
+    if earlier and not set(earlier[0]["digest"]) <= set(shard["digest"]):
+        raise UserError(f"{out} holds runs of other training code, which would be lost: archive to another folder")
+    shown = _samples(Path(samples), out, settings, images)
+    machine = before["machine"] if before else provenance.machine()
+    facts = {"cells": [counts for _, counts, _ in found], "left_out": [other for _, _, left in found for other in left]}
+    return _replace(out, shard, shown, settings, preset, facts, machine)
+
+
+def _rows_of(folders, settings):
+    """Rows of archives, each of which holds runs of these settings."""
+    planned = {run_digest(run) for cell in cells(settings) for run in cell_runs(settings, *cell)}
+    found = []
+    for folder in folders:
+        difference = describe_difference(check(folder)["settings"], settings.science())
+        found.append(shard_rows(folder))
+        if planned.isdisjoint(found[-1]["digest"]):
+            raise UserError(f"the archive {folder} holds no run of these settings ({difference}): give those that fit")
+    return found
+
+
+def _of_cell(settings, cell, shards, archived):
+    """Rows of a cell that count, how many runs they are, and the runs that do not count."""
+    runs, names = cell_runs(settings, *cell), dict(zip(CELL, cell, strict=True))
+    found = [tables.read(path, "shard") for path in sorted((shards / cell_folder(runs[0])).glob("*.parquet"))]
+    kept, left = count_rows([*found, *archived], runs, settings.epochs)
+    finished = kept[kept["epoch"] == settings.epochs]
+    collapsed = int((finished["status"] == "collapsed").sum())
+    counts = {"planned": len(runs), "finished": len(finished), "collapsed": collapsed}
+    counts |= {"codes": finished["code"].value_counts(sort=False).to_dict()}
+    return kept, names | counts, [names | other for other in left]
+
+
+def _samples(path, out, settings, images):
+    """The sample images of these settings: those of the path, the archive's own, or made from the prepared images."""
+    for candidate in (path, out / "samples.parquet"):
+        if candidate.exists():
+            samples = tables.read(candidate, "samples")
+            if samples.attrs["digest"] == tables.settings_digest(settings.science()):
+                return samples
+    if images is None or not Path(images).exists():
+        raise UserError(f"the images of figure 1 with these settings are not in {path}: make them: snakemake {path}")
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "samples.parquet"
+        make_samples(settings, images, made)
+        return tables.read(made, "samples")
+
+
+def _replace(out, shard, samples, settings, preset, facts, machine):
+    """Write a new folder beside the old one and put it in its place: an interruption leaves one of the two whole."""
+    fresh, old = (out.with_name(f".{out.name}.{kind}") for kind in ("new", "old"))
+    for folder in (fresh, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    science = settings.science()
+    tables.write_all(shard, fresh, science)
+    tables.write(samples, "samples", fresh / "samples.parquet", science)
+    last = shard[shard["epoch"] == settings.epochs]
+    manifest = {
+        "preset": preset,
+        "settings": science,
+        "digest": tables.settings_digest(science),
+        "version": __version__,
+        "machine": machine,  # where it was first written: stands for that of runs that did not record theirs
+        "trainings": provenance.trainings(last, machine),
+        "commits": tables.commits(shard),
+        **{unit: round(spent, 3) for unit, spent in tables.hours(last).items()},
+        "complete": all(cell["finished"] == cell["planned"] for cell in facts["cells"]),
+        **facts,
+        "files": {f"{name}.parquet": _facts(fresh / f"{name}.parquet") for name in TABLES},
+    }
+    (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if out.exists():
+        out.rename(old)
+    fresh.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+    return manifest
+
+
+def _facts(path):
+    return {"sha256": checksum(path), "bytes": path.stat().st_size}

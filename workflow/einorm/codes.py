@@ -1,0 +1,57 @@
+"""Codes: fingerprints of the code that trains, which tell whether a finished run is one of today's (`lineage`)."""
+
+from .conditions import CONDITIONS
+from .error_signals import ERROR_SIGNALS
+from .runtime import digest, fingerprint
+from .tasks import TASKS
+from .variants import how, specification
+
+# The arithmetic of a precision, as in `training_parts`.
+ARITHMETIC = {
+    "float32": (["network.py"], ["learning.py"]),
+    "release": (
+        ["release_precision.py"],
+        ["network.py", "initial_network", "stack_network", "select_runs", "moments", "obey_dale"],
+        ["learning.py", "build", "select", "measure", "smooth_targets", "cross_entropy", "layer_norm", "learn_pooling"],
+    ),
+}
+#: How a step is computed -> the code that adds to `training_parts`: plain on a CPU; fused on a GPU, or graph, where the
+#: fused step cannot (`gpu`).
+STEPS = {"plain": [], "fused": [["gpu.py"], ["fused.py"]], "graph": [["gpu.py"]]}
+
+
+def training_code(condition, task, randomness="own", precision="float32", step="plain"):
+    """Fingerprint of the code that trains a condition on a task (`training_parts`) with a step of `STEPS`.
+
+    New conditions, error signals, tasks and data sets leave the fingerprints of the old ones alone. Which other
+    fingerprints stand for the same results: `lineage`.
+    """
+    entry = CONDITIONS[condition]
+    kind = [entry.layer, entry.normalization, entry.error_signal]
+    parts = training_parts(condition, task, randomness, precision) + STEPS[step]
+    return digest([kind, *(fingerprint(module, *names) for module, *names in parts)])[:16]
+
+
+def code_of(run, step="plain"):
+    """`training_code` of a run's specification."""
+    precision = how(specification(run.get("variant", "paper")))["precision"]
+    return training_code(run["condition"], run["task"], run.get("randomness", "own"), precision, step)
+
+
+def training_parts(condition, task, randomness="own", precision="float32"):
+    """The code that decides what a run becomes: [module, name, ...] each, without names the whole module.
+
+    Listed by hand: what a module imports for other purposes must not make finished runs worthless.
+    """
+    rule = ERROR_SIGNALS[CONDITIONS[condition].error_signal].__name__
+    drawn = [["release_randomness.py"]] if randomness == "release" else []
+    return [
+        *drawn,
+        *ARITHMETIC.get(precision, ()),  # of archived variants the code is gone
+        ["train.py", "train"],
+        ["variants.py", "how"],
+        *([["device.py", "step_on"]] if precision == "float32" else []),
+        ["error_signals.py", rule, "center", "full", "unchanged"],
+        ["tasks.py", "draw_shifts", *(function.__name__ for function in TASKS[task])],
+        ["runtime.py", "stream"],
+    ]

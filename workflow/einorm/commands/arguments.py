@@ -1,0 +1,84 @@
+"""Parts of the command line that subcommands share: how one is added, common arguments, values from texts."""
+
+import argparse
+import json
+from pathlib import Path
+
+from .. import config
+
+
+def command(commands, function, text):
+    """Add the subcommand that runs a function and is called like it; its parser, to add arguments to."""
+    sub = commands.add_parser(function.__name__, help=text, description=text)
+    sub.set_defaults(function=function)
+    return sub
+
+
+def take_config(sub):
+    """Add the file of the settings to a subcommand's arguments."""
+    sub.add_argument("--config", default="config.yaml", type=Path)
+
+
+def take_overrides(sub):
+    """Add overrides of the settings, as the last of a subcommand's arguments."""
+    sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
+
+
+def take_rules(sub):
+    """Add claims.yaml to a subcommand's arguments."""
+    sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
+
+
+def take_published(sub):
+    """Add the published values to a subcommand's arguments."""
+    sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
+
+
+def take_format(sub):
+    """Add the format of figures to a subcommand's arguments."""
+    sub.add_argument("--format", default="pdf", choices=("pdf", "svg"), help="of the vector graphics, next to PNG")
+
+
+def take_paths(sub, *names):
+    """Add required paths to a subcommand's arguments."""
+    for name in names:
+        sub.add_argument(name, required=True, type=Path)
+
+
+def path_or_none(text):
+    """The path of a folder or file, or None for an empty text."""
+    return Path(text) if text else None
+
+
+def positive(text):
+    """A whole number of at least 1; raises ValueError, which argparse reports."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
+def json_value(text):
+    """The value of a JSON text; raises ArgumentTypeError if it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no JSON") from None
+
+
+def settings_json(text):
+    """Checked settings from the JSON of `config.Settings.science`; raises ArgumentTypeError if it is none."""
+    try:
+        return config.Settings(**json_value(text))
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} are no settings: see workflow/rules/tables.smk") from None
+
+
+def started_json(text):
+    """What `config.record` gives, from its JSON; raises ArgumentTypeError if it is none."""
+    started = json_value(text)
+    try:
+        config.Settings(**started["settings"])
+        return {key: started[key] for key in ("preset", "settings", "overrides")}
+    except (TypeError, ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no start: see workflow/rules/outputs.smk") from None

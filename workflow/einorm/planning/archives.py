@@ -1,0 +1,50 @@
+"""Archives that a workflow shows, takes runs from, or compares with others."""
+
+import sys
+from pathlib import Path
+
+from .. import archive, lineage, tables
+from ..runtime import PROJECT
+from .surroundings import relative
+
+ARTIFACT = PROJECT / "paper_artifact"
+
+
+def archive_folder(settings, preset):
+    """Folder of the archive that the settings refer to, checked if it is used; relative to here where it can be.
+
+    Raises
+    ------
+    UserError
+        If it is used and is damaged or of other settings, or is missing; to take over runs (`reuse_archive`), the
+        preset's own archive may be missing.
+    """
+    folder = Path(settings.archive).expanduser() if settings.archive else Path(relative(ARTIFACT / "archive" / preset))
+    if settings.results == "computed" and not settings.reuse_archive:
+        return folder
+    if settings.results == "archive":
+        archive.check(folder, settings)
+        say_other_code(folder)
+    elif settings.archive or folder.exists():
+        archive.check(folder)
+    return folder
+
+
+def compared(name, preset, folder):
+    """Path of the runs of a preset, to be shown next to those of others: the chosen preset's own, else those of the
+    archive of this name; a list, which is empty where there is no such archive."""
+    released = Path(relative(ARTIFACT / "archive" / name))
+    shown = folder if name == preset else released
+    return [str(shown / "runs.parquet")] if name == preset or released.exists() else []
+
+
+def say_other_code(folder):
+    """Print a note where an archive was trained by code that is not known to give the results of today's."""
+    runs = tables.read(folder / "runs.parquet", "runs")
+    other = sum(cell["runs"] for cell in lineage.of_cells(runs) if cell["relation"] == "other")
+    if other:
+        print(
+            f"einorm: note: {other} of the {len(runs)} runs in {folder} were trained by older code, which is not known "
+            "to give the results of today's (python -m einorm lineage)",
+            file=sys.stderr,
+        )

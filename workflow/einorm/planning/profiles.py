@@ -1,0 +1,71 @@
+"""Snakemake's command line and profiles: no profile decides results, and the jobs of a cluster get what was given."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from .. import config
+from ..runtime import UserError
+
+
+def check_profiles(given, command=sys.argv):
+    """Refuse profiles that decide results: they say how to run, never what to compute.
+
+    Snakemake finds and merges profiles in many ways. So this asks for the outcome: which keys has Snakemake been given
+    that its command line does not name?
+
+    Parameters
+    ----------
+    given : Snakemake's config before config.yaml is read
+    command : how this process was started; where it is not Snakemake's command line there is no profile
+
+    Raises
+    ------
+    UserError
+        If a key that decides results comes from a profile.
+    """
+    program = Path(command[0])
+    if program.stem != "snakemake" and program.parts[-2:] != ("snakemake", "__main__.py"):
+        return
+    options = command_line(command)
+    named = {entry.partition("=")[0] for entry in options.config or ()}
+    for path in options.configfile or ():
+        if not Path(path).is_file():  # a pipe, which can be read only once
+            return
+        named |= set(config.read(path))
+    for key in sorted(set(given) - named - set(config.HOW)):
+        raise UserError(
+            f"a profile sets {key!r}; a profile says how to run, never what to compute: "
+            f"move {key!r} to config.yaml or to --config"
+        )
+
+
+def check_hand_over(command=sys.argv):
+    """Refuse a --config that the jobs of a cluster would not get as it was given.
+
+    Snakemake writes it into their command lines as a literal of Python. A shell reads the literal differently where it
+    holds both kinds of quotes, and takes what follows a $ or ` between double quotes for a command of its own.
+
+    Raises
+    ------
+    UserError
+        If a shell would not read the same.
+    """
+    for entry in command_line(command).config or ():
+        literal = repr(entry)
+        try:
+            same = shlex.split(literal) == [entry] and not (literal.startswith('"') and set("$`") & set(entry))
+        except ValueError:
+            same = False
+        if not same:
+            raise UserError(
+                f"Snakemake cannot hand --config {entry} over to the jobs of a cluster: write it to config.yaml, "
+                "or to a file that you name with --configfile"
+            )
+
+
+def command_line(command):
+    """Snakemake's options as its command line alone gives them, without profiles."""
+    from snakemake.cli import get_argument_parser  # loaded where Snakemake runs, and slow elsewhere
+
+    return get_argument_parser().parse_args(command[1:])
