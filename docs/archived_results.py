@@ -229,7 +229,7 @@ def sorted_table(cells):
 
 def cost(cells, spent, trainings):
     """How many runs of an archive are finished, and what they cost, in words; spent: `tables.hours` of all of them."""
-    machines = "; ".join(dict.fromkeys(provenance.name_of(training["machine"]) for training in trainings))
+    machines = "; ".join(dict.fromkeys(provenance.machine_name(training["machine"]) for training in trainings))
     total = cells[["finished", "planned", "collapsed"]].sum()
     return (
         f"{total['finished']:,} of {total['planned']:,} runs are finished, {total['collapsed']} of them collapsed. "

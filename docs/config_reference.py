@@ -145,7 +145,7 @@ def listed(settings, key):
 
 def otherwise(settings):
     """Keys of a preset outside of `SHOWN` that are not at their default."""
-    values = {name: value for name, value in settings if name not in (*SHOWN, *config.HOW)}
+    values = {name: value for name, value in settings if name not in (*SHOWN, *config.NOT_SCIENCE)}
     defaults = {name: field.default for name, field in config.Settings.model_fields.items()}
     return ", ".join(f"{name} {code(value)}" for name, value in values.items() if value != defaults[name])
 
@@ -165,8 +165,8 @@ def page():
         for name, changed in VARIANTS.items()
     ]
     return TEXT.format(
-        science=keys(name for name in config.Settings.model_fields if name not in config.HOW),
-        how=keys(config.HOW),
+        science=keys(name for name in config.Settings.model_fields if name not in config.NOT_SCIENCE),
+        how=keys(config.NOT_SCIENCE),
         presets=presets(),
         tasks=", ".join(map(code, TASKS)),
         datasets=", ".join(map(code, DATASETS)),

@@ -16,6 +16,7 @@ from einorm.artifact import report
 from einorm.artifact.summary import summary
 from einorm.conditions import CONDITIONS, LAMBDA
 from einorm.config import Settings
+from einorm.hyperparameters import hyperparameters
 from einorm.learning import LABEL_SMOOTHING
 from einorm.runtime import atomic_path, duration
 from einorm.tools import budget
@@ -139,7 +140,7 @@ def anchor(name):
 def write_model(page=DOCS / "model.md"):
     """Write the tables of conditions and parameters into the model's description."""
     settings = config.load(PROJECT / "config.yaml", "paper")
-    chosen = pd.DataFrame(hyperparameters.hyperparameters()).iloc[list(settings.configs)]
+    chosen = pd.DataFrame(hyperparameters()).iloc[list(settings.configs)]
     parameters = [
         [f"`{name}`", meaning, *(f"{of(chosen[name]):.3g}" for of in (min, pd.Series.median, max))]
         for name, meaning in HYPERPARAMETERS.items()

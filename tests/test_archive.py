@@ -114,7 +114,7 @@ def test_the_rows_of_an_archive_are_those_of_its_shards(tmp_path):
     (shard,) = folder.rglob("*.parquet")
     keys = ["digest", "epoch"]
     expected = tables.read(shard, "shard").sort_values(keys).reset_index(drop=True)
-    found = archive.shard_rows(tmp_path / "archive").sort_values(keys).reset_index(drop=True)
+    found = archive.all_rows(tmp_path / "archive").sort_values(keys).reset_index(drop=True)
     pd.testing.assert_frame_equal(found[expected.columns], expected, check_dtype=False)
 
 
@@ -144,7 +144,7 @@ def test_runs_of_other_training_code_are_left_out_and_never_overwritten(tmp_path
         archiving.write(chosen, "smoke", old, samples, out)
     assert not out.exists()
     archiving.write(chosen, "smoke", write_shards(tmp_path / "new", chosen), samples, out)
-    rows = archive.shard_rows(out).assign(code="old code")
+    rows = archive.all_rows(out).assign(code="old code")
     archiving._replace(out, rows, tables.read(samples, "samples"), chosen, "smoke", {"cells": [], "left_out": []}, {})
     before = (out / "runs.parquet").read_bytes()
     with pytest.raises(UserError, match="runs of other training code, which would be lost"):
@@ -245,7 +245,7 @@ def test_the_shipped_archive_is_the_finished_quick_preset():
 
 def test_the_rows_of_the_replication_are_those_of_the_campaign():
     """They were archived as preset `paper` until the reproduction took that name; the digest is of that archive."""
-    rows = archive.shard_rows(REPOSITORY / "paper_artifact" / "archive" / "replication")
+    rows = archive.all_rows(REPOSITORY / "paper_artifact" / "archive" / "replication")
     assert {*rows["randomness"]} == {"own"} and not rows["collapsed_in"].any(), "columns that have come since"
     rows = rows.drop(columns=["randomness", "collapsed_in"]).rename(columns={"lambda_": "lambda"})
     rows = rows.sort_values(["digest", "epoch"])

@@ -13,11 +13,10 @@ from einorm.__main__ import main
 from einorm.analysis import comparisons, published
 from einorm.analysis.selection import TOP
 from einorm.analysis.statements import load_rules
-from einorm.conditions import CONDITIONS
+from einorm.conditions import CONDITIONS, label
 from einorm.config import Settings
 from einorm.figures import FIGURES, style
 from einorm.figures.panels import accuracy_limits, say_incomplete
-from einorm.figures.style import label
 from einorm.tables import layer_mean
 
 PAPER = [f"fig{i}" for i in range(1, 8)]

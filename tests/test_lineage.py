@@ -233,7 +233,7 @@ def test_the_commit_that_trains_is_recorded(project, tmp_path):
 
 
 def test_a_run_of_a_foreign_code_is_not_taken_over(tmp_path):
-    rows = archive.shard_rows(SHIPPED / archive.SHOWN)
+    rows = archive.all_rows(SHIPPED / archive.SHOWN)
     rows = rows[(rows["condition"] == "e_only_ln") & (rows["epsilon"] == 0.75) & (rows["config"] == 0)]
     settings = tables.read(SHIPPED / archive.SHOWN / "runs.parquet", "runs").attrs["settings"]
     run = runs.cell_runs(train.archive.Settings(**settings), "luminosity", "paper", "e_only_ln", 0.75)[0]

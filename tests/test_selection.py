@@ -14,7 +14,7 @@ def group(accuracies, condition="inorm", epsilon=0.75, collapsed=()):
 
 
 def kept(runs):
-    return selection.select_runs(runs, "above_chance")["test_acc"].tolist()
+    return selection.selected(runs, "above_chance")["test_acc"].tolist()
 
 
 def test_collapsed_runs_are_at_chance_but_not_all_at_chance_have_collapsed():
@@ -38,11 +38,11 @@ def test_the_rule_looks_at_every_condition_and_epsilon_by_itself():
 
 def test_the_ten_best_are_chosen_per_condition_and_epsilon_and_an_unknown_rule_is_an_error():
     runs = pd.concat([group(list(range(60, 75))), group(list(range(15)), epsilon=0.0)], ignore_index=True)
-    best = selection.select_runs(runs, "top10")
+    best = selection.selected(runs, "top10")
     assert sorted(best["test_acc"]) == [*range(5, 15), *range(65, 75)]
-    assert selection.select_runs(runs, "all") is runs
+    assert selection.selected(runs, "all") is runs
     with pytest.raises(KeyError):
-        selection.select_runs(runs, "without_collapsed")
+        selection.selected(runs, "without_collapsed")
 
 
 def test_of_equally_good_runs_the_first_configurations_are_taken():

@@ -104,7 +104,7 @@ def cell_rows(folder, run):
     cell = tuple(run.get(name, "paper") for name in CELL)
     settings = Settings(**check(folder)["settings"])
     planned = cell_runs(settings, *cell) if cell in cells(settings) else []
-    rows = shard_rows(folder)
+    rows = all_rows(folder)
     here = rows[(rows[list(CELL)] == pd.Series(cell, CELL)).all(axis=1)]
     return count_rows([here], planned, settings.epochs)[0] if planned else here.iloc[:0]
 
@@ -120,7 +120,7 @@ def load(folder):
     return frames
 
 
-def shard_rows(folder):
+def all_rows(folder):
     """All rows of an archive, as the shards of its jobs had them: a row per run and epoch."""
     runs, epochs, costs = (tables.read(Path(folder) / f"{name}.parquet", name) for name in ("runs", "epochs", "costs"))
     facts = [name for name in tables.SHARD.names if name in runs and name not in epochs]

@@ -65,3 +65,8 @@ CONDITIONS = {
     # Errors normalized as by LN, activity not at all: the fourth of {activity, errors} x {normalized, not}.
     "e_error_only": Condition("e", "none", "full", "Errors only (E only)"),
 }
+
+
+def label(condition):
+    """Name of a condition for reading; of one that is not known its id."""
+    return CONDITIONS[condition].label if condition in CONDITIONS else str(condition)

@@ -20,7 +20,7 @@ from .variants import VARIANTS
 
 TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
 LAMBDA_EPSILONS = [0.75]
-HOW = ("results", "archive", "reuse_archive", "format", "data", "machine")  # keys that decide no result
+NOT_SCIENCE = ("results", "archive", "reuse_archive", "format", "data", "machine")  # keys that decide no result
 
 
 class Strict(BaseModel):
@@ -126,7 +126,7 @@ class Settings(Strict):
     def science(self):
         """The part that decides results, a dict of plain values; without `randomness` where it is our own, so that
         archives that are older than this key keep their digests."""
-        return self.model_dump(exclude={*HOW, *(("randomness",) if self.randomness == "own" else ())})
+        return self.model_dump(exclude={*NOT_SCIENCE, *(("randomness",) if self.randomness == "own" else ())})
 
 
 def settings(raw, preset=None):

@@ -72,7 +72,7 @@ def trainings(runs, unrecorded=None):
     return found
 
 
-def name_of(machine):
+def machine_name(machine):
     """A machine for reading: processor, cores and, where one trained, the GPU."""
     return ", ".join(filter(None, [machine["processor"], f"{machine['cores']} cores", machine.get("gpu")]))
 

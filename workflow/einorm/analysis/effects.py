@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from . import stats
-from .selection import metric_values, select_runs
+from .selection import metric_values, selected
 
 NUMBERS = ("effect", "low", "high", "median_difference", "median_low", "median_high", "low_rates", "high_rates")
 NO_EFFECT = dict.fromkeys(NUMBERS, np.nan) | {"n_x": 0, "n_y": 0, "n_pairs": 0, "method": "none"}
@@ -138,6 +138,6 @@ def defined_values(runs, condition, epsilon, metric, selection):
     """Runs of one condition and epsilon (or pooled) with the metric as `value`; runs without a value are left out."""
     chosen = runs[runs["condition"] == condition]
     chosen = chosen if epsilon == "pooled" else chosen[chosen["epsilon"] == epsilon]
-    chosen = best_lambda(select_runs(chosen, selection))
+    chosen = best_lambda(selected(chosen, selection))
     values = chosen[[*KEY, "lr"]].assign(value=metric_values(chosen, metric))
     return values[np.isfinite(values["value"])]

@@ -19,7 +19,7 @@ def judge(statement, result, rules, runs):
     if obstacle:
         return "inconclusive", obstacle
     low, high = result["low"], result["high"]
-    interval = f"the 95 % interval {number(low)} to {number(high)} of the effect"
+    interval = f"the 95 % interval {signed(low)} to {signed(high)} of the effect"
     holds, partly = statement.holds, statement.partly
     if within(low, high, holds):
         return "reproduced", f"{interval} lies {region(holds)}"
@@ -84,10 +84,10 @@ def region(limits):
     """An open interval in words."""
     low, high = limits
     if low is None or high is None:
-        return f"above {number(low)}" if high is None else f"below {number(high)}"
-    return f"between {number(low)} and {number(high)}"
+        return f"above {signed(low)}" if high is None else f"below {signed(high)}"
+    return f"between {signed(low)} and {signed(high)}"
 
 
-def number(value):
+def signed(value):
     """A number with its sign for reading; 0 has none."""
     return f"{value:+.2f}" if value else "0"

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ..tables import layer_mean
 from . import published, stats
-from .selection import CHANCE, at_chance, metric_values, select_runs
+from .selection import CHANCE, at_chance, metric_values, selected
 
 PUBLISHED = [0, 0.25, 0.5, 0.75]  # epsilons that the published figures pool
 
@@ -50,7 +50,7 @@ def pooled(runs, condition):
 def of(runs, condition, epsilon=None, selection="all"):
     """Runs of a condition, at one epsilon or all."""
     chosen = runs[runs["condition"] == condition]
-    return select_runs(chosen if epsilon is None else chosen[chosen["epsilon"] == epsilon], selection)
+    return selected(chosen if epsilon is None else chosen[chosen["epsilon"] == epsilon], selection)
 
 
 def middle(values):

@@ -4,7 +4,7 @@ import numpy as np
 
 from . import published, stats
 from .effects import estimate, groups_of, method_of
-from .selection import at_chance, select_runs
+from .selection import at_chance, selected
 
 NOTHING = {"effect": np.nan, "low": np.nan, "high": np.nan, "method": "none", "n_x": 0, "n_y": 0, "approximate": False}
 DISTANCES = {"mu_distance": ("mu", lambda v: v), "var_distance": ("var", np.log10)}  # |mu|, |log10 var|
@@ -113,7 +113,7 @@ def box(statement, values, condition, selection):
     runs = values["complete"]
     chosen = runs[(runs["condition"] == condition) & (runs["epsilon"] == statement.epsilon)]
     if len(chosen) and statement.metric == "test_acc":
-        accuracies = select_runs(chosen, selection)["test_acc"]
+        accuracies = selected(chosen, selection)["test_acc"]
         q1, middle, q3 = np.percentile(accuracies, [25, 50, 75])
         return middle, np.nan if at_chance(chosen).any() else q3 - q1, len(accuracies)
     metric, transform = DISTANCES.get(statement.metric, (statement.metric, None))

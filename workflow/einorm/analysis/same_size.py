@@ -4,7 +4,7 @@ import numpy as np
 
 from ..variants import VARIANTS
 from . import stats
-from .judging import missing_runs, number
+from .judging import missing_runs, signed
 from .published_effects import NOTHING, published_effect, same_way
 
 SIZES = ("differs", "unclear", "same size", "not computed", "not published")
@@ -79,12 +79,12 @@ def judge_size(sizes, delta, epochs, needed):
         return "unclear", "too few runs for an interval"
     if epochs < needed:
         return "unclear", f"trained for {epochs} epochs, the published runs for {needed}"
-    words = f"the 95 % interval of the difference from the published effect, {number(low)} to {number(high)},"
+    words = f"the 95 % interval of the difference from the published effect, {signed(low)} to {signed(high)},"
     if low > 0 or high < 0:
         return "differs", f"{words} excludes 0"
     low90, high90 = sizes["size_difference_low90"], sizes["size_difference_high90"]
     if -delta < low90 and high90 < delta:
-        return "same size", f"the 90 % interval {number(low90)} to {number(high90)} lies within {delta:g} of it"
+        return "same size", f"the 90 % interval {signed(low90)} to {signed(high90)} lies within {delta:g} of it"
     return "unclear", f"{words} holds 0, the 90 % interval is not within {delta:g}"
 
 

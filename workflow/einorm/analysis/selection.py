@@ -55,7 +55,7 @@ def above_chance(runs):
     return runs[~at_chance(runs) | (medians < BOX_MEDIAN)]
 
 
-def select_runs(runs, selection):
+def selected(runs, selection):
     """Runs by one of the `SELECTIONS`."""
     rules = {"all": lambda runs: runs, "top10": top_runs, "above_chance": above_chance}
     return rules[selection](runs)

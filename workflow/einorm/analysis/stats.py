@@ -96,8 +96,10 @@ def paired(x, y):
 
 def median_interval(x, level=LEVEL):
     """Median of a sample (n,) and the interval that the sign test leaves (order statistics); infinite below 6."""
-    x = np.sort(np.asarray(x, float))
-    return _median(x), *_between(x, int(stats.binom.ppf((1 - level) / 2, len(x), 0.5)) if len(x) else 0)
+    if not len(x):
+        return np.nan, -np.inf, np.inf
+    low, high = stats.quantile_test(x, p=0.5).confidence_interval(level)
+    return _median(x), -np.inf if np.isnan(low) else float(low), np.inf if np.isnan(high) else float(high)
 
 
 def quartile_interval(median, iqr, n, level=LEVEL):

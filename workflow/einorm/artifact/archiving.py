@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import __version__, provenance, tables
-from ..archive import CELL, MANIFEST, check, count_rows, shard_rows
+from ..archive import CELL, MANIFEST, all_rows, check, count_rows
 from ..config import describe_difference
 from ..runs import cell_folder, cell_runs, cells, run_digest
 from ..runtime import UserError, checksum
@@ -42,7 +42,7 @@ def write(settings, preset, shards, samples, out, images=None, others=()):
     """
     out, shards = Path(out), Path(shards)
     before = check(out, settings, TO_WRITE) if (out / MANIFEST).exists() else None
-    earlier = [shard_rows(out)] if before else []
+    earlier = [all_rows(out)] if before else []
     archived = [*earlier, *_rows_of(others, settings)]
     found = [_of_cell(settings, cell, shards, archived) for cell in cells(settings)]
     rows = [kept for kept, _, _ in found if len(kept)]
@@ -64,7 +64,7 @@ def _rows_of(folders, settings):
     found = []
     for folder in folders:
         difference = describe_difference(check(folder)["settings"], settings.science())
-        found.append(shard_rows(folder))
+        found.append(all_rows(folder))
         if planned.isdisjoint(found[-1]["digest"]):
             raise UserError(f"the archive {folder} holds no run of these settings ({difference}): give those that fit")
     return found

@@ -228,4 +228,4 @@ def add_trainings(crate, entities, trainings, data):
 def place(crate, identifier, machine):
     """A machine as the place of an action: schema.org knows no computer."""
     facts = [value(crate, f"{identifier}-{name}", name, content) for name, content in machine.items()]
-    return add(crate, identifier, "Place", name=provenance.name_of(machine), additionalProperty=facts)
+    return add(crate, identifier, "Place", name=provenance.machine_name(machine), additionalProperty=facts)

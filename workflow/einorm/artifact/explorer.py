@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from .. import __version__, archive, tables
 from ..analysis.selection import PAPER_TASK
-from ..conditions import CONDITIONS
+from ..conditions import CONDITIONS, label
 from ..figures import style
 from ..runtime import PACKAGE, atomic_path
 
@@ -112,7 +112,7 @@ def describe_kinds(runs):
     looks, kinds = look_of(order), []
     first = {*FIRST} & {*found["condition"]} or {*found["condition"]}
     for kind, condition, weight in found.itertuples(index=False):
-        name = style.label(condition) + ("" if kind == condition else f" (λ = {weight:g})")
+        name = label(condition) + ("" if kind == condition else f" (λ = {weight:g})")
         kinds.append({"id": kind, "label": name, "first": condition in first, **looks[condition]})
     return kinds
 

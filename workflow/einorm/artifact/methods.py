@@ -80,6 +80,6 @@ def how_it_ran(held, trained):
     named = ", ".join(f"{key} {', '.join(sorted(found))}" for key, found in versions.items() if found)
     commits = sorted({t["commit"][:7] for t in trained if t.get("commit")})
     at = f" (commit {', '.join(commits)})" if commits else ""
-    machines = "; ".join(dict.fromkeys(provenance.name_of(t["machine"]) for t in trained))
+    machines = "; ".join(dict.fromkeys(provenance.machine_name(t["machine"]) for t in trained))
     spent = tables.hours_in_words(cost(held["runs"], held["costs"])["all"])
     yield f"Training used {named}{at} and took {spent} on {machines}."

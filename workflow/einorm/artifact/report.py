@@ -18,7 +18,7 @@ from ..analysis.judging import VERDICTS
 from ..analysis.same_size import SIZES
 from ..analysis.selection import PAPER_TASK
 from ..analysis.statements import load_rules
-from ..conditions import CONDITIONS
+from ..conditions import label
 from ..data import checksums
 from ..figures import FOREST, caption, category, names
 from ..hyperparameters import HYPERPARAMETERS
@@ -99,7 +99,7 @@ def page(context):
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"number": number, "interval": interval, "p": p_value, "label": name_of}
+    environment.filters |= {"number": number, "interval": interval, "p": p_value, "label": label}
     environment.filters |= {"size": size_in_words, "hours": tables.hours_in_words}
     return environment.get_template("report.html").render(context)
 
@@ -161,9 +161,7 @@ def panel_lines(points):
     """What one panel shows, a text per group of points: distances, medians of pairs, or medians of values."""
     if "source" in points:
         far = points[points["source"] == "distance"].dropna(subset="distance")
-        return [
-            f"{name_of(r.condition)} at epsilon {r.epsilon}, distance {number(r.distance)}" for r in far.itertuples()
-        ]
+        return [f"{label(r.condition)} at epsilon {r.epsilon}, distance {number(r.distance)}" for r in far.itertuples()]
     if {"x", "y"} <= set(points):
         medians = points.groupby("epsilon")[["x", "y"]].median()
         return [f"epsilon {e:g}, medians {number(m.x)} (x) and {number(m.y)} (y)" for e, m in medians.iterrows()]
@@ -181,7 +179,7 @@ def panel_lines(points):
 def words(keys, group):
     """A group of plotted points in words."""
     values = dict(zip(keys, group if isinstance(group, tuple) else (group,), strict=True))
-    named = {"condition": name_of, "epsilon": "epsilon {:g}".format}
+    named = {"condition": label, "epsilon": "epsilon {:g}".format}
     return ", ".join(named.get(key, str)(value) for key, value in values.items())
 
 
@@ -257,7 +255,7 @@ def environment(folder):
     trainings = archive.trainings(folder)
     machines = [training["machine"] for training in trainings if training["machine"]]
     return {
-        "machines": list({provenance.name_of(machine): machine for machine in machines}.items()),
+        "machines": list({provenance.machine_name(machine): machine for machine in machines}.items()),
         "versions": list({json.dumps(t["versions"]): t["versions"] for t in trainings}.values()),
         "devices": sorted({training["device"] for training in trainings}),
         "threads": sorted({training["threads"] for training in trainings}),
@@ -284,8 +282,3 @@ def size_in_words(verdict):
 def p_value(value):
     """A p value for reading."""
     return "–" if not np.isfinite(value) else f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
-
-
-def name_of(condition):
-    """A condition's name for reading."""
-    return CONDITIONS[condition].label if condition in CONDITIONS else str(condition)

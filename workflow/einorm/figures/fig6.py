@@ -5,9 +5,10 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 
 from ..analysis.comparisons import corrected, identity
+from ..conditions import label
 from ..tables import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
-from .style import REFERENCE, colour, grid, label, letter, marker
+from .style import REFERENCE, colour, grid, letter, marker
 
 PARTS = ("gradnorm_scale", "gradnorm_decorrelate", "gradnorm_center", "gradnorm_full")
 LN = "e_only_ln"

@@ -8,9 +8,10 @@ import pandas as pd
 from ..analysis.judging import VERDICTS
 from ..analysis.selection import PAPER_TASK
 from ..analysis.statements import load_rules
+from ..conditions import label
 from ..runtime import UserError
 from . import FOREST
-from .style import GREY, PALETTE, WIDTH, label, plt, save
+from .style import GREY, PALETTE, WIDTH, plt, save
 
 POINTS = "test_acc"
 # Verdict -> how the effect here is drawn: colour and shape, so that neither has to be told apart alone.
@@ -47,7 +48,7 @@ def rows_of(claims, rules):
         own = np.isnan(of_id.loc["all", "published_effect"]) and statement.published_rule != "all"
         theirs = of_id.loc[statement.published_rule if own else "all"]
         low, high = statement.holds
-        row = {"id": statement.id, "name": name_of(statement), "metric": statement.metric, "own_selection": own}
+        row = {"id": statement.id, "name": short_name(statement), "metric": statement.metric, "own_selection": own}
         row |= of_id.loc["all", ["verdict", "effect", "low", "high"]].to_dict()
         row |= {name: theirs[name] for name in ("published_effect", "published_low", "published_high")}
         row |= {"holds_low": -np.inf if low is None else low, "holds_high": np.inf if high is None else high}
@@ -55,7 +56,7 @@ def rows_of(claims, rules):
     return pd.DataFrame(found)
 
 
-def name_of(statement):
+def short_name(statement):
     """What a statement compares, as short as a row's label has to be."""
     epsilon = "all ε" if statement.epsilon == "pooled" else f"ε {statement.epsilon:g}"
     epsilon = f"{epsilon} − ε {statement.from_epsilon:g}" if statement.of == "trend" else epsilon

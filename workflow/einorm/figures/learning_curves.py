@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ..conditions import CONDITIONS
+from ..conditions import CONDITIONS, label
 from .panels import collapsed_note, note, say_missing
-from .style import epsilon_look, grid, label
+from .style import epsilon_look, grid
 
 COLUMNS = 5
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from ..conditions import CONDITIONS
+from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, choose, mark_below, points, say_missing
-from .style import GREY, WIDTH, colour, grid, label, marker, plt
+from .style import GREY, WIDTH, colour, grid, marker, plt
 
 LN = "e_only_ln"
 COLUMNS = 5

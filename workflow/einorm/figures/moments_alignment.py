@@ -3,9 +3,9 @@
 import pandas as pd
 
 from ..analysis.selection import metric_values
-from ..conditions import CONDITIONS
+from ..conditions import CONDITIONS, label
 from .panels import say_missing
-from .style import GREY, alignment_axis, epsilon_look, grid, label, spread, unspread
+from .style import GREY, alignment_axis, epsilon_look, grid, spread, unspread
 
 METRICS = {
     "mu0": "mean,\nlayer 0",

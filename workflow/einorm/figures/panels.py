@@ -11,7 +11,8 @@ import seaborn as sns
 
 from ..analysis.completeness import incomplete_cells
 from ..analysis.selection import TOP, top_runs
-from .style import GREY, LINES, REFERENCE, alignment_axis, colour, epsilon_style, label, marker, unspread
+from ..conditions import label
+from .style import GREY, LINES, REFERENCE, alignment_axis, colour, epsilon_style, marker, unspread
 
 NOTE_WIDTH = 110  # characters of a line over a whole figure
 SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge

@@ -8,9 +8,9 @@ import pandas as pd
 from ..analysis.published import complete_runs
 from ..analysis.robustness import REFERENCE, answers, groups
 from ..analysis.selection import CHANCE
-from ..conditions import CONDITIONS
+from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, points
-from .style import GREY, PALETTE, grid, label, letter
+from .style import GREY, PALETTE, grid, letter
 
 SPREAD = 0.8  # of the room of a condition, for its groups side by side
 REACH = 6  # points below the lowest distance that an axis shows of intervals

@@ -6,8 +6,9 @@ from matplotlib.lines import Line2D
 
 from ..analysis.run_by_run import CONDITIONS, JUDGED, OWN, RELEASE
 from ..analysis.selection import CHANCE
+from ..conditions import label
 from .panels import note, say_missing
-from .style import GREY, WIDTH, colour, label, plt
+from .style import GREY, WIDTH, colour, plt
 
 NAMES = {RELEASE: "the published runs' random numbers", OWN: "our own random numbers"}
 BAND = 0.25  # points on either side of equality

@@ -11,7 +11,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ..conditions import CONDITIONS
 from ..runtime import atomic_path, write_csv
 from . import STYLE
 
@@ -49,11 +48,6 @@ SHADES = matplotlib.colormaps["viridis_r"]
 
 matplotlib.rcdefaults()  # a figure depends on no matplotlibrc: neither a user's nor one in the working folder
 plt.style.use(STYLE)
-
-
-def label(condition):
-    """Name of a condition in figures."""
-    return CONDITIONS[condition].label if condition in CONDITIONS else condition
 
 
 def colour(condition):

@@ -11,9 +11,10 @@ from scipy.stats import wasserstein_distance
 
 from ..analysis import published
 from ..analysis.selection import above_chance, metric_values
+from ..conditions import label
 from ..tables import layer_mean
 from .panels import SPAN, choose, missing, note, say_missing
-from .style import GREY, colour, epsilon_style, label
+from .style import GREY, colour, epsilon_style
 
 FIELDS = ("source", "panel", "condition", "epsilon", "kind", "value", "x", "runs", "distance")
 BOX = {"med": "median", "q1": "q1", "q3": "q3", "whislo": "whisker_low", "whishi": "whisker_high"}

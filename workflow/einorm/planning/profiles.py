@@ -33,7 +33,7 @@ def check_profiles(given, command=sys.argv):
         if not Path(path).is_file():  # a pipe, which can be read only once
             return
         named |= set(config.read(path))
-    for key in sorted(set(given) - named - set(config.HOW)):
+    for key in sorted(set(given) - named - set(config.NOT_SCIENCE)):
         raise UserError(
             f"a profile sets {key!r}; a profile says how to run, never what to compute: "
             f"move {key!r} to config.yaml or to --config"
