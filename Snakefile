@@ -71,7 +71,7 @@ onsuccess:
 onstart:
     if MAIN and workflow.non_local_exec:
         try:
-            plan.check_hand_over()
+            profiles.check_hand_over()
         except UserError as error:
             sys.exit(f"einorm: error: {error}")
 

@@ -78,7 +78,7 @@ def files(folder):
 FINGERPRINTS = """
 import json
 from einorm.conditions import CONDITIONS
-from einorm.runs import training_code
+from einorm.codes import training_code
 from einorm.tasks import TASKS
 
 print(json.dumps({f"{task} {condition}": training_code(condition, task) for task in TASKS for condition in CONDITIONS}))
