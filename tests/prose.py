@@ -19,7 +19,6 @@ PHRASES = [
     r"stands? (?:beside|apart|next to)",
     r"(?:holds?|held) to\b",
     r"mend(?:s|ed|ing)?\b",
-    r"at hand\b",
     r"of (?:ours|one's own|its own|their own|your own|our own|my own)\b(?! \w+ numbers)",
     r"comes? (?:out )?again",
     r"is no result",
@@ -31,6 +30,9 @@ PHRASES = [
     r"lost runs|runs (?:were|are|is) lost",
     r"are not shown to differ|is not shown to differ|not shown to differ",
     r"how far it has come",
+    r"at hand\b",
+    r"as it stands\b",
+    r"the whole interface",
     r"what was made\b",
 ]
 # What may stay: file -> a part of the sentence.
