@@ -8,6 +8,7 @@ import jinja2
 import numpy as np
 import vl_convert
 from matplotlib.colors import to_hex
+from matplotlib.markers import MarkerStyle
 
 from .. import __version__, archive, tables
 from ..analysis.selection import PAPER_TASK
@@ -15,6 +16,7 @@ from ..conditions import CONDITIONS, label
 from ..figures import style
 from ..runtime import PACKAGE, atomic_path
 
+GREY = 0.45 * np.ones(3)  # of conditions that have no colour
 PAGE = PACKAGE / "artifact" / "page"
 FIRST = ("e_only_ln", "inorm", "gradnorm_full")  # conditions that are shown at first: the paper's argument
 CURVE_VALUES = 250_000  # numbers in all learning curves: more, and the page would exceed 3 MB
@@ -36,18 +38,7 @@ CURVES = {  # metric -> title
     "output_alignment": "Output alignment (cosine)",
 }
 ALIGNMENTS = ("gradient_alignment", "output_alignment")
-# SVG paths of markers and dashes of lines, in the order in which conditions take them.
-SHAPES = [
-    "M-1,0A1,1,0,1,1,1,0A1,1,0,1,1,-1,0Z",
-    "M-0.9,-0.9H0.9V0.9H-0.9Z",
-    "M0,-1.2L1.2,0L0,1.2L-1.2,0Z",
-    "M0,-1.1L1.1,0.9H-1.1Z",
-    "M0,1.1L1.1,-0.9H-1.1Z",
-    "M-0.4,-1.1H0.4V-0.4H1.1V0.4H0.4V1.1H-0.4V0.4H-1.1V-0.4H-0.4Z",
-    "M-1.1,0L0.9,1.1V-1.1Z",
-    "M1.1,0L-0.9,1.1V-1.1Z",
-    "M0,-1.1L1.1,-0.3L0.7,1H-0.7L-1.1,-0.3Z",
-]
+# Dashes of lines, in the order in which conditions take them.
 DASHES = [[1, 0], [6, 2], [2, 2], [6, 2, 2, 2], [10, 3], [1, 3], [10, 2, 2, 2], [4, 4], [8, 2, 2, 2, 2, 2]]
 CHOSEN = "length(chosen) == 0 || indexof(chosen, datum.config) >= 0"
 FOCUSED = "datum.run === focus"
@@ -118,15 +109,23 @@ def describe_kinds(runs):
 
 
 def look_of(conditions):
-    """Condition -> colour (that of the figures), marker and dashes; no two of one colour share a marker."""
-    looks, taken = {}, set()
-    for i, condition in enumerate(conditions):
-        colour = to_hex(0.45 * np.ones(3)) if style.colour(condition) == style.GREY else style.colour(condition)
-        turns = [(i + turn) % len(SHAPES) for turn in range(len(SHAPES))]
-        at = next((turn for turn in turns if (colour, turn) not in taken), i % len(SHAPES))
-        taken.add((colour, at))
-        looks[condition] = {"colour": colour, "shape": SHAPES[at], "dash": DASHES[at]}
-    return looks
+    """Condition -> colour and marker (those of the figures) and dashes."""
+    return {
+        condition: {
+            "colour": to_hex(GREY if style.colour(condition) == style.GREY else style.colour(condition)),
+            "shape": outline(style.marker(condition)),
+            "dash": DASHES[i % len(DASHES)],
+        }
+        for i, condition in enumerate(conditions)
+    }
+
+
+def outline(marker):
+    """A marker of matplotlib as SVG path, from -1.1 to 1.1."""
+    shape = MarkerStyle(marker)
+    (corners,) = shape.get_path().transformed(shape.get_transform()).to_polygons()
+    corners = corners * [1, -1] * 1.1 / np.abs(corners).max()  # in SVG y points down
+    return "M" + "L".join(f"{x:.2f},{y:.2f}" for x, y in corners + 0.0) + "Z"
 
 
 def choices(values):
