@@ -484,7 +484,7 @@ EDITS = {
     "nothing": (None, "", "", set()),
     "a comment": (f"{P}/analysis/stats.py", "import numpy as np", "import numpy as np  # numbers", BUNDLE),
     "versus.py": (f"{P}/figures/versus.py", '"distance")', '"distance", "other")', SIDE_BY_SIDE | PAGE),
-    "a colour": (f"{P}/figures/style.py", "#009E73", "#009E74", DRAW | {"forest"} | PAGE | EXPLORER),
+    "a look": (f"{P}/figures/style.py", 'use("Agg")', 'use("agg")', DRAW | {"forest"} | PAGE | EXPLORER),
     "the style of figures": (f"{P}/figures/einorm.mplstyle", "font.size: 8", "font.size: 9", DRAW | {"forest"} | PAGE),
     "published.py": (f"{P}/analysis/published.py", 'POOLED = "', 'POOLED = "" "x', SIDE_BY_SIDE | CLAIMS | PAGE),
     "stats.py": (f"{P}/analysis/stats.py", "LEVEL = 0.95", "LEVEL = 0.94", CLAIMS | PAGE),
