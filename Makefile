@@ -74,9 +74,10 @@ accessibility: $(READY)  ## check report and explorer with axe-core (needs npm a
 	npm install --silent --no-save --prefix .axe axe-core@4
 	$(BIN)/python tests/axe.py .axe/node_modules/axe-core/axe.min.js $(PAGES)
 
-lint: $(READY)  ## check style: ruff, snakefmt, snakemake --lint, prose
+lint: $(READY)  ## check style and types: ruff, mypy, snakefmt, snakemake --lint, prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/python tests/prose.py

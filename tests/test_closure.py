@@ -145,9 +145,10 @@ def test_every_kind_of_definition_counts(small, old):
     assert closure.code(("deep/leaf.py", closure.WHOLE)) != before
 
 
-def test_comments_docstrings_layout_and_the_start_of_a_program_do_not_count(small):
+def test_comments_docstrings_types_layout_and_the_start_of_a_program_do_not_count(small):
     before, path = closure.code(("top.py", closure.WHOLE)), small / "top.py"
-    text = path.read_text().replace("def run():\n", 'def run():\n    """Run."""\n').replace("    run()", "    alias()")
+    text = path.read_text().replace("def run():\n", 'def run() -> far.Text:\n    """Run."""\n')
+    text = text.replace("    run()", "    alias()")
     path.write_text(f'"""A module."""\n# a comment\n{text}')
     assert closure.code(("top.py", closure.WHOLE)) == before
 

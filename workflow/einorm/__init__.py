@@ -1,6 +1,12 @@
 """Inhibitory normalization of error signals (arXiv:2603.17676), reproduced."""
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pandas import DataFrame
 
 __version__ = "0.1.0"
 
@@ -10,7 +16,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (pip checks it only where the pack
     sys.exit(f"einorm: error: this is Python {sys.version.split()[0]}, 3.11 or newer is needed: use another python")
 
 
-def load(folder):
+def load(folder: "Path | str") -> "dict[str, DataFrame]":
     """Tables of an archive, or of a results/tables folder, as pandas frames.
 
     Parameters

@@ -1,6 +1,7 @@
 """Command line: ``python -m einorm <subcommand>``. The workflow's rules call it with paths; it runs by hand, too."""
 
 import sys
+from typing import NoReturn
 
 if __name__ == "__main__" and not sys.flags.safe_path:
     sys.path.pop(0)  # the working folder, whose own random.py or json.py would be imported
@@ -21,11 +22,11 @@ except ModuleNotFoundError as error:
 class Parser(argparse.ArgumentParser):
     """A parser that complains in one line, too."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"einorm: error: {message} (see {self.prog} --help)\n")
 
 
-def parser():
+def parser() -> Parser:
     """The parser of all subcommands."""
     top = Parser(prog="python -m einorm", description="Inhibitory normalization of error signals, reproduced")
     commands = top.add_subparsers(required=True, metavar="subcommand")
@@ -34,7 +35,7 @@ def parser():
     return top
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Run a subcommand; its exit code, 1 after a mistake of the user."""
     args = parser().parse_args(arguments)
     if not sys.flags.safe_path:  # by hand: the rules' commands name their code
@@ -50,7 +51,7 @@ def main(arguments=None):
         return complain(MISSING_PACKAGE.format(error.name))
 
 
-def say_other_checkout(folder):
+def say_other_checkout(folder: Path) -> None:
     """Print a note where a command in a checkout of this project runs the code of another one."""
     here = folder / "workflow" / PACKAGE.name
     if (folder / "Snakefile").exists() and (here / "__main__.py").exists() and not here.samefile(PACKAGE):
@@ -58,7 +59,7 @@ def say_other_checkout(folder):
         print(f"einorm: note: {note}", file=sys.stderr)
 
 
-def complain(error):
+def complain(error: object) -> int:
     """One line to the terminal or, from a rule, to its log; the exit code."""
     print(f"einorm: error: {error}", file=sys.stderr)
     return 1
@@ -66,5 +67,5 @@ def complain(error):
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a character that a terminal cannot show stops nothing
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # what a terminal cannot show stops nothing
     sys.exit(main())

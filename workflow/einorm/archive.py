@@ -5,13 +5,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
+from pandas import DataFrame
 
 from . import lineage, provenance, tables
 from .config import Settings, describe_difference
-from .runs import cell_runs, cells, run_digest
+from .runs import Run, cell_runs, cells, run_digest
 from .runtime import UserError, checksum
 from .tables import TABLES, layer_mean
 from .variants import QUESTIONS
@@ -31,7 +33,7 @@ SHOWN = "replication"
 TO_READ = "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
 
 
-def count_rows(found, runs, epochs):
+def count_rows(found: list[DataFrame], runs: list[Run], epochs: int) -> tuple[DataFrame, list[dict[str, Any]]]:
     """Rows of a cell that count, each run once, and what does not: code, commits, number of runs, why; a dict each.
 
     Parameters
@@ -54,7 +56,7 @@ def count_rows(found, runs, epochs):
     return kept, others
 
 
-def check(folder, settings=None, mend=TO_READ):
+def check(folder: Path | str, settings: Settings | None = None, mend: str = TO_READ) -> dict[str, Any]:
     """Check an archive: every file's sha256 and, if given, that it was made with these settings.
 
     Parameters
@@ -74,7 +76,7 @@ def check(folder, settings=None, mend=TO_READ):
     """
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = {f"{name}.parquet": manifest["files"][f"{name}.parquet"]["sha256"] for name in TABLES}
         made_with, digest = manifest["settings"], manifest["digest"]
     except FileNotFoundError:
@@ -98,7 +100,7 @@ def check(folder, settings=None, mend=TO_READ):
     return manifest
 
 
-def cell_rows(folder, run):
+def cell_rows(folder: Path | str, run: Run) -> DataFrame:
     """Rows of an archive in the cell of a run that count today: of complete cells also those that round differently."""
     folder = Path(folder)
     cell = tuple(run.get(name, "paper") for name in CELL)
@@ -109,7 +111,7 @@ def cell_rows(folder, run):
     return count_rows([here], planned, settings.epochs)[0] if planned else here.iloc[:0]
 
 
-def load(folder):
+def load(folder: Path | str) -> dict[str, DataFrame]:
     """All tables of a folder, an archive (then checked) or results/tables: see `einorm.load`."""
     folder = Path(folder)
     if (folder / MANIFEST).exists():
@@ -120,7 +122,7 @@ def load(folder):
     return frames
 
 
-def all_rows(folder):
+def all_rows(folder: Path | str) -> DataFrame:
     """All rows of an archive, as the shards of its jobs had them: a row per run and epoch."""
     runs, epochs, costs = (tables.read(Path(folder) / f"{name}.parquet", name) for name in ("runs", "epochs", "costs"))
     facts = [name for name in tables.SHARD.names if name in runs and name not in epochs]
@@ -128,7 +130,7 @@ def all_rows(folder):
     return epochs.merge(runs, on=[*tables.KEYS], validate="m:1")[tables.SHARD.names]
 
 
-def trainings(folder):
+def trainings(folder: Path) -> list[dict[str, Any]]:
     """What trained the runs of a folder of tables (`provenance.trainings`); an archive's manifest names the machine of
     runs that did not record theirs."""
     runs, costs = (tables.read(folder / f"{name}.parquet", name) for name in ("runs", "costs"))

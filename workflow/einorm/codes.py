@@ -2,6 +2,7 @@
 
 from .conditions import CONDITIONS
 from .error_signals import ERROR_SIGNALS
+from .runs import Run
 from .runtime import digest, fingerprint
 from .tasks import TASKS
 from .variants import how, specification
@@ -20,7 +21,9 @@ ARITHMETIC = {
 STEPS = {"plain": [], "fused": [["gpu.py"], ["fused.py"]], "graph": [["gpu.py"]]}
 
 
-def training_code(condition, task, randomness="own", precision="float32", step="plain"):
+def training_code(
+    condition: str, task: str, randomness: str = "own", precision: str = "float32", step: str = "plain"
+) -> str:
     """Fingerprint of the code that trains a condition on a task (`training_parts`) with a step of `STEPS`.
 
     New conditions, error signals, tasks and data sets leave the fingerprints of the old ones alone. Which other
@@ -32,13 +35,13 @@ def training_code(condition, task, randomness="own", precision="float32", step="
     return digest([kind, *(fingerprint(module, *names) for module, *names in parts)])[:16]
 
 
-def code_of(run, step="plain"):
+def code_of(run: Run, step: str = "plain") -> str:
     """`training_code` of a run's specification."""
     precision = how(specification(run.get("variant", "paper")))["precision"]
     return training_code(run["condition"], run["task"], run.get("randomness", "own"), precision, step)
 
 
-def training_parts(condition, task, randomness="own", precision="float32"):
+def training_parts(condition: str, task: str, randomness: str = "own", precision: str = "float32") -> list[list[str]]:
     """The code that decides what a run becomes: [module, name, ...] each, without names the whole module.
 
     Listed by hand: what a module imports for other purposes must not make finished runs worthless.

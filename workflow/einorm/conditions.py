@@ -37,7 +37,7 @@ class Condition:
     lambdas: tuple[float, ...] = (0.0,)
 
 
-def _inorm(error_signal, label, layer="inorm", lambdas=(LAMBDA,)):
+def _inorm(error_signal: str, label: str, layer: str = "inorm", lambdas: tuple[float, ...] = (LAMBDA,)) -> Condition:
     return Condition(layer, "learned", error_signal, label, lambdas)
 
 
@@ -67,6 +67,6 @@ CONDITIONS = {
 }
 
 
-def label(condition):
+def label(condition: str) -> str:
     """Name of a condition for reading; of one that is not known its id."""
     return CONDITIONS[condition].label if condition in CONDITIONS else str(condition)

@@ -5,11 +5,12 @@ with the keys of the top level put over it.
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from .conditions import CONDITIONS
 from .data import DATASETS
@@ -82,8 +83,14 @@ class Settings(Strict):
 
     @field_validator("tasks", "variants", "conditions", "dataset")
     @classmethod
-    def known_names(cls, value, info):
-        known = {"tasks": TASKS, "variants": VARIANTS, "conditions": CONDITIONS, "dataset": DATASETS}[info.field_name]
+    def known_names(cls, value: Any, info: ValidationInfo) -> Any:
+        names: dict[str | None, Any] = {
+            "tasks": TASKS,
+            "variants": VARIANTS,
+            "conditions": CONDITIONS,
+            "dataset": DATASETS,
+        }
+        known = names[info.field_name]
         for name in [value] if isinstance(value, str) else value:
             if name not in known:
                 raise ValueError(f"{name!r} is not known{nearest(name, known)}")
@@ -91,14 +98,14 @@ class Settings(Strict):
 
     @field_validator("tasks", "variants", "conditions", "epsilons", "lambda_epsilons", "configs")
     @classmethod
-    def no_duplicates(cls, value):
+    def no_duplicates(cls, value: Any) -> Any:
         if isinstance(value, list) and len(set(value)) < len(value):
             raise ValueError("a value is listed twice")
         return value
 
     @field_validator("configs")
     @classmethod
-    def published_configs(cls, value):
+    def published_configs(cls, value: int | list[int]) -> list[int]:
         chosen = list(range(value)) if isinstance(value, int) else value
         available = len(hyperparameters())
         if not chosen or min(chosen) < 0 or max(chosen) >= available:
@@ -106,7 +113,7 @@ class Settings(Strict):
         return chosen
 
     @model_validator(mode="after")
-    def enough_images(self):
+    def enough_images(self) -> Self:
         """Held-out images are training images, and take the shifts of as many test images."""
         for variant in self.variants:
             held_out = VARIANTS[variant].get("validation_images", 0)
@@ -118,18 +125,18 @@ class Settings(Strict):
         return self
 
     @model_validator(mode="after")
-    def some_runs(self):
+    def some_runs(self) -> Self:
         if set(self.conditions) == {"inorm_lambda"} and not self.lambda_epsilons:
             raise ValueError("the lambda sweep (condition inorm_lambda) has no epsilon: give lambda_epsilons")
         return self
 
-    def science(self):
+    def science(self) -> dict[str, Any]:
         """The part that decides results, a dict of plain values; without `randomness` where it is our own, so that
         archives that are older than this key keep their digests."""
         return self.model_dump(exclude={*NOT_SCIENCE, *(("randomness",) if self.randomness == "own" else ())})
 
 
-def settings(raw, preset=None):
+def settings(raw: dict[str, Any], preset: str | None = None) -> Settings:
     """Checked settings from a raw mapping (config.yaml with its overrides).
 
     Parameters
@@ -165,7 +172,7 @@ def settings(raw, preset=None):
         raise UserError(_one_line(error)) from None
 
 
-def record(raw, shipped):
+def record(raw: dict[str, Any], shipped: Mapping[str, Any]) -> dict[str, Any]:
     """What a workflow was started with, in plain values for its record: no folder of this machine, only its name.
 
     Parameters
@@ -187,13 +194,13 @@ def record(raw, shipped):
     return {"preset": raw["preset"], "settings": chosen, "overrides": words}
 
 
-def describe_difference(theirs, ours):
+def describe_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """The keys in which two settings differ, in words."""
     keys = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     return "; ".join(f"{key} {theirs.get(key)} there, {ours.get(key)} here" for key in keys) or "their order"
 
 
-def load(path, preset=None, overrides=()):
+def load(path: Path | str, preset: str | None = None, overrides: Iterable[str] = ()) -> Settings:
     """Settings from a YAML file and ``key=value`` overrides, as Snakemake's ``--config`` takes them.
 
     Raises
@@ -204,7 +211,7 @@ def load(path, preset=None, overrides=()):
     return settings(read(path, overrides), preset)
 
 
-def read(path, overrides=()):
+def read(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """The raw mapping of a YAML file with ``key=value`` overrides.
 
     Raises
@@ -224,13 +231,13 @@ def read(path, overrides=()):
     return raw
 
 
-def preset_names(path):
+def preset_names(path: Path | str) -> list[str]:
     """Names of the presets of a YAML file, in its order. Raises UserError as `read`."""
     presets = _read_yaml(path).get("presets")
     return list(presets) if isinstance(presets, dict) else []
 
 
-def _read_yaml(path):
+def _read_yaml(path: Path | str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             raw = yaml.safe_load(file)
@@ -243,7 +250,7 @@ def _read_yaml(path):
     return raw
 
 
-def _typed(value):
+def _typed(value: Any) -> Any:
     """The value with numbers, booleans and null in their types: inside lists and mappings, Snakemake's --config leaves
     them as text."""
     if isinstance(value, dict):
@@ -259,7 +266,7 @@ def _typed(value):
     return value if isinstance(scalar, str | list | dict) else scalar
 
 
-def _merge(base, over):
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -267,7 +274,7 @@ def _merge(base, over):
     return merged
 
 
-def _refuse_unknown(where, block, model):
+def _refuse_unknown(where: str, block: Mapping[str, Any], model: type[BaseModel]) -> None:
     for key, value in block.items():
         if key not in model.model_fields:
             known = [*model.model_fields, *(("preset",) if where == "config" else ())]
@@ -277,7 +284,7 @@ def _refuse_unknown(where, block, model):
             _refuse_unknown(f"{where}, {key}", value, inner)
 
 
-def _one_line(error):
+def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal[", "constrained")))
     message = first["msg"].removeprefix("Value error, ")

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from .tasks import TASKS, draw_shifts
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 # name -> torchvision's class, Debian's package, and the checksums of the four IDX files, in the order of `FILES`: of
 # the unpacked files or, where those are not published, of the .gz files as torchvision knows them.
-DATASETS = {
+DATASETS: dict[str, dict[str, Any]] = {
     "fashion_mnist": {
         "torchvision": "FashionMNIST",
         "debian": "dataset-fashion-mnist",

@@ -2,6 +2,8 @@
 
 import csv
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from .runtime import PACKAGE, UserError
 
@@ -9,7 +11,7 @@ HYPERPARAMETERS = PACKAGE / "hyperparameters.csv"
 
 
 @cache
-def hyperparameters(path=HYPERPARAMETERS):
+def hyperparameters(path: Path = HYPERPARAMETERS) -> list[dict[str, Any]]:
     """The published random configurations, a dict each: lr, lr_wei, lr_wix (per step), hidden_width (units).
 
     Raises

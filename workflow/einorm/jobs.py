@@ -1,8 +1,9 @@
 """Jobs: batches of runs of a cell that are trained side by side, and what they cost."""
 
 from .conditions import CONDITIONS
+from .config import Machine, Settings
 from .data import DATASETS
-from .runs import cell_folder, cell_runs, cells
+from .runs import Run, cell_folder, cell_runs, cells
 from .runtime import digest
 from .variants import how
 
@@ -13,7 +14,7 @@ CPU_PADDING = 0.1
 CASTS = 3.8  # times as long a step takes in the release's precision, measured at H = 256, R = 4
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> dict[str, list[Run]]:
     """All jobs of the settings: name -> list of run specifications; the longest first."""
     batches = []
     for cell in cells(settings):
@@ -23,7 +24,7 @@ def jobs(settings):
     return {job_name(batch): batch for batch in batches}
 
 
-def batch_limits(machine):
+def batch_limits(machine: Machine) -> tuple[int, float]:
     """Largest number of runs in a job, and the most of its arrays that may be padding.
 
     A GPU is best filled with all runs of a cell; on a CPU core more than a few gain little, and padding is work.
@@ -34,9 +35,9 @@ def batch_limits(machine):
     return (CPU_RUNS_PER_BATCH if largest == "auto" else largest), CPU_PADDING
 
 
-def batch_by_width(runs, largest, padding):
+def batch_by_width(runs: list[Run], largest: int, padding: float) -> list[list[Run]]:
     """Split runs, widest first, into batches of at most `largest` of which at most the share `padding` is padding."""
-    batches = []
+    batches: list[list[Run]] = []
     for run in sorted(runs, key=lambda run: (-run["hidden_width"], run["config"], run["lambda"])):
         batch = [*batches[-1], run] if batches else [run]
         used = sum(member["hidden_width"] for member in batch) / (batch[0]["hidden_width"] * len(batch))
@@ -47,12 +48,12 @@ def batch_by_width(runs, largest, padding):
     return batches
 
 
-def job_name(runs):
+def job_name(runs: list[Run]) -> str:
     """Path of a job's shard below results/runs, without its ending."""
     return f"{cell_folder(runs[0])}/{digest(runs)[:12]}"
 
 
-def cost(run):
+def cost(run: Run) -> float:
     """Multiply-adds of a run's training: what its time is proportional to, nearly.
 
     Two products per layer with all weights on its input (drive and update), one for the error passed down; the casts

@@ -12,13 +12,20 @@ Proofs chain. Runs of both kinds count as finished, but a cell never mixes codes
 """
 
 import csv
+from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
 
 from .codes import STEPS, code_of
+from .runs import Run
 from .runtime import PACKAGE, UserError
 from .tables import commits
 from .variants import PAPER, how, specification
 
+Proofs = list[dict[str, str]]  # rows of the table
 TABLE = PACKAGE / "lineage.csv"
 COLUMNS = ("condition", "task", "code", "same_as", "kind", "commit", "note")
 #: How the code of a run relates to today's, in words: "its code ...".
@@ -31,24 +38,24 @@ RELATIONS = {
 CELL = ("task", "variant", "randomness", "condition", "epsilon")
 
 
-def entries(path=TABLE):
+def entries(path: Path | str = TABLE) -> Proofs:
     """Rows of the table, a dict of `COLUMNS` each, in the order in which they were proved."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 @cache
-def _table():
+def _table() -> Proofs:
     return entries()
 
 
-def equal_codes(code, table=None):
+def equal_codes(code: str, table: Proofs | None = None) -> list[str]:
     """All fingerprints that stand for exactly the same results as `code`, itself included, the earliest first."""
     proofs = [row for row in (_table() if table is None else table) if row["kind"] == "equal"]
     return linked_codes(code, proofs)
 
 
-def counting_codes(run, table=None):
+def counting_codes(run: Run, table: Proofs | None = None) -> list[list[str]]:
     """Fingerprints whose runs count today, of the cell of a run.
 
     Parameters
@@ -70,12 +77,12 @@ def counting_codes(run, table=None):
     return classes
 
 
-def representative(run, step="plain"):
+def representative(run: Run, step: str = "plain") -> str:
     """One name for all fingerprints equal to a run's of today, the earliest: proved changes make no job run again."""
     return equal_codes(code_of(run, step))[0]
 
 
-def choose_rows(rows, wanted, classes):
+def choose_rows(rows: DataFrame, wanted: Iterable[str], classes: list[list[str]]) -> DataFrame:
     """Finished rows of a cell that count: of one class of fingerprints, so that no cell mixes roundings.
 
     Parameters
@@ -96,7 +103,7 @@ def choose_rows(rows, wanted, classes):
     return rows[rows["code"].isin(classes[0])]
 
 
-def of_cells(runs):
+def of_cells(runs: DataFrame) -> list[dict[str, Any]]:
     """Which code trained which cell, and how it relates to today's.
 
     Parameters
@@ -118,7 +125,7 @@ def of_cells(runs):
     return rows
 
 
-def relation(run, code):
+def relation(run: Run, code: str) -> str:
     """How a fingerprint relates to today's of a run's cell: "today", "equal", "rounding" or "other"."""
     if code == code_of(run):
         return "today"
@@ -128,7 +135,7 @@ def relation(run, code):
     return "rounding" if any(code in codes for codes in others) else "other"
 
 
-def check_unmixed(rows):
+def check_unmixed(rows: DataFrame) -> None:
     """Raise UserError where a cell's rows (columns `CELL` and code) mix unequal codes."""
     for cell, codes in rows.groupby([*CELL])["code"]:
         if len({equal_codes(code)[0] for code in codes.unique()}) > 1:
@@ -140,7 +147,7 @@ def check_unmixed(rows):
             )
 
 
-def linked_codes(code, proofs):
+def linked_codes(code: str, proofs: Proofs) -> list[str]:
     """Fingerprints that a chain of proofs links to `code`, in the order of the table; `code` alone without a proof."""
     found, grown = {code}, True
     while grown:

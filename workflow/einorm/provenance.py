@@ -7,14 +7,18 @@ import platform
 import subprocess
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
 
 from .runtime import PROJECT
 from .tables import hours
 
+Facts = dict[str, Any]
 DRAWING = ("snakemake", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn")  # what figures and verdicts use
 
 
-def machine():
+def machine() -> Facts:
     """This machine: processor, cores, operating system, Python."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -34,13 +38,13 @@ def machine():
 
 
 @cache
-def commit():
+def commit() -> str | None:
     """The git commit of this project, 12 hex digits, with "+changes" where tracked files differ from it; None if none.
 
     It is None where the project is no git checkout of its own: unpacked from a bundle, or inside another repository.
     """
 
-    def git(*arguments):
+    def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", "-C", str(PROJECT), *arguments], capture_output=True, encoding="utf-8", check=True
         ).stdout
@@ -54,7 +58,7 @@ def commit():
         return None
 
 
-def trainings(runs, unrecorded=None):
+def trainings(runs: DataFrame, unrecorded: Facts | None = None) -> list[Facts]:
     """What trained runs: machine, versions, commit, device, threads, number of runs, `tables.hours`; a dict for each.
 
     Parameters
@@ -72,12 +76,12 @@ def trainings(runs, unrecorded=None):
     return found
 
 
-def machine_name(machine):
+def machine_name(machine: Facts) -> str:
     """A machine for reading: processor, cores and, where one trained, the GPU."""
     return ", ".join(filter(None, [machine["processor"], f"{machine['cores']} cores", machine.get("gpu")]))
 
 
-def drawing():
+def drawing() -> Facts:
     """What draws here, without what differs between machines whose drawings are equal: versions, and kind of system."""
     versions = {"python": platform.python_version()}
     for name in DRAWING:

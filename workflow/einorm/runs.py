@@ -4,15 +4,20 @@ A run is (task, dataset, variant, randomness, condition, epsilon, lambda, config
 of its specification. The runs of a cell differ in configuration and lambda only.
 """
 
+from typing import Any
+
 from .conditions import CONDITIONS
+from .config import Settings
 from .hyperparameters import hyperparameters
 from .runtime import digest
 from .variants import specification
 
+Run = dict[str, Any]  # a specification: all that decides what a run becomes
+Cell = tuple[str, str, str, float]  # task, variant, condition, epsilon
 RANDOMNESS = ("own", "release")  # whose random numbers a run starts from and sees
 
 
-def cells(settings):
+def cells(settings: Settings) -> list[Cell]:
     """(task, variant, condition, epsilon) of every group of runs, in the order of the settings."""
     return [
         (task, variant, condition, epsilon)
@@ -23,7 +28,7 @@ def cells(settings):
     ]
 
 
-def cell_runs(settings, task, variant, condition, epsilon):
+def cell_runs(settings: Settings, task: str, variant: str, condition: str, epsilon: float) -> list[Run]:
     """Specifications of the runs of one cell (`cells`), a dict each: all that decides what a run becomes."""
     shared = {
         "task": task,
@@ -40,35 +45,35 @@ def cell_runs(settings, task, variant, condition, epsilon):
         shared["randomness"] = settings.randomness
     return [
         shared | {"lambda": lam, "config": config} | hyperparameters()[config]
-        for config in settings.configs
+        for config in settings.configs  # type: ignore[union-attr]  # where they are checked they are a list
         for lam in CONDITIONS[condition].lambdas
     ]
 
 
-def run_digest(run):
+def run_digest(run: Run) -> str:
     """What identifies a run: a finished one with the same digest is never trained again."""
     return digest(run)[:16]
 
 
-def cell_folder(run):
+def cell_folder(run: Run) -> str:
     """Folder of the shards of a run's cell, below results/runs."""
     kind = "".join(f"-{run[name]}" for name in ("variant", "randomness") if name in run)
     return f"{run['task']}{kind}/{run['condition']}/eps{run['epsilon']:g}"
 
 
-def shift_table(settings, task, epsilon, seed):
+def shift_table(settings: Settings, task: str, epsilon: float, seed: int) -> str:
     """Name of a shift table below results/shifts, without its ending: all that decides its content."""
     return shift_table_of(settings.model_dump() | {"task": task, "epsilon": float(epsilon), "seed": seed})
 
 
-def shift_table_of(run):
+def shift_table_of(run: Run) -> str:
     """`shift_table` of a run's specification."""
     sizes = f"{run['epochs']}x{run['train_images']}+{run['test_images']}"
     release = "-release" if run.get("randomness") == "release" else ""
     return f"{run['task']}/eps{run['epsilon']:g}-seed{run['seed']}{release}-{sizes}"
 
 
-def share_shifts(run):
+def share_shifts(run: Run) -> bool:
     """Whether all configurations of a run's cell see the shifts of the cell's table.
 
     So it is with random numbers of our own. In the release, networks that draw pooling weights see shifts of their own,

@@ -8,8 +8,10 @@ import glob
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,23 +26,23 @@ class UserError(Exception):
     """
 
 
-def nearest(name, known):
+def nearest(name: object, known: Iterable[object]) -> str:
     """'; did you mean x?' with the nearest known name, or the list of known names."""
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(map(str, known))}"
 
 
-def digest(value):
+def digest(value):  # type: ignore[no-untyped-def]  # types of a part of `stream` would change its fingerprint
     """Sha256 (hex) of a JSON-like value; independent of the order of mapping keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """A time in seconds as text: 12 min, 3.4 h."""
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def stream(*purpose):
+def stream(*purpose):  # type: ignore[no-untyped-def]
     """Random generator of one named purpose, e.g. ``stream(seed, "shift", "luminosity", 0.75, epoch)``.
 
     Streams depend on their names only, so nothing depends on the order of draws or on the batch a
@@ -49,7 +51,7 @@ def stream(*purpose):
     return np.random.default_rng(int(digest(list(purpose))[:32], 16))
 
 
-def fingerprint(module, *names):
+def fingerprint(module: str, *names: str) -> str:
     """Digest of the code of a package module (path relative to the package, e.g. ``"train.py"``).
 
     Comments, docstrings and formatting do not count: only code that can change a result does. With `names`, only
@@ -59,7 +61,7 @@ def fingerprint(module, *names):
 
 
 @cache  # a plan asks hundreds of times for a few dozen of them; by the text, which may change in a process
-def _code_digest(source, names):
+def _code_digest(source: str, names: tuple[str, ...]) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
@@ -68,7 +70,7 @@ def _code_digest(source, names):
     return digest([syntax(node) for node in nodes])[:16]
 
 
-def syntax(node):
+def syntax(node: object) -> str:
     """A syntax tree as text, the same on every Python: as `ast.dump` of Python 3.11 writes it.
 
     Later versions of `ast.dump` know fields that 3.11 does not (type_params) or leave empty lists out (3.13), so
@@ -87,7 +89,7 @@ def syntax(node):
     return f"{type(node).__name__}({', '.join(f'{name}={syntax(value)}' for name, value in shown.items())})"
 
 
-def _reachable(tree, names):
+def _reachable(tree: ast.Module, names: Iterable[str]) -> list[ast.stmt]:
     """Top-level statements that define `names`, and those that define what these refer to, in the order of the file."""
     definitions = {node: _defined_names(node) for node in tree.body}
     wanted, todo = set(), list(names)
@@ -99,7 +101,7 @@ def _reachable(tree, names):
     return [node for node in tree.body if node in wanted]
 
 
-def _defined_names(node):
+def _defined_names(node: ast.stmt) -> set[str]:
     """Names that a top-level statement defines: of a function or class, or all targets of an assignment."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
@@ -108,7 +110,7 @@ def _defined_names(node):
 
 
 @contextlib.contextmanager
-def atomic_path(path):
+def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success rename it to `path`, on failure remove it.
 
     Temporary files that killed writers of the same `path` left behind are removed, too.
@@ -135,7 +137,7 @@ def atomic_path(path):
             temporary.unlink(missing_ok=True)
 
 
-def write_csv(frame, path):
+def write_csv(frame: Any, path: Path | str) -> None:
     """Write a DataFrame as CSV that every program reads: infinite limits are empty cells, since a spreadsheet takes
     ``-inf`` for a formula, and texts name epsilon, since it takes UTF-8 for something else. Raises as `atomic_path`."""
     plain = frame.replace([np.inf, -np.inf], np.nan).replace("ε", "epsilon", regex=True)
@@ -143,13 +145,13 @@ def write_csv(frame, path):
         plain.to_csv(temporary, index=False)
 
 
-def checksum(path):
+def checksum(path: Path | str) -> str:
     """Sha256 (hex) of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _cannot_write(path, error):
+def _cannot_write(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left to write {path}: free some space on that disk, then run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from . import tables
+from .config import Settings
 from .data import load, load_shifts, write_shifts
 from .tasks import TASKS
 
+Arrays = dict[str, np.ndarray]
 
-def sample_images(task, dataset, epsilon, images, shifts):
+
+def sample_images(task: str, dataset: str, epsilon: float, images: Arrays, shifts: Arrays) -> DataFrame:
     """Rows of the samples table for one epsilon: the first test image of every class, shifted (Fig. 1)."""
     x, labels = images["test_images"], images["test_labels"]
     d = np.atleast_2d(shifts["test"])[-1]  # of the last epoch, where every epoch has its own
@@ -31,7 +35,9 @@ def sample_images(task, dataset, epsilon, images, shifts):
     )
 
 
-def write_samples(settings, images_path, shift_paths, out):
+def write_samples(
+    settings: Settings, images_path: Path | str, shift_paths: dict[tuple[str, float], Path], out: Path | str
+) -> None:
     """Write the samples table of all tasks and epsilons; `shift_paths` maps (task, epsilon) to shift tables.
 
     Raises UserError as `data.load`, or if `out` cannot be written.
@@ -44,7 +50,7 @@ def write_samples(settings, images_path, shift_paths, out):
     tables.write(pd.concat(parts, ignore_index=True), "samples", out, settings.science())
 
 
-def make_samples(settings, images_path, out):
+def make_samples(settings: Settings, images_path: Path | str, out: Path | str) -> None:
     """Write the samples table where no shift tables are: they are drawn again. Raises UserError as `write_samples`."""
     sizes = settings.epochs, settings.train_images, settings.test_images
     with tempfile.TemporaryDirectory() as folder:

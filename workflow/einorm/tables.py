@@ -5,11 +5,15 @@ that made it, and their digest, in its metadata.
 """
 
 import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas import DataFrame, Series
 
 from .config import Settings
 from .runtime import UserError, atomic_path, digest
@@ -82,7 +86,7 @@ SORT = {
 }
 
 
-def write(frame, table, path, settings):
+def write(frame: DataFrame, table: str, path: Path | str, settings: dict[str, Any]) -> None:
     """Write one table: columns of its schema, sorted by its keys, atomically; equal input, equal bytes.
 
     Parameters
@@ -109,13 +113,13 @@ def write(frame, table, path, settings):
         pq.write_table(data, temporary, compression="gzip", write_page_checksum=True)
 
 
-def commits(rows):
+def commits(rows: DataFrame) -> list[str]:
     """The git commits that trained the rows (`runtime.commit`), sorted; none where it was not recorded."""
     found = {json.loads(versions).get("commit") for versions in rows["versions"].unique()}
     return sorted(found - {None})
 
 
-def read(path, table):
+def read(path: Path | str, table: str) -> DataFrame:
     """Read one table and check its schema and keys.
 
     Returns
@@ -145,7 +149,7 @@ def read(path, table):
     return frame
 
 
-def upgraded(data):
+def upgraded(data: pa.Table) -> pa.Table:
     """A pyarrow table of an earlier schema version as one of today's; any other as it is.
 
     Version 1 calls the column ``lambda_`` by a word that SQL and Python reserve, and knows our own random numbers only.
@@ -159,13 +163,13 @@ def upgraded(data):
     return later.replace_schema_metadata(data.schema.metadata)
 
 
-def _filled(data, name, text, before):
+def _filled(data: pa.Table, name: str, text: str, before: str) -> pa.Table:
     """The table with one more column, the same text in every row, before the column of that name."""
     column = pa.array([text] * data.num_rows, pa.string())
     return data.add_column(data.schema.get_field_index(before), pa.field(name, pa.string()), column)
 
 
-def made_with(schema):
+def made_with(schema: pa.Schema) -> dict[str, Any]:
     """The settings that made a table, their digest, and the git commits that trained, from its schema (pyarrow)."""
     metadata = schema.metadata or {}
     return {
@@ -175,7 +179,7 @@ def made_with(schema):
     }
 
 
-def settings_of(path):
+def settings_of(path: Path | str) -> Settings:
     """The checked settings (`config.Settings`) that made a table.
 
     Raises
@@ -195,7 +199,7 @@ def settings_of(path):
         raise UserError(f"{path} does not say which settings made it: delete it and run again") from None
 
 
-def check(frame, table, path):
+def check(frame: DataFrame, table: str, path: Path | str) -> None:
     """Raise UserError for a key that stands twice or an accuracy, epsilon or status that cannot be."""
     twice = frame.duplicated(SORT[table])
     if twice.any():
@@ -209,7 +213,7 @@ def check(frame, table, path):
         raise UserError(f"{path}: status must be finished or collapsed")
 
 
-def hours(runs):
+def hours(runs: DataFrame) -> dict[str, float]:
     """What runs took, in two units that are never added up.
 
     Parameters
@@ -226,20 +230,26 @@ def hours(runs):
     return {"core_hours": float(core_seconds) / 3600, "gpu_hours": float(runs["seconds"][~on_cpu].sum()) / 3600}
 
 
-def hours_in_words(spent, digits=1):
+def hours_in_words(spent: dict[str, float], digits: int = 1) -> str:
     """`hours` for reading: the unit that nothing was spent of is left out, unless both are."""
     units = {"core_hours": "core-hours", "gpu_hours": "GPU-hours"}
     parts = [f"{spent[key]:,.{digits}f} {unit}" for key, unit in units.items() if spent[key]]
     return " and ".join(parts) or f"{0:.{digits}f} core-hours"
 
 
-def settings_digest(settings):
+def settings_digest(settings: dict[str, Any]) -> str:
     """Digest of the settings that decide results; the order of keys and of lists does not matter."""
     ordered = {k: sorted(v, key=str) if isinstance(v, list) else v for k, v in settings.items()}
     return digest(ordered)[:16]
 
 
-def collect(shards, specifications, out, settings, check_rows=lambda rows: None):
+def collect(
+    shards: Iterable[Path],
+    specifications: list[str],
+    out: Path,
+    settings: dict[str, Any],
+    check_rows: Callable[[DataFrame], None] = lambda rows: None,
+) -> None:
     """Put the shards of all jobs together into epochs.parquet, runs.parquet and costs.parquet.
 
     Parameters
@@ -265,7 +275,7 @@ def collect(shards, specifications, out, settings, check_rows=lambda rows: None)
     write_all(rows, out, settings)
 
 
-def read_shards(paths):
+def read_shards(paths: Iterable[Path]) -> list[DataFrame]:
     """Rows of shards, a DataFrame each; damaged ones are put aside and named in the UserError."""
     found, damaged = [], []
     for path in paths:
@@ -280,7 +290,7 @@ def read_shards(paths):
     return found
 
 
-def write_all(rows, out, settings):
+def write_all(rows: DataFrame, out: Path, settings: dict[str, Any]) -> None:
     """Write shard rows as epochs.parquet, runs.parquet, costs.parquet to a folder (Path). Raises as `write`."""
     last = rows.loc[rows.groupby("digest")["epoch"].idxmax()].rename(columns={"epoch": "epochs"})
     write(rows, "epochs", out / "epochs.parquet", settings)
@@ -288,6 +298,6 @@ def write_all(rows, out, settings):
     write(last, "costs", out / "costs.parquet", settings)
 
 
-def layer_mean(runs, metric):
+def layer_mean(runs: DataFrame, metric: str) -> Series:
     """Mean of a metric over the two hidden layers, as in the paper's figures."""
     return (runs[f"{metric}0"] + runs[f"{metric}1"]) / 2

@@ -4,6 +4,8 @@ To add one, add an entry to `VARIANTS`, and name it in `QUESTIONS` to have it dr
 in `train.py`.
 """
 
+from typing import Any
+
 from .runtime import UserError
 
 #: How the paper trains.
@@ -16,7 +18,7 @@ PAPER = {
     "hidden_layers": 2,
     "validation_images": 0,  # the last training images, held out: their accuracy is measured beside the test set's
 }
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "float16": {"precision": "float16"},
     "bfloat16": {"precision": "bfloat16"},

@@ -1,9 +1,14 @@
 """How much of what settings plan a table of runs holds: what is incomplete is shown as such and not judged."""
 
+from typing import Any
+
+from pandas import DataFrame
+
+from ..config import Settings
 from ..runs import cell_runs, cells
 
 
-def completeness(table, settings):
+def completeness(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:
     """How much of what the settings plan a table of runs holds.
 
     Parameters
@@ -26,7 +31,7 @@ def completeness(table, settings):
     return rows
 
 
-def incomplete_cells(table, settings):
+def incomplete_cells(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:
     """The cells (`completeness`) of the tasks and variants that a table has rows of, of which runs are missing."""
     kinds = set(zip(table["task"], table["variant"], strict=True))
     return [
@@ -36,7 +41,7 @@ def incomplete_cells(table, settings):
     ]
 
 
-def complete_rows(table, settings):
+def complete_rows(table: DataFrame, settings: Settings) -> DataFrame:
     """Rows of a table of runs without those of `incomplete_cells`: what may be tested and corrected for."""
     names = ["task", "variant", "condition", "epsilon"]
     partial = {tuple(cell[name] for name in names) for cell in incomplete_cells(table, settings)}

@@ -1,9 +1,13 @@
 """One statement whole: sentence, rule, numbers of both sides, verdicts, figures, evidence, and the command."""
 
+from typing import Any
+
 import numpy as np
 
 from .judging import region
+from .statements import Rules, Statement
 
+Row = dict[str, Any]  # of claims.csv
 SELECTED = {
     "all": "all runs",
     "top10": "the ten best runs per epsilon",
@@ -20,7 +24,7 @@ METHODS = {
 }
 
 
-def explain(statement, rows, rules):
+def explain(statement: Statement, rows: list[Row], rules: Rules) -> dict[str, str]:
     """A statement in words.
 
     Parameters
@@ -45,7 +49,7 @@ def explain(statement, rows, rules):
     return told
 
 
-def quantity(statement):
+def quantity(statement: Statement) -> str:
     """What a statement's effect is."""
     at = f"at epsilon {statement.epsilon:g}" if statement.epsilon != "pooled" else "over all epsilons"
     metric = {"test_acc": "test accuracy (points)", "mu_distance": "|mu|", "var_distance": "|log10 var|"}
@@ -56,13 +60,13 @@ def quantity(statement):
     return f"{name} of {statement.x} minus that of {statement.y} {at}{before}"
 
 
-def rule(statement):
+def rule(statement: Statement) -> str:
     """When a statement holds."""
     partly = f"; partly if it lies {region(statement.partly)}" if statement.partly else ""
     return f"reproduced if the 95 % interval of the effect lies {region(statement.holds)}{partly}"
 
 
-def of_selection(row):
+def of_selection(row: Row) -> dict[str, str]:
     """The numbers and verdicts by one selection of runs."""
     digits = 2 if row["metric"] == "test_acc" else 3
     here = effect_text(row, "", digits)
@@ -86,7 +90,7 @@ def of_selection(row):
     return told
 
 
-def effect_text(row, prefix, digits):
+def effect_text(row: Row, prefix: str, digits: int) -> str:
     """An effect with its interval; empty if there is none."""
     middle, low, high = (row[f"{prefix}{name}"] for name in ("effect", "low", "high"))
     if not np.isfinite(middle):
@@ -95,14 +99,14 @@ def effect_text(row, prefix, digits):
     return f"{amount(middle, digits)} ({between})"
 
 
-def by_median(row, digits):
+def by_median(row: Row, digits: int) -> str:
     """The median of the paired differences, and whether the verdict is the same by it."""
     limits = f"{amount(row['median_low'], digits)} to {amount(row['median_high'], digits)}"
     same = "the same verdict" if row["median_verdict"] == row["verdict"] else f"verdict: {row['median_verdict']}"
     return f"{amount(row['median_difference'], digits)} ({limits}, sign test); {same}"
 
 
-def seeds(row):
+def seeds(row: Row) -> str:
     """What is known of the spread between seeds, in words."""
     known = row["size_seeds"]
     return (
@@ -114,25 +118,25 @@ def seeds(row):
     )
 
 
-def counts(row, prefix):
+def counts(row: Row, prefix: str) -> str:
     """Numbers of runs of x and, if there is one, of y."""
     sizes = [row[f"{prefix}n_x"], *([row[f"{prefix}n_y"]] if row["y"] else [])]
     return "n = " + " v ".join("unknown" if np.isnan(n) else f"{n:.0f}" for n in sizes)
 
 
-def chance(row, name):
+def chance(row: Row, name: str) -> str:
     """Runs at chance of a condition, here and published."""
     published = [row[f"published_{column}_{name}"] for column in ("at_chance", "of")]
     theirs = "{:.0f} of {:.0f} published".format(*published) if np.isfinite(published).all() else "not published"
     return f"{row[name]}: {row[f'at_chance_{name}']} of {row[f'of_{name}']} here, {theirs}"
 
 
-def evidence(statement, rules):
+def evidence(statement: Statement, rules: Rules) -> str:
     """The rows of the table of runs that a statement rests on."""
     epsilons = ", ".join(f"{epsilon:g}" for epsilon in rules.epsilons(statement))
     return f"condition {' or '.join(statement.conditions)}; epsilon {epsilons}; variant paper"
 
 
-def amount(value, digits):
+def amount(value: float, digits: int) -> str:
     """A number with its sign for reading."""
     return f"{value:+.{digits}f}"

@@ -1,11 +1,17 @@
 """Does a statement hold here? Its verdict, from the 95 % interval of its effect, and the reason in words."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from pandas import DataFrame
+
+from .statements import Limits, Rules, Statement
+
+Numbers = dict[str, Any]  # a row: an effect, or a cell
 VERDICTS = ("not reproduced", "inconclusive", "not computed", "partly", "reproduced")  # in the order of the tables
 
 
-def judge(statement, result, rules, runs):
+def judge(statement: Statement, result: Numbers, rules: Rules, runs: DataFrame) -> tuple[str, str]:
     """Verdict and its reason in words, by the rules that claims.yaml states on top; all runs that it needs are there.
 
     Parameters
@@ -30,7 +36,7 @@ def judge(statement, result, rules, runs):
     return "inconclusive", f"{interval} reaches across the limit of '{region(holds)}': more runs are needed"
 
 
-def missing_runs(statement, rules, runs, incomplete):
+def missing_runs(statement: Statement, rules: Rules, runs: DataFrame, incomplete: list[Numbers]) -> str:
     """Runs that a statement needs and that are not there, in words, of all its conditions; empty if none is missing.
 
     Incomplete cells (`incomplete_cells`) decide nothing: their first runs are no sample, they may be the widest.
@@ -48,7 +54,7 @@ def missing_runs(statement, rules, runs, incomplete):
     return "; ".join(words)
 
 
-def too_little(statement, result, rules, runs):
+def too_little(statement: Statement, result: Numbers, rules: Rules, runs: DataFrame) -> str:
     """Why complete runs cannot decide a statement, in words; empty if they can."""
     chosen = runs[runs["condition"].isin(statement.conditions) & runs["epsilon"].isin(rules.epsilons(statement))]
     epochs, needed = int(chosen["epochs"].min()), rules.epochs(statement)
@@ -61,7 +67,7 @@ def too_little(statement, result, rules, runs):
     return ""
 
 
-def equivalence(result, margin):
+def equivalence(result: Numbers, margin: float) -> str:
     """What an interval says of equality within a margin: equal, different, or open (an n.s. is not an equality)."""
     low, high = result["low"], result["high"]
     if not np.isfinite([low, high]).all():
@@ -70,17 +76,17 @@ def equivalence(result, margin):
     return "equal" if within(low, high, limits) else "different" if outside(low, high, limits) else "open"
 
 
-def within(low, high, limits):
+def within(low: float, high: float, limits: Limits) -> bool:
     """Whether an interval lies inside the limits (None: no limit)."""
     return (limits[0] is None or low > limits[0]) and (limits[1] is None or high < limits[1])
 
 
-def outside(low, high, limits):
+def outside(low: float, high: float, limits: Limits) -> bool:
     """Whether an interval lies wholly beyond one of the limits (None: no limit)."""
     return (limits[0] is not None and high <= limits[0]) or (limits[1] is not None and low >= limits[1])
 
 
-def region(limits):
+def region(limits: Limits) -> str:
     """An open interval in words."""
     low, high = limits
     if low is None or high is None:
@@ -88,6 +94,6 @@ def region(limits):
     return f"between {signed(low)} and {signed(high)}"
 
 
-def signed(value):
+def signed(value: float | None) -> str:
     """A number with its sign for reading; 0 has none."""
     return f"{value:+.2f}" if value else "0"

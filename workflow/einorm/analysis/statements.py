@@ -33,7 +33,7 @@ class Statement(Strict, strict=False):
     revised: str | None = None  # what had been seen when the statement was added or its rule changed
 
     @property
-    def conditions(self):
+    def conditions(self) -> list[str]:
         """The conditions that it is about: one of a level, else two."""
         return [self.x] if self.y is None else [self.x, self.y]
 
@@ -57,17 +57,17 @@ class Rules(Strict, strict=False):
     comparisons: dict[str, list[tuple[str, str]]]
     oddities: dict[str, dict[str, str]]
 
-    def epsilons(self, statement):
+    def epsilons(self, statement: Statement) -> list[float]:
         """Epsilons whose runs a statement needs."""
-        at = [*self.pooled_epsilons] if statement.epsilon == "pooled" else [statement.epsilon]
+        at = [*self.pooled_epsilons] if statement.epsilon == "pooled" else [float(statement.epsilon)]
         return at if statement.from_epsilon is None else [*at, statement.from_epsilon]
 
-    def epochs(self, statement):
+    def epochs(self, statement: Statement) -> int:
         """Epochs of training that a verdict on a statement needs."""
         return max(self.epochs_needed[epsilon] for epsilon in [statement.epsilon, *self.epsilons(statement)])
 
 
-def load_rules(path):
+def load_rules(path: Path | str) -> Rules:
     """The rules of a claims.yaml.
 
     Raises
@@ -91,7 +91,7 @@ def load_rules(path):
     return rules
 
 
-def wrong(s, rules):
+def wrong(s: Statement, rules: Rules) -> str:
     """What is wrong with a statement, in words; empty if nothing is."""
     if not set(s.conditions) <= set(CONDITIONS) or (s.y is None) != (s.of == "level"):
         return f"x and y must be known conditions and fit `of: {s.of}`"

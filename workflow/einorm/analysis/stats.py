@@ -5,16 +5,20 @@ configuration, seed and epsilon saw the same shifts. Intervals are two-sided, at
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+FloatArray = NDArray[np.float64]
+Estimate = tuple[float, float, float]  # with the limits of its interval
 LEVEL = 0.95
 EXACT_UP_TO = 8  # runs per group up to which every split of the runs is counted, ties included
 MIN_PAIRS = 6  # with fewer pairs no sign-rank interval reaches 95 %
 
 
-def compare(x, y):
+def compare(x: ArrayLike, y: ArrayLike) -> dict[str, float]:
     """Compare two independent samples.
 
     Parameters
@@ -40,12 +44,12 @@ def compare(x, y):
     return result | {"p_exact": exact_p(x, y)}
 
 
-def compare_p(x, y):
+def compare_p(x: ArrayLike, y: ArrayLike) -> float:
     """p of `compare` alone: scipy's two-sided Mann-Whitney test of x (nx,) and y (ny,)."""
     return float(stats.mannwhitneyu(x, y, alternative="two-sided").pvalue)
 
 
-def exact_p(x, y):
+def exact_p(x: Any, y: Any) -> float:
     """Two-sided p of the Mann-Whitney test over all splits of x (nx,) and y (ny,), ties kept; NaN above 8 runs."""
     if max(len(x), len(y)) > EXACT_UP_TO:
         return np.nan
@@ -55,7 +59,7 @@ def exact_p(x, y):
     return float(stats.mannwhitneyu(x, y, method=method).pvalue)
 
 
-def hodges_lehmann(x, y, level=LEVEL):
+def hodges_lehmann(x: Any, y: Any, level: float = LEVEL) -> Estimate:
     """Median of all differences of x (nx,) from y (ny,), and the interval that the Mann-Whitney test leaves.
 
     The interval is infinite where the groups are too small for the test to reject anything.
@@ -64,7 +68,7 @@ def hodges_lehmann(x, y, level=LEVEL):
     return _median(differences), *_between(differences, _rank_sum_count(len(x), len(y), level))
 
 
-def walsh(d, level=LEVEL):
+def walsh(d: ArrayLike, level: float = LEVEL) -> Estimate:
     """Median of the Walsh averages of d (n,), and the interval that the signed-rank test leaves; infinite below 6."""
     d = np.asarray(d, float)
     i, j = np.triu_indices(len(d))
@@ -72,7 +76,7 @@ def walsh(d, level=LEVEL):
     return _median(averages), *_between(averages, _signed_rank_count(len(d), level))
 
 
-def paired(x, y):
+def paired(x: ArrayLike, y: ArrayLike) -> dict[str, float]:
     """Compare matched samples.
 
     Parameters
@@ -94,7 +98,7 @@ def paired(x, y):
     return {"n_pairs": len(d)} | dict(zip(names, (*walsh(d), *tested), strict=True))
 
 
-def median_interval(x, level=LEVEL):
+def median_interval(x: Any, level: float = LEVEL) -> Estimate:
     """Median of a sample (n,) and the interval that the sign test leaves (order statistics); infinite below 6."""
     if not len(x):
         return np.nan, -np.inf, np.inf
@@ -102,7 +106,7 @@ def median_interval(x, level=LEVEL):
     return _median(x), -np.inf if np.isnan(low) else float(low), np.inf if np.isnan(high) else float(high)
 
 
-def quartile_interval(median, iqr, n, level=LEVEL):
+def quartile_interval(median: float, iqr: float, n: int, level: float = LEVEL) -> Estimate:
     """An approximate interval of a median from the interquartile range of n values, standard error 0.93 IQR / sqrt(n).
 
     That of a normal sample: 1.253 standard deviations / sqrt(n), the interquartile range being 1.349 of them.
@@ -111,7 +115,7 @@ def quartile_interval(median, iqr, n, level=LEVEL):
     return median, median - reach, median + reach
 
 
-def mover(x, y, extra=0.0):
+def mover(x: Estimate, y: Estimate, extra: float = 0.0) -> Estimate:
     """Difference of two independent estimates, and its interval from their own intervals (MOVER, Zou & Donner 2008).
 
     Parameters
@@ -129,20 +133,20 @@ def mover(x, y, extra=0.0):
     return difference, difference - below, difference + above
 
 
-def normal_quantile(level):
+def normal_quantile(level: float) -> float:
     """How many standard errors a two-sided interval of this level reaches; 1.96 at 95 %."""
     return float(stats.norm.ppf((1 + level) / 2))
 
 
-def superiority_interval(superiority, nx, ny):
+def superiority_interval(superiority: float, nx: int, ny: int) -> tuple[float, float]:
     """95 % interval of the probability of superiority: Newcombe 2006, method 5; defined at 0 and 1, too."""
     z = normal_quantile(LEVEL)
     n = (nx + ny) / 2 - 1
 
-    def variance(t):
+    def variance(t: float) -> float:
         return t * (1 - t) * (1 + n * (1 - t) / (2 - t) + n * t / (1 + t)) / (nx * ny)
 
-    def beyond(t):
+    def beyond(t: float) -> float:
         return (t - superiority) ** 2 - z**2 * variance(t)
 
     inside = 1e-9  # at 0 and 1 the variance vanishes, and so does what is solved
@@ -151,7 +155,7 @@ def superiority_interval(superiority, nx, ny):
     return float(low), float(high)
 
 
-def holm(p):
+def holm(p: ArrayLike) -> FloatArray:
     """Holm's correction of a family of p values (n,); NaN stays NaN and does not count."""
     p = np.asarray(p, float)
     adjusted = np.full(len(p), np.nan)
@@ -161,28 +165,28 @@ def holm(p):
     return adjusted
 
 
-def mann_whitney_p(U, nx, ny, tie_term):
+def mann_whitney_p(U: float, nx: int, ny: int, tie_term: float) -> float:
     """Asymptotic two-sided p of U with continuity correction, as scipy computes it; tie_term = sum of t^3 - t."""
     n = nx + ny
     deviation = np.sqrt(nx * ny / 12 * (n + 1 - tie_term / (n * (n - 1))))
     return float(2 * stats.norm.sf((abs(U - nx * ny / 2) - 0.5) / deviation))
 
 
-def _between(ordered, count):
+def _between(ordered: FloatArray, count: int) -> tuple[float, float]:
     """The interval that leaves `count` of the ordered values out at each end, the outermost of them being its limit."""
     if count < 1:
         return -np.inf, np.inf
     return float(ordered[count - 1]), float(ordered[len(ordered) - count])
 
 
-def _largest_count(frequencies, level):
+def _largest_count(frequencies: FloatArray, level: float) -> int:
     """Largest c with P(statistic < c) <= (1 - level) / 2, from the frequencies of 0, 1, 2, ... without an effect."""
     below = np.cumsum(frequencies / frequencies.sum())
     return int(np.searchsorted(below, (1 - level) / 2 * (1 + 1e-12), side="right"))
 
 
 @cache
-def _rank_sum_count(nx, ny, level=LEVEL):
+def _rank_sum_count(nx: int, ny: int, level: float = LEVEL) -> int:
     if max(nx, ny) > 40:  # normal, where the exact distribution is long and equal
         z = normal_quantile(level)
         return int(np.floor(nx * ny / 2 - z * np.sqrt(nx * ny * (nx + ny + 1) / 12)))
@@ -198,7 +202,7 @@ def _rank_sum_count(nx, ny, level=LEVEL):
 
 
 @cache
-def _signed_rank_count(n, level=LEVEL):
+def _signed_rank_count(n: int, level: float = LEVEL) -> int:
     frequencies = np.ones(1)
     for rank in range(1, n + 1):  # a rank is in the sum or not
         longer = np.zeros(len(frequencies) + rank)
@@ -208,5 +212,5 @@ def _signed_rank_count(n, level=LEVEL):
     return _largest_count(frequencies, level)
 
 
-def _median(values):
+def _median(values: FloatArray) -> float:
     return float(np.median(values)) if len(values) else np.nan

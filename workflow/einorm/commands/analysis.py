@@ -1,11 +1,13 @@
 """Subcommands that judge and draw the tables of runs."""
 
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from .arguments import command, path_or_none, take_format, take_paths, take_published, take_rules
 
 
-def add_figure(commands):
+def add_figure(commands: Any) -> None:
     """Arguments of `figure`."""
     sub = command(commands, figure, "draw one figure from the tables: PDF, PNG and the plotted points as CSV")
     sub.add_argument("name")
@@ -17,14 +19,14 @@ def add_figure(commands):
     take_paths(sub, "--out")
 
 
-def figure(args):
+def figure(args: Namespace) -> None:
     """Draw one figure from the tables (`figures.make`)."""
     from ..figures import make
 
     make(args.name, args.tables, args.published, args.rules, args.out, args.run_by_run, args.format)
 
 
-def add_claims(commands):
+def add_claims(commands: Any) -> None:
     """Arguments of `claims`."""
     sub = command(commands, claims, "judge every statement of claims.yaml on the runs")
     take_paths(sub, "--tables")
@@ -33,7 +35,7 @@ def add_claims(commands):
     take_paths(sub, "--out")
 
 
-def claims(args):
+def claims(args: Namespace) -> None:
     """Judge every statement of claims.yaml on the runs (`claims.write`)."""
     from .. import tables
     from ..analysis.claims import write
@@ -42,7 +44,7 @@ def claims(args):
     write(tables.read(path, "runs"), tables.settings_of(path), args.rules, args.published, args.out)
 
 
-def add_claim(commands):
+def add_claim(commands: Any) -> None:
     """Arguments of `claim`."""
     text = "print one statement whole: rule, numbers of both sides, verdicts and the runs behind it"
     sub = command(commands, claim, text)
@@ -51,7 +53,7 @@ def add_claim(commands):
     sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of claims.yaml and published")
 
 
-def claim(args):
+def claim(args: Namespace) -> None:
     """Print one statement whole: both sides' numbers, verdicts, and the runs that are its evidence (`claims.show`)."""
     from ..analysis.claims import show
     from ..archive import SHOWN
@@ -60,7 +62,7 @@ def claim(args):
     print(show(args.id, folder, args.artifact / "claims.yaml", args.artifact / "published"))
 
 
-def add_forest(commands):
+def add_forest(commands: Any) -> None:
     """Arguments of `forest`."""
     sub = command(commands, forest, "draw published and reproduced effects of all statements in one figure")
     sub.add_argument("--claims", required=True, type=Path, help="folder of claims.csv")
@@ -69,14 +71,14 @@ def add_forest(commands):
     take_paths(sub, "--out")
 
 
-def forest(args):
+def forest(args: Namespace) -> None:
     """Draw all statements in one figure (`forest.write`)."""
     from ..figures.forest import write
 
     write(args.claims, args.rules, args.out, args.format)
 
 
-def add_run_by_run(commands):
+def add_run_by_run(commands: Any) -> None:
     """Arguments of `run_by_run`."""
     sub = command(commands, run_by_run, "compare the accuracies of single runs with those of the published runs")
     for name, whose in (("release", "the published runs' random numbers"), ("own", "random numbers of our own")):
@@ -85,14 +87,14 @@ def add_run_by_run(commands):
     take_paths(sub, "--out")
 
 
-def run_by_run(args):
+def run_by_run(args: Namespace) -> None:
     """Compare single runs with the published ones (`run_by_run.write`)."""
     from ..analysis.run_by_run import OWN, RELEASE, write
 
     write({RELEASE: args.release, OWN: args.own}, args.published, args.out)
 
 
-def add_side_by_side(commands):
+def add_side_by_side(commands: Any) -> None:
     """Arguments of `side_by_side`."""
     sub = command(commands, side_by_side, "judge every statement by reproduction, replication and robustness")
     for name in ("reproduction", "replication"):
@@ -103,7 +105,7 @@ def add_side_by_side(commands):
     take_paths(sub, "--out")
 
 
-def side_by_side(args):
+def side_by_side(args: Namespace) -> None:
     """Judge every statement by reproduction, replication and robustness (`side_by_side.write`)."""
     from ..analysis.side_by_side import write
 
@@ -111,7 +113,7 @@ def side_by_side(args):
     write(folders, args.robustness, args.rules, args.published, args.out)
 
 
-def add_evidence(commands):
+def add_evidence(commands: Any) -> None:
     """Arguments of `evidence`."""
     sub = command(commands, evidence, "compute the numbers of the findings in deviations.yaml, each with its query")
     sub.add_argument("--tables", type=path_or_none, help="folder of tables that the findings are about; empty: none")
@@ -121,14 +123,14 @@ def add_evidence(commands):
     take_paths(sub, "--out")
 
 
-def evidence(args):
+def evidence(args: Namespace) -> None:
     """Compute the numbers of the findings in deviations.yaml (`findings.write`)."""
     from ..analysis.findings import write
 
     write(args.tables, args.robustness, args.artifact, args.published, args.out)
 
 
-def add_collapses(commands):
+def add_collapses(commands: Any) -> None:
     """Arguments of `collapses`."""
     sub = command(commands, collapses, "count the runs at chance with the release's casts, beside the published counts")
     take_paths(sub, "--tables")
@@ -136,7 +138,7 @@ def add_collapses(commands):
     take_paths(sub, "--out")
 
 
-def collapses(args):
+def collapses(args: Namespace) -> None:
     """Count and list the runs with the release's casts (`collapses.write`)."""
     from ..analysis.collapses import write
 

@@ -2,55 +2,58 @@
 
 import argparse
 import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .. import config
 
 
-def command(commands, function, text):
+def command(commands: Any, function: Callable[[Namespace], object], text: str) -> ArgumentParser:
     """Add the subcommand that runs a function and is called like it; its parser, to add arguments to."""
-    sub = commands.add_parser(function.__name__, help=text, description=text)
+    sub: ArgumentParser = commands.add_parser(function.__name__, help=text, description=text)
     sub.set_defaults(function=function)
     return sub
 
 
-def take_config(sub):
+def take_config(sub: ArgumentParser) -> None:
     """Add the file of the settings to a subcommand's arguments."""
     sub.add_argument("--config", default="config.yaml", type=Path)
 
 
-def take_overrides(sub):
+def take_overrides(sub: ArgumentParser) -> None:
     """Add overrides of the settings, as the last of a subcommand's arguments."""
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="as in snakemake --config")
 
 
-def take_rules(sub):
+def take_rules(sub: ArgumentParser) -> None:
     """Add claims.yaml to a subcommand's arguments."""
     sub.add_argument("--rules", required=True, type=Path, help="claims.yaml")
 
 
-def take_published(sub):
+def take_published(sub: ArgumentParser) -> None:
     """Add the published values to a subcommand's arguments."""
     sub.add_argument("--published", required=True, type=Path, help="folder of the published values")
 
 
-def take_format(sub):
+def take_format(sub: ArgumentParser) -> None:
     """Add the format of figures to a subcommand's arguments."""
     sub.add_argument("--format", default="pdf", choices=("pdf", "svg"), help="of the vector graphics, next to PNG")
 
 
-def take_paths(sub, *names):
+def take_paths(sub: ArgumentParser, *names: str) -> None:
     """Add required paths to a subcommand's arguments."""
     for name in names:
         sub.add_argument(name, required=True, type=Path)
 
 
-def path_or_none(text):
+def path_or_none(text: str) -> Path | None:
     """The path of a folder or file, or None for an empty text."""
     return Path(text) if text else None
 
 
-def positive(text):
+def positive(text: str) -> int:
     """A whole number of at least 1; raises ValueError, which argparse reports."""
     number = int(text)
     if number < 1:
@@ -58,7 +61,7 @@ def positive(text):
     return number
 
 
-def json_value(text):
+def json_value(text: str) -> Any:
     """The value of a JSON text; raises ArgumentTypeError if it is none."""
     try:
         return json.loads(text)
@@ -66,7 +69,7 @@ def json_value(text):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is no JSON") from None
 
 
-def settings_json(text):
+def settings_json(text: str) -> config.Settings:
     """Checked settings from the JSON of `config.Settings.science`; raises ArgumentTypeError if it is none."""
     try:
         return config.Settings(**json_value(text))
@@ -74,7 +77,7 @@ def settings_json(text):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} are no settings: see workflow/rules/tables.smk") from None
 
 
-def started_json(text):
+def started_json(text: str) -> dict[str, Any]:
     """What `config.record` gives, from its JSON; raises ArgumentTypeError if it is none."""
     started = json_value(text)
     try:

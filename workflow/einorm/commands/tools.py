@@ -1,14 +1,16 @@
 """Subcommands for a person at work: proofs, progress, cost, speed, golden vectors."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from .. import config
 from ..conditions import CONDITIONS
 from .arguments import command, take_config, take_overrides
 
 
-def add_lineage(commands):
+def add_lineage(commands: Any) -> None:
     """Arguments of `lineage`."""
     text = "prove that an earlier commit's training code gives today's results, so that its runs count"
     sub = command(commands, lineage, text)
@@ -18,7 +20,7 @@ def add_lineage(commands):
     sub.add_argument("--epochs", default=2, type=int, help="of 101 steps, of every run that is compared")
 
 
-def lineage(args):
+def lineage(args: Namespace) -> Any:
     """Prove that a commit's training code gives today's results (`lineage_proof`); 1 if a condition is refused."""
     from ..tools.lineage_proof import print_lineage, prove_and_enter
 
@@ -27,7 +29,7 @@ def lineage(args):
     return int(prove_and_enter(args.commit, args.images, args.conditions, args.epochs) > 0)
 
 
-def add_status(commands):
+def add_status(commands: Any) -> None:
     """Arguments of `status`."""
     text = "how many runs are done, running, failed and left, and the time left; also while they run"
     sub = command(commands, status, text)
@@ -36,28 +38,28 @@ def add_status(commands):
     take_overrides(sub)
 
 
-def status(args):
+def status(args: Namespace) -> None:
     """Print how far a campaign has come (`status.print_status`)."""
     from ..tools.status import print_status
 
     print_status(config.load(args.config, overrides=args.overrides), args.results)
 
 
-def add_budget(commands):
+def add_budget(commands: Any) -> None:
     """Arguments of `budget`."""
     sub = command(commands, budget, "runs, jobs and estimated core-hours of every preset on this machine")
     take_config(sub)
     take_overrides(sub)
 
 
-def budget(args):
+def budget(args: Namespace) -> None:
     """Print what every preset costs on this machine (`budget.print_budget`)."""
     from ..tools.budget import print_budget
 
     print_budget(args.config, args.overrides)
 
 
-def add_benchmark(commands):
+def add_benchmark(commands: Any) -> None:
     """Arguments of `benchmark`."""
     text = "speed of training against this machine's matrix products, on a quiet machine; minutes"
     sub = command(commands, benchmark, text)
@@ -68,7 +70,7 @@ def add_benchmark(commands):
     sub.add_argument("--figure", type=Path, metavar="STEM", help="draw them to STEM.pdf, .png and .csv, too")
 
 
-def benchmark(args):
+def benchmark(args: Namespace) -> None:
     """Measure the speed of training, or show a measurement (`benchmark.run`)."""
     from ..device import choose_device
     from ..tools import benchmark, benchmark_gpu
@@ -84,7 +86,7 @@ def benchmark(args):
         draw(result, args.figure)
 
 
-def add_golden(commands):
+def add_golden(commands: Any) -> None:
     """Arguments of `golden`."""
     sub = command(commands, golden, "replay golden vectors through the production code; exit code 1 above 1e-8")
     sub.add_argument("folder", type=Path, help="folder of .npz files named after their conditions")
@@ -92,7 +94,7 @@ def add_golden(commands):
     sub.add_argument("--step", default="plain", choices=("plain", "fused"), help="fused: of a GPU, in float32")
 
 
-def golden(args):
+def golden(args: Namespace) -> Any:
     """Replay golden vectors (`golden.print_replay`); 1 above the tolerance."""
     from ..tools.golden import print_replay
 

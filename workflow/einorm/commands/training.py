@@ -1,31 +1,35 @@
 """Subcommands from images to tables of runs."""
 
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from .. import config
+from ..data import DATASETS
+from ..tasks import TASKS
 from .arguments import command, path_or_none, positive, settings_json, take_config, take_overrides, take_paths
 
 
-def add_prepare(commands):
+def add_prepare(commands: Any) -> None:
     """Arguments of `prepare`."""
     sub = command(commands, prepare, "find or fetch a data set, check it, write it as one file")
-    sub.add_argument("--dataset", required=True, choices=config.DATASETS)
+    sub.add_argument("--dataset", required=True, choices=DATASETS)
     sub.add_argument("--downloads", required=True, type=Path, help="folder that keeps what was fetched")
     sub.add_argument("--path", type=path_or_none, help="folder with the four IDX files; empty: find or fetch them")
     take_paths(sub, "--out")
 
 
-def prepare(args):
+def prepare(args: Namespace) -> None:
     """Find or fetch a data set, check it, write it as one file (`data.prepare`)."""
     from ..data import prepare
 
     prepare(args.dataset, args.out, args.downloads, args.path)
 
 
-def add_shifts(commands):
+def add_shifts(commands: Any) -> None:
     """Arguments of `shifts`."""
     sub = command(commands, shifts, "write the shift of every image in every epoch")
-    sub.add_argument("--task", required=True, choices=config.TASKS)
+    sub.add_argument("--task", required=True, choices=TASKS)
     sub.add_argument("--epsilon", required=True, type=float)
     sub.add_argument("--randomness", default="own", choices=("own", "release"), help="whose random numbers")
     for name in ("--seed", "--epochs", "--train-images", "--test-images"):
@@ -33,7 +37,7 @@ def add_shifts(commands):
     take_paths(sub, "--out")
 
 
-def shifts(args):
+def shifts(args: Namespace) -> None:
     """Write the shift of every image in every epoch (`data.write_shifts`)."""
     from ..data import write_shifts
 
@@ -41,7 +45,7 @@ def shifts(args):
     write_shifts(args.task, args.epsilon, args.seed, *sizes, args.out, args.randomness)
 
 
-def add_jobs(commands):
+def add_jobs(commands: Any) -> None:
     """Arguments of `jobs`."""
     sub = command(commands, jobs, "write the training jobs of the settings as a job file, for train")
     take_config(sub)
@@ -50,7 +54,7 @@ def add_jobs(commands):
     take_overrides(sub)
 
 
-def jobs(args):
+def jobs(args: Namespace) -> None:
     """Write the training jobs of the settings that are left as a job file (`jobfile`)."""
     from .. import jobfile
 
@@ -59,7 +63,7 @@ def jobs(args):
     print(f"{args.out}: {len(planned)} jobs, {sum(map(len, planned.values()))} runs")
 
 
-def add_train(commands):
+def add_train(commands: Any) -> None:
     """Arguments of `train`."""
     sub = command(commands, train, "train the jobs of a job file, one shard each; finished runs are taken over")
     sub.add_argument("--jobs", required=True, type=Path, metavar="FILE", help="written by: python -m einorm jobs")
@@ -75,7 +79,7 @@ def add_train(commands):
     sub.add_argument("--out", required=True, type=Path, help="folder of the shards")
 
 
-def train(args):
+def train(args: Namespace) -> None:
     """Train the jobs of a job file, a batch of runs side by side each (`jobfile.train`)."""
     from .. import jobfile
 
@@ -87,7 +91,7 @@ def train(args):
         print(f"{len(not_started)} of {len(planned)} jobs were not started, to end within {args.deadline:g} s")
 
 
-def add_collect(commands):
+def add_collect(commands: Any) -> None:
     """Arguments of `collect`."""
     sub = command(commands, collect, "put all shards together into epochs.parquet, runs.parquet and costs.parquet")
     sub.add_argument("--settings", required=True, type=settings_json)
@@ -95,7 +99,7 @@ def add_collect(commands):
     take_paths(sub, "--out")
 
 
-def collect(args):
+def collect(args: Namespace) -> None:
     """Put all shards together into the tables (`tables.collect`)."""
     from ..jobs import jobs
     from ..lineage import check_unmixed
@@ -106,7 +110,7 @@ def collect(args):
     collect(args.shards, digests, args.out, args.settings.science(), check_unmixed)
 
 
-def add_samples(commands):
+def add_samples(commands: Any) -> None:
     """Arguments of `samples`."""
     sub = command(commands, samples, "write the sample images of figure 1")
     sub.add_argument("--settings", required=True, type=settings_json)
@@ -115,7 +119,7 @@ def add_samples(commands):
     take_paths(sub, "--out")
 
 
-def samples(args):
+def samples(args: Namespace) -> None:
     """Write the sample images of figure 1 (`samples.write_samples`)."""
     from ..runs import shift_table
     from ..samples import write_samples

@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 from .. import archive, lineage, tables
+from ..config import Settings
 from ..runtime import PROJECT
 from .surroundings import relative
 
 ARTIFACT = PROJECT / "paper_artifact"
 
 
-def archive_folder(settings, preset):
+def archive_folder(settings: Settings, preset: str) -> Path:
     """Folder of the archive that the settings refer to, checked if it is used; relative to here where it can be.
 
     Raises
@@ -30,7 +31,7 @@ def archive_folder(settings, preset):
     return folder
 
 
-def compared(name, preset, folder):
+def compared(name: str, preset: str, folder: Path) -> list[str]:
     """Path of the runs of a preset, to be shown next to those of others: the chosen preset's own, else those of the
     archive of this name; a list, which is empty where there is no such archive."""
     released = Path(relative(ARTIFACT / "archive" / name))
@@ -38,7 +39,7 @@ def compared(name, preset, folder):
     return [str(shown / "runs.parquet")] if name == preset or released.exists() else []
 
 
-def say_other_code(folder):
+def say_other_code(folder: Path) -> None:
     """Print a note where an archive was trained by code that is not known to give the results of today's."""
     runs = tables.read(folder / "runs.parquet", "runs")
     other = sum(cell["runs"] for cell in lineage.of_cells(runs) if cell["relation"] == "other")

@@ -9,6 +9,8 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 from ..runtime import atomic_path, checksum
 
@@ -19,7 +21,7 @@ MADE = ("runs/**/*.parquet", "tables/*.parquet")
 FUTURE = 60  # seconds by which the clocks of machines that share a folder may differ
 
 
-def settle(results):
+def settle(results: Path) -> None:
     """Give the files below results (a Path) dates by which Snakemake makes again what is missing, and nothing else."""
     now = time.time()
     recorded = {path: facts for path, facts in _read(results).items() if path.exists()}
@@ -40,7 +42,7 @@ def settle(results):
         )
 
 
-def record(results):
+def record(results: Path) -> None:
     """Write down dates and checksums of the runs and tables below results (a Path); reads only what has changed."""
     before, facts = _read(results), {}
     for path in _found(results, MADE):
@@ -53,11 +55,11 @@ def record(results):
             temporary.write_text(json.dumps(facts, indent=0, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _found(results, patterns):
+def _found(results: Path, patterns: tuple[str, ...]) -> list[Path]:
     return sorted(path for pattern in patterns for path in results.glob(pattern))
 
 
-def _read(results):
+def _read(results: Path) -> dict[Path, dict[str, Any]]:
     """Path -> date (ns), sha256, as they were recorded; empty where nothing was, or the record is damaged."""
     try:
         facts = json.loads((results / RECORD).read_text(encoding="utf-8"))

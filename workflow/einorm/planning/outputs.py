@@ -1,7 +1,10 @@
 """Fingerprints of the code that makes each output: they are parameters of the rules, so that an edit makes it again."""
 
+from typing import Any
+
 from ..codes import code_of
 from ..figures import caption, category, task_and_module
+from ..runs import Run
 from ..runtime import digest, fingerprint
 from ..tasks import TASKS
 from . import closure
@@ -11,7 +14,7 @@ READ_SETTINGS, READ_START = ("commands/arguments.py", "settings_json"), ("comman
 READ_FOLDER = ("commands/arguments.py", "path_or_none")
 
 
-def fingerprints():
+def fingerprints() -> dict[str, Any]:
     """Fingerprints of all outputs but figures and report, which have their own (`describe_figure`, `report_code`)."""
     marks = (("", "own"), ("-release", "release"))  # in the name of a shift table, `runs.shift_table`
     return {
@@ -30,7 +33,7 @@ def fingerprints():
     }
 
 
-def made_by(command, *places):
+def made_by(command: str, *places: closure.Place) -> str:
     """Fingerprint of all code that decides what a subcommand makes, by its place in `commands`: "analysis.claims".
 
     Further `places` as in `closure`, which says why.
@@ -39,19 +42,19 @@ def made_by(command, *places):
     return closure.code((f"commands/{module}.py", function), *places)
 
 
-def report_code(jobs):
+def report_code(jobs: list[list[Run]]) -> str:
     """Fingerprint of what makes a report: its code, and the training codes of the jobs, which it compares runs with."""
     return digest([made_by("artifact.report"), sorted({code_of(runs[0]) for runs in jobs})])[:16]
 
 
-def describe_figure(name):
+def describe_figure(name: str) -> dict[str, str]:
     """A figure as its rule sees it."""
     draw = (f"figures/{task_and_module(name)[1]}.py", "draw")  # a module that is imported by a computed name
     code = made_by("analysis.figure", draw, READ_FOLDER)
     return {"code": code, "category": category(name), "caption": caption(name).name}
 
 
-def drawing_of_shifts(task, randomness):
+def drawing_of_shifts(task: str, randomness: str) -> list[str]:
     """Fingerprints of the code that draws a task's shifts: a part of what `training_code` counts, so that a change
     trains again, and new tasks leave the tables of the old ones alone."""
     if randomness == "release":

@@ -1,10 +1,13 @@
 """What the Snakefile needs to know of an experiment: plain strings, numbers and paths; without torch."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .. import archive, config, jobfile, lineage
 from ..artifact import sources
+from ..config import Settings
 from ..figures import FOREST, STYLE, caption, names
 from ..jobs import jobs
 from ..runtime import PACKAGE, PROJECT
@@ -15,10 +18,11 @@ from .outputs import describe_figure, fingerprints, report_code
 from .surroundings import RESULTS, check_braces, check_data_path, check_folders, relative, say_lost_images
 from .training import describe_training
 
+Param = Callable[[Any, Any], Any]  # of a rule: a function of wildcards and inputs
 JOBS = RESULTS / "jobs.json"
 
 
-def experiment(raw):
+def experiment(raw: dict[str, Any]) -> dict[str, Any]:
     """Everything the rules refer to, from Snakemake's config.
 
     Raises
@@ -54,7 +58,7 @@ def experiment(raw):
     }
 
 
-def describe_tables(settings, preset, archived):
+def describe_tables(settings: Settings, preset: str, archived: Path) -> dict[str, Any]:
     """Which tables are shown, and with which they are compared; `archived` is the folder of the settings' archive."""
     computed = settings.results == "computed"
     folder = RESULTS / "tables" if computed else archived
@@ -69,7 +73,7 @@ def describe_tables(settings, preset, archived):
     }
 
 
-def describe_files():
+def describe_files() -> dict[str, Any]:
     """The project's own files that rules read."""
     return {
         "project": relative(PROJECT),
@@ -82,7 +86,7 @@ def describe_files():
     }
 
 
-def describe_figures(settings):
+def describe_figures(settings: Settings) -> dict[str, Any]:
     """The figures of the settings, and their captions."""
     drawn = names(settings.tasks, settings.variants)
     return {
@@ -94,16 +98,16 @@ def describe_figures(settings):
     }
 
 
-def parts_of_page(*patterns):
+def parts_of_page(*patterns: str) -> list[str]:
     """Templates, styles and scripts of a page, from folder page."""
     return sorted(relative(path) for pattern in patterns for path in (PACKAGE / "artifact" / "page").glob(pattern))
 
 
-def folder_of(inputs):
+def folder_of(inputs: str) -> Param:
     """A rule's param: the folder that holds its input files of this name; empty where there are none."""
     return lambda wildcards, input: (folders_of(inputs)(wildcards, input) or [""])[0]
 
 
-def folders_of(inputs):
+def folders_of(inputs: str) -> Param:
     """A rule's param: the folders that hold its input files of this name."""
     return lambda wildcards, input: [str(Path(path).parent) for path in input[inputs]]

@@ -2,13 +2,15 @@
 
 import shlex
 import sys
+from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
 from .. import config
 from ..runtime import UserError
 
 
-def check_profiles(given, command=sys.argv):
+def check_profiles(given: Iterable[str], command: list[str] = sys.argv) -> None:
     """Refuse profiles that decide results: they say how to run, never what to compute.
 
     Snakemake finds and merges profiles in many ways. So this asks for the outcome: which keys has Snakemake been given
@@ -40,7 +42,7 @@ def check_profiles(given, command=sys.argv):
         )
 
 
-def check_hand_over(command=sys.argv):
+def check_hand_over(command: list[str] = sys.argv) -> None:
     """Refuse a --config that the jobs of a cluster would not get as it was given.
 
     Snakemake writes it into their command lines as a literal of Python. A shell reads the literal differently where it
@@ -64,8 +66,9 @@ def check_hand_over(command=sys.argv):
             )
 
 
-def command_line(command):
+def command_line(command: list[str]) -> Namespace:
     """Snakemake's options as its command line alone gives them, without profiles."""
     from snakemake.cli import get_argument_parser  # loaded where Snakemake runs, and slow elsewhere
 
-    return get_argument_parser().parse_args(command[1:])
+    options: Namespace = get_argument_parser().parse_args(command[1:])
+    return options

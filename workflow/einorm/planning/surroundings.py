@@ -12,7 +12,7 @@ RESULTS, OUT = Path("results"), Path("figures")
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
 
 
-def use_this_clone():
+def use_this_clone() -> None:
     """Let the rules' commands run this clone's package with the running Python, installed and activated or not.
 
     A user's own files in the working folder (a random.py, say) are never imported, and files are UTF-8 everywhere.
@@ -33,7 +33,7 @@ def use_this_clone():
     os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
 
 
-def check_folders():
+def check_folders() -> None:
     """Raise UserError where results or figures cannot be written, or space will not do."""
     for folder in (RESULTS, OUT):
         try:
@@ -42,7 +42,7 @@ def check_folders():
                 pass
         except OSError as error:
             raise UserError(
-                f"cannot write to the folder {folder} ({os.strerror(error.errno)}): make it writable, "
+                f"cannot write to the folder {folder} ({error.strerror}): make it writable, "
                 "or run with --directory FOLDER"
             ) from None
         free = shutil.disk_usage(folder).free
@@ -53,7 +53,7 @@ def check_folders():
             )
 
 
-def check_data_path(path):
+def check_data_path(path: str | None) -> None:
     """Raise UserError where data.path is given and is no folder."""
     folder = Path(path or ".").expanduser().absolute()
     if not folder.is_dir():
@@ -62,14 +62,14 @@ def check_data_path(path):
         )
 
 
-def check_braces(*paths):
+def check_braces(*paths: Path | str) -> None:
     """Raise UserError where a path holds what Snakemake takes for a wildcard."""
     for path in paths:
         if set("{}") & set(str(path)):
             raise UserError(f"the path {path} holds a brace, which Snakemake takes for a wildcard: rename the folder")
 
 
-def say_lost_images(dataset):
+def say_lost_images(dataset: str) -> None:
     """Print a note where the images of finished runs are gone: Snakemake would start all training jobs again."""
     images = RESULTS / "data" / f"{dataset}.npz"
     if not images.exists() and any((RESULTS / "runs").rglob("*.parquet")):
@@ -81,6 +81,6 @@ def say_lost_images(dataset):
         )
 
 
-def relative(path):
+def relative(path: Path) -> str:
     """A path as seen from here, for commands that read well."""
     return os.path.relpath(path)

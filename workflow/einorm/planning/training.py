@@ -1,15 +1,18 @@
 """Training jobs as their rules see them: inputs, fingerprint, time; by length on a CPU, many in a process on a GPU."""
 
+from typing import Any
+
 from .. import jobfile, lineage
+from ..config import Settings
 from ..jobs import cost
-from ..runs import share_shifts, shift_table, shift_table_of
+from ..runs import Run, share_shifts, shift_table, shift_table_of
 
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
 START_UP, SLOW_CORE = 10, 5e9
 SLOW_GPU, GPU_JOB = 1e12, 60  # the same of a GPU, from a count of bytes; minutes of a job that trains many cells there
 
 
-def describe_training(settings, planned):
+def describe_training(settings: Settings, planned: dict[str, list[Run]]) -> dict[str, Any]:
     """The training jobs (`jobs.jobs`) as their rules see them, and the shift tables of the settings."""
     gpu = settings.machine.device == "cuda"
     return {
@@ -21,7 +24,7 @@ def describe_training(settings, planned):
     }
 
 
-def describe(settings, runs):
+def describe(settings: Settings, runs: list[Run]) -> dict[str, Any]:
     """A training job as its rule sees it."""
     first = runs[0]
     variant = f"{first['variant']}, " if "variant" in first else ""
@@ -34,16 +37,17 @@ def describe(settings, runs):
     }
 
 
-def by_length(names):
+def by_length(names: list[str]) -> dict[str, list[str]]:
     """Jobs (the longest first) in classes of equal number, as far as there are enough: short, medium, long."""
     third = -(-len(names) // 3)
     classes = {"short": names[2 * third :], "medium": names[third : 2 * third], "long": names[:third]}
     return {length: chosen for length, chosen in classes.items() if chosen}
 
 
-def gpu_jobs(planned):
+def gpu_jobs(planned: dict[str, list[Run]]) -> list[list[str]]:
     """Names of training jobs that one process trains on a GPU, a list each: as many as `GPU_JOB` may take."""
-    groups, minutes = [], float("inf")
+    groups: list[list[str]] = []
+    minutes = float("inf")
     for name, runs in planned.items():
         own = minutes_of(runs, SLOW_GPU)
         if minutes + own > GPU_JOB:
@@ -53,6 +57,6 @@ def gpu_jobs(planned):
     return groups
 
 
-def minutes_of(runs, speed):
+def minutes_of(runs: list[Run], speed: float) -> float:
     """Minutes that a job may take at so many multiply-adds a second."""
     return sum(map(cost, runs)) / speed / 60
