@@ -77,13 +77,8 @@ SAMPLES = pa.schema(
 #: What is computed, and what an archive holds: a file each.
 TABLES = ("runs", "epochs", "costs", "samples")
 SCHEMAS = {"epochs": EPOCHS, "runs": RUNS, "costs": COSTS, "samples": SAMPLES, "shard": SHARD}
-SORT = {
-    "epochs": [*KEYS, "epoch"],
-    "runs": [*KEYS],
-    "costs": [*KEYS],
-    "samples": ["task", "dataset", "epsilon", "image"],
-    "shard": [*KEYS, "epoch"],
-}
+SORT = {"runs": [*KEYS], "costs": [*KEYS], "epochs": [*KEYS, "epoch"], "shard": [*KEYS, "epoch"]}
+SORT |= {"samples": ["task", "dataset", "epsilon", "image"]}
 
 
 def write(frame: DataFrame, table: str, path: Path | str, settings: dict[str, Any]) -> None:
@@ -114,7 +109,7 @@ def write(frame: DataFrame, table: str, path: Path | str, settings: dict[str, An
 
 
 def commits(rows: DataFrame) -> list[str]:
-    """The git commits that trained the rows (`runtime.commit`), sorted; none where it was not recorded."""
+    """The git commits that trained the rows (`provenance.commit`), sorted; none where it was not recorded."""
     found = {json.loads(versions).get("commit") for versions in rows["versions"].unique()}
     return sorted(found - {None})
 

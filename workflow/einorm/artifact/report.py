@@ -26,6 +26,7 @@ from ..runtime import PACKAGE, UserError, atomic_path
 from .summary import summary
 
 PAGE = PACKAGE / "artifact" / "page"
+PARTS = {"style": "css", "script": "js"}
 PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 GROUPS_IN_ALT = 12
 COLOURS = 128  # of a picture
@@ -47,26 +48,15 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     UserError
         If a file is missing or damaged.
     """
-    runs = tables.read(Path(tables_folder) / "runs.parquet", "runs")
-    settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     rules = load_rules(Path(artifact) / "claims.yaml")
     results = {
         name: read_csv(Path(claims_folder) / f"{name}.csv")
         for name in ("claims", "oddities", "published_check", "robustness", "run_by_run")
     }
+    settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks, settings.variants)]
-    judged = results["claims"][results["claims"]["selection"] == "all"]
-    plain = judged[judged["task"] == PAPER_TASK]
     context = {
-        "summary": summary(plain),
-        "counts": {verdict: int((plain["verdict"] == verdict).sum()) for verdict in VERDICTS},
-        "sizes": {verdict: int((plain["size_verdict"] == verdict).sum()) for verdict in SIZES},
-        "one_seed": set(plain["size_seeds"]) <= {"", "one seed"},
-        "claims": rules.claims,
-        "statements": plain.to_dict("records"),
-        "extensions": judged[judged["task"] != PAPER_TASK].to_dict("records"),
-        "by_rule": by_published_rule(results["claims"]),
-        "whole": whole(rules, results["claims"][results["claims"]["task"] == PAPER_TASK]),
+        **judgements(rules, results["claims"]),
         "figures": figures,
         "forest": figure(FOREST, Path(figures_folder)),
         "of_claim": {claim: of_claim(claim, rules, figures) for claim in rules.claims},
@@ -78,20 +68,43 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         "deviations": findings.load(Path(artifact) / "deviations.yaml")["deviations"],
         "findings": findings.read_filled(artifact, claims_folder),
         "findings_of": archive.SHOWN,
+        **trained(Path(tables_folder), settings),
+    }
+    with atomic_path(out) as temporary:
+        temporary.write_text(page(context), encoding="utf-8")
+
+
+def judgements(rules, claims):
+    """The rows of claims.csv as the page shows them: the paper's task and the rule that counts all runs come first."""
+    judged = claims[claims["selection"] == "all"]
+    plain = judged[judged["task"] == PAPER_TASK]
+    return {
+        "summary": summary(plain),
+        "counts": {verdict: int((plain["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        "sizes": {verdict: int((plain["size_verdict"] == verdict).sum()) for verdict in SIZES},
+        "one_seed": set(plain["size_seeds"]) <= {"", "one seed"},
+        "claims": rules.claims,
+        "statements": plain.to_dict("records"),
+        "extensions": judged[judged["task"] != PAPER_TASK].to_dict("records"),
+        "by_rule": by_published_rule(claims),
+        "whole": whole(rules, claims[claims["task"] == PAPER_TASK]),
+    }
+
+
+def trained(folder, settings):
+    """The runs of a folder of tables: how many, on what and by which code, at what cost."""
+    runs = tables.read(folder / "runs.parquet", "runs")
+    return {
         "runs": len(runs),
         "budget": budget(settings),
         "cells": cell_rows(runs, settings),
-        "cost": cost(runs, tables.read(Path(tables_folder) / "costs.parquet", "costs")),
-        "environment": environment(Path(tables_folder)),
+        "cost": cost(runs, tables.read(folder / "costs.parquet", "costs")),
+        "environment": environment(folder),
         "dataset": {"name": settings.dataset, "checksums": checksums(settings.dataset)},
         "settings": runs.attrs["settings"],
         "digest": runs.attrs["digest"],
         "version": __version__,
-        "style": (PAGE / "report.css").read_text(encoding="utf-8"),
-        "script": (PAGE / "report.js").read_text(encoding="utf-8"),
     }
-    with atomic_path(out) as temporary:
-        temporary.write_text(page(context), encoding="utf-8")
 
 
 def page(context):
@@ -101,7 +114,8 @@ def page(context):
     )
     environment.filters |= {"number": number, "interval": interval, "p": p_value, "label": label}
     environment.filters |= {"size": size_in_words, "hours": tables.hours_in_words}
-    return environment.get_template("report.html").render(context)
+    parts = {name: (PAGE / f"report.{kind}").read_text(encoding="utf-8") for name, kind in PARTS.items()}
+    return environment.get_template("report.html").render(context | parts)
 
 
 def read_csv(path):
