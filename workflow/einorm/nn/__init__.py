@@ -14,6 +14,7 @@ with `learning`: many runs side by side, and gradients written by hand. Tests ch
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 #: Kind of layer (`network.KINDS`) -> its module.
-LAYERS = {
+LAYERS: dict[str, Callable[..., ELayer]] = {
     "e": ELayer,
     "ei": EILayer,
     "inorm": INormLayer,
@@ -169,7 +170,7 @@ def from_run(folder: str | Path, digest: str) -> tuple[nn.Sequential, dict[str, 
     run = found.iloc[0].to_dict()
     depth = how(VARIANTS.get(run["variant"], {}))["hidden_layers"]
     model = network(run["condition"], run["hidden_width"], hidden_layers=depth, lambda_=run["lambda_"])
-    inputs, kind = model.layer0.Wex.shape[1], CONDITIONS[run["condition"]].layer
+    inputs, kind = model.get_parameter("layer0.Wex").shape[1], CONDITIONS[run["condition"]].layer
     if run["randomness"] == "release":
         weights = release_randomness.initial_network(kind, inputs, run["hidden_width"], run["seed"], depth)
     else:

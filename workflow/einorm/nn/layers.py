@@ -3,7 +3,7 @@
 All synapses are stored as non-negative numbers; the sign is in the equation. Means and variances run over the units.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,11 @@ class ELayer(nn.Module):
     """
 
     kind = "e"
+    Wex: nn.Parameter
+    Wix: nn.Parameter
+    Wei: nn.Parameter
+    Bix: nn.Parameter
+    b: nn.Parameter
     non_negative: ClassVar[tuple[str, ...]] = ("Wex", "Wix", "Wei")
     rates: ClassVar[dict[str, str]] = {"Wix": "lr_wix", "Bix": "lr_wix", "Wei": "lr_wei"}
 
@@ -39,13 +44,13 @@ class ELayer(nn.Module):
         """Sizes, for `print`."""
         return f"n_in={self.Wex.shape[1]}, n_e={self.Wex.shape[0]}"
 
-    def excitation(self, x: Tensor) -> Tensor:
+    def excite(self, x: Tensor) -> Tensor:
         """Excitatory drive h = x Wex^T + b. Under autocast the sum is float32 again, as b is."""
         return F.linear(x, self.Wex) + self.b
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., n_in) -> (..., n_e)."""
-        return self.excitation(x)
+        return self.excite(x)
 
 
 class EILayer(ELayer):
@@ -55,7 +60,7 @@ class EILayer(ELayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., n_in) -> (..., n_e)."""
-        return self.excitation(x) - subtractive_inhibition(self, x)
+        return self.excite(x) - subtractive_inhibition(self, x)
 
 
 class INormLayer(ELayer):
@@ -100,7 +105,7 @@ class INormLayer(ELayer):
         kinds = f"subtractive={self.subtractive}, divisive={self.divisive}"
         return f"{super().extra_repr()}, {kinds}, lambda_={self.lambda_}"
 
-    def inhibition(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def inhibit(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Subtractive inhibition p (..., n_e), 0 without, and divisive inhibition q (..., 1), 1 without."""
         p, q = self.b.new_zeros(1), self.b.new_ones(1)
         if self.subtractive:
@@ -112,8 +117,8 @@ class INormLayer(ELayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., n_in) -> (..., n_e)."""
-        h = self.excitation(x)
-        p, q = self.inhibition(x.detach())
+        h = self.excite(x)
+        p, q = self.inhibit(x.detach())
         self.z_local = (h.detach() - p) / q  # to the local loss excitation is given,
         return (h - p.detach()) / q.detach()  # and to the task inhibition is
 
@@ -129,7 +134,7 @@ class INormLayer(ELayer):
             loss = loss + (self.z_local.var(-1, correction=0) - 1).square()
         return self.lambda_ * loss.mean()
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: all but the last forward pass, which belongs to a graph."""
         return self.__dict__ | {"z_local": None}
 

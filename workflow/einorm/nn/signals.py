@@ -95,15 +95,15 @@ class ErrorSignal(nn.Module):
         if rule not in ERROR_SIGNALS:
             raise UserError(f"there is no error signal {rule}: take one of {', '.join(ERROR_SIGNALS)}")
         self.rule, self.before_ln = rule, before_ln
-        lateral = rule.startswith("lateral")
-        if lateral and units is None:
+        self.w: Tensor | None
+        if not rule.startswith("lateral"):
+            self.w = None
+        elif units is None:
             raise UserError(f"the error signal {rule} pools units: say how many, ErrorSignal({rule!r}, units=...)")
-        w = torch.rand(units) if lateral else None
-        w = w if w is None else w / w.sum()
-        if rule == "lateral_plastic":
-            self.w = nn.Parameter(w)
         else:
-            self.register_buffer("w", w)
+            w = torch.rand(units)
+            w /= w.sum()
+            self.w = nn.Parameter(w) if rule == "lateral_plastic" else nn.Buffer(w)
 
     def extra_repr(self) -> str:
         """The rule, for `print`."""
