@@ -1,16 +1,20 @@
 """Why published runs collapse: runs with the release's casts, counted and listed beside the published counts."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 from scipy import stats
 
 from .. import tables
+from ..config import Settings
 from ..runtime import write_csv
 from ..variants import COLLAPSE
 from . import published
 from .completeness import completeness
+from .published import Values
 from .published_effects import published_at_chance
 from .selection import PAPER_TASK, at_chance
 
@@ -21,7 +25,7 @@ RUN_COLUMNS = ("variant", "randomness", "condition", "epsilon", "config", "lr", 
                "status", "collapsed_step", "collapsed_epoch", "collapsed_in")  # fmt: skip
 
 
-def write(folder, published_folder, out):
+def write(folder: Path | str, published_folder: Path | str, out: Path | str) -> None:
     """Write collapses.csv (`counts`) and collapsed_runs.csv (`listed`) of the runs in a folder, and print the counts.
 
     Raises UserError as `tables.read`.
@@ -34,7 +38,7 @@ def write(folder, published_folder, out):
     print(counted.to_string(index=False))
 
 
-def counts(runs, settings, values):
+def counts(runs: DataFrame, settings: Settings, values: Values) -> DataFrame:
     """Runs at chance of every planned cell with the release's casts, beside the published number.
 
     Parameters
@@ -75,12 +79,12 @@ def counts(runs, settings, values):
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[-2:], "Int64"))
 
 
-def of(runs, variant, condition, epsilon):
+def of(runs: DataFrame, variant: str, condition: str, epsilon: float) -> DataFrame:
     """Runs of a cell."""
     return runs[(runs["variant"] == variant) & (runs["condition"] == condition) & (runs["epsilon"] == epsilon)]
 
 
-def still_at_chance(runs, chance, variant, condition, epsilon):
+def still_at_chance(runs: DataFrame, chance: Any, variant: str, condition: str, epsilon: float) -> Any:
     """Of a variant's finished configurations: how many are at chance as published, and how many of these still are."""
     tried = set(of(runs, variant, condition, epsilon)["config"])
     lost = tried & set(of(chance, PUBLISHED_WAY, condition, epsilon)["config"])
@@ -88,7 +92,7 @@ def still_at_chance(runs, chance, variant, condition, epsilon):
     return {"chance_as_published": len(lost), "still_at_chance": len(still)}
 
 
-def share_interval(k, n, level=LEVEL):
+def share_interval(k: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Exact binomial interval (Clopper and Pearson) of a share k / n, as numbers of n runs; NaN where there is no k."""
     if not np.isfinite([k, n]).all():
         return np.nan, np.nan
@@ -96,7 +100,7 @@ def share_interval(k, n, level=LEVEL):
     return n * interval.low, n * interval.high
 
 
-def listed(runs, settings):
+def listed(runs: DataFrame, settings: Settings) -> DataFrame:
     """All runs with the release's casts, collapsed ones first: columns `RUN_COLUMNS`; collapsed_epoch counts from 1."""
     chosen = runs[runs["variant"].isin(COLLAPSE)]
     steps = -(-settings.train_images // settings.batch_size)

@@ -1,15 +1,20 @@
 """Every pair of conditions that the figures compare, and one correction of all tests, the same wherever it is shown."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from . import published, stats
 from .effects import defined_values, difference
 from .judging import equivalence
+from .published import Values
 from .selection import SELECTIONS
+from .statements import Rules
 
 
-def corrected(rules, runs, selection):
+def corrected(rules: Rules, runs: DataFrame, selection: str) -> dict[Any, float]:
     """p of every Mann-Whitney test of the statements and comparisons, with Holm's correction over all of them.
 
     Parameters
@@ -24,7 +29,7 @@ def corrected(rules, runs, selection):
     """
     pairs = [pair for pairs in rules.comparisons.values() for pair in pairs]
     asked = [("test_acc", x, y, epsilon) for x, y in pairs for epsilon in places(runs)]
-    asked += [(s.metric, s.x, s.y, s.epsilon) for s in rules.statements if s.of == "difference"]
+    asked += [(s.metric, s.x, s.y, s.epsilon) for s in rules.statements if s.of == "difference" and s.y]
     found = {}
     for metric, x, y, epsilon in asked:
         if identity(metric, x, y, epsilon) in found or not computed(rules, runs, (x, y), epsilon):
@@ -35,23 +40,23 @@ def corrected(rules, runs, selection):
     return dict(zip(found, map(float, stats.holm(list(found.values()))), strict=True))
 
 
-def identity(metric, x, y, epsilon):
+def identity(metric: str, x: str, y: str, epsilon: float | str) -> Any:
     """What identifies a test: its metric, its two conditions in either order, and epsilon (or "pooled")."""
     return metric, frozenset((x, y)), epsilon if epsilon == "pooled" else float(epsilon)
 
 
-def places(runs):
+def places(runs: DataFrame) -> list[float | str]:
     """Epsilons of the runs, and "pooled"."""
     return [*sorted(runs["epsilon"].unique()), "pooled"]
 
 
-def computed(rules, runs, conditions, epsilon):
+def computed(rules: Rules, runs: DataFrame, conditions: Any, epsilon: float | str) -> bool:
     """Whether there are runs of all conditions at an epsilon; pooled, at each of those that are pooled."""
     wanted = rules.pooled_epsilons if epsilon == "pooled" else [epsilon]
     return all(set(wanted) <= set(runs.loc[runs["condition"] == c, "epsilon"]) for c in conditions)
 
 
-def compare_all(rules, runs, values):
+def compare_all(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
     """Every pair of the figures per epsilon and pooled, by every selection: statistics, published test, equality.
 
     Parameters are those of `corrected`; values as `published.load` gives them.
@@ -62,10 +67,10 @@ def compare_all(rules, runs, values):
         for figure, pairs in rules.comparisons.items():
             for x, y in pairs:
                 for epsilon in places(runs):
-                    groups = [defined_values(runs, c, epsilon, "test_acc", selection) for c in (x, y)]
-                    if not computed(rules, runs, (x, y), epsilon) or not all(map(len, groups)):
+                    left, right = (defined_values(runs, c, epsilon, "test_acc", selection) for c in (x, y))
+                    if not computed(rules, runs, (x, y), epsilon) or not len(left) or not len(right):
                         continue
-                    result = difference(*groups, epsilon == "pooled")
+                    result = difference(left, right, epsilon == "pooled")
                     printed = tests[
                         (tests["figure"] == figure.capitalize())
                         & (tests["epsilon"] == published.epsilon_name(epsilon))
@@ -83,6 +88,6 @@ def compare_all(rules, runs, values):
     return pd.DataFrame(rows)
 
 
-def smallest_margin(result):
+def smallest_margin(result: dict[str, Any]) -> float:
     """The smallest margin within which the interval of a difference would show equality."""
     return float(np.max(np.abs([result["low"], result["high"]])))

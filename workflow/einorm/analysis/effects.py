@@ -1,17 +1,21 @@
 """Effects of statements and comparisons: from runs to a difference, a level or a trend with its 95 % interval."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from . import stats
 from .selection import metric_values, selected
+from .statements import Statement
 
 NUMBERS = ("effect", "low", "high", "median_difference", "median_low", "median_high", "low_rates", "high_rates")
 NO_EFFECT = dict.fromkeys(NUMBERS, np.nan) | {"n_x": 0, "n_y": 0, "n_pairs": 0, "method": "none"}
 KEY = ["epsilon", "config", "seed"]  # what matched runs share
 
 
-def effect(statement, runs, selection):
+def effect(statement: Statement, runs: DataFrame, selection: str) -> dict[str, Any]:
     """Effect of a statement with its 95 % interval, and what is shown next to it.
 
     Parameters
@@ -35,7 +39,8 @@ def effect(statement, runs, selection):
     method = method_of(groups, pooled)
     result = NO_EFFECT | sizes | {"method": method}
     if len(groups) == 2:
-        result |= difference(*groups, pooled)
+        x, y = groups
+        result |= difference(x, y, pooled)
     result |= dict(zip(("effect", "low", "high"), estimate(groups, method, pooled), strict=True))
     result |= at_rates(groups, method, pooled)
     if method in ("paired", "trend"):
@@ -45,7 +50,7 @@ def effect(statement, runs, selection):
     return result
 
 
-def groups_of(statement, runs, selection):
+def groups_of(statement: Statement, runs: DataFrame, selection: str) -> list[DataFrame]:
     """Groups of runs (`defined_values`) of a statement: x; x and y; or, of a trend, both here and both from where."""
     epsilons = [statement.epsilon] + ([statement.from_epsilon] if statement.of == "trend" else [])
     return [
@@ -55,7 +60,7 @@ def groups_of(statement, runs, selection):
     ]
 
 
-def method_of(groups, pooled):
+def method_of(groups: list[DataFrame], pooled: bool) -> str:
     """How an effect is estimated: the median of one group, a trend of four, of two paired or, failing that, unpaired.
 
     Two groups are paired where every run of the smaller one has its match, and there are pairs enough for an interval.
@@ -67,7 +72,7 @@ def method_of(groups, pooled):
     return "paired" if enough else "unpaired"
 
 
-def estimate(groups, method, pooled, level=stats.LEVEL):
+def estimate(groups: list[DataFrame], method: str, pooled: bool, level: float = stats.LEVEL) -> stats.Estimate:
     """Effect, low and high of groups of runs by a method (`method_of`).
 
     Where epsilons are pooled, the unit is the configuration, with the mean over its epsilons: one configuration at
@@ -76,10 +81,14 @@ def estimate(groups, method, pooled, level=stats.LEVEL):
     if method in ("paired", "trend"):
         return stats.walsh(paired_differences(groups, pooled)["d"], level)
     values = [(by_configuration(group) if pooled else group)["value"] for group in groups]
-    return stats.median_interval(*values, level) if method == "median" else stats.hodges_lehmann(*values, level)
+    if method == "median":
+        (x,) = values
+        return stats.median_interval(x, level)
+    x, y = values
+    return stats.hodges_lehmann(x, y, level)
 
 
-def paired_differences(groups, pooled):
+def paired_differences(groups: list[DataFrame], pooled: bool) -> Any:
     """Differences between matched runs as column d, a row per configuration, seed and, unless pooled, epsilon.
 
     Of four groups: the difference of the first two minus that of the last two, within configurations.
@@ -93,12 +102,12 @@ def paired_differences(groups, pooled):
     return pairs.assign(d=pairs["value_x"] - pairs["value_y"])
 
 
-def by_configuration(frame):
+def by_configuration(frame: DataFrame) -> DataFrame:
     """Means over the epsilons of every configuration and seed."""
     return frame.groupby(["config", "seed"], as_index=False).mean()
 
 
-def at_rates(groups, method, pooled):
+def at_rates(groups: list[DataFrame], method: str, pooled: bool) -> dict[str, float]:
     """The effect among the configurations with the lowest and with the highest learning rates, a third each."""
     rates = pd.concat(groups).drop_duplicates("config").sort_values(["lr", "config"])["config"]
     third, found = len(rates) // 3, {}
@@ -108,7 +117,7 @@ def at_rates(groups, method, pooled):
     return found
 
 
-def difference(x, y, pooled=False):
+def difference(x: DataFrame, y: DataFrame, pooled: bool = False) -> dict[str, Any]:
     """Difference of two groups of runs (`defined_values`): paired where there are pairs enough, unpaired below that.
 
     Returns
@@ -128,13 +137,15 @@ def difference(x, y, pooled=False):
     return NO_EFFECT | result | limits | {"method": method}
 
 
-def best_lambda(runs):
+def best_lambda(runs: DataFrame) -> DataFrame:
     """Of runs of one condition and configuration that differ in lambda (the sweep), the one of the best accuracy."""
     ranked = runs.sort_values("test_acc", ascending=False, kind="stable")
     return runs[~ranked.duplicated(KEY)[runs.index]]
 
 
-def defined_values(runs, condition, epsilon, metric, selection):
+def defined_values(
+    runs: DataFrame, condition: str, epsilon: float | str | None, metric: str, selection: str
+) -> DataFrame:
     """Runs of one condition and epsilon (or pooled) with the metric as `value`; runs without a value are left out."""
     chosen = runs[runs["condition"] == condition]
     chosen = chosen if epsilon == "pooled" else chosen[chosen["epsilon"] == epsilon]

@@ -1,16 +1,23 @@
 """What is odd about the published figures: the number by their rule beside the one without it, theirs and ours."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from ..tables import layer_mean
 from . import published, stats
+from .published import Values
 from .selection import CHANCE, at_chance, metric_values, selected
+from .statements import Rules
 
+Rows = Iterator[dict[str, Any]]
 PUBLISHED = [0, 0.25, 0.5, 0.75]  # epsilons that the published figures pool
 
 
-def oddities(rules, runs, values):
+def oddities(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
     """One row per oddity and quantity.
 
     Returns
@@ -26,7 +33,7 @@ def oddities(rules, runs, values):
     return pd.DataFrame(rows)
 
 
-def row(quantity, epsilon, as_published, undone, here, here_undone):
+def row(quantity: str, epsilon: Any, as_published: Any, undone: Any, here: Any, here_undone: Any) -> dict[str, Any]:
     """A row of the table: the published number as it is and undone, and the same of ours."""
     return {
         "quantity": quantity,
@@ -38,7 +45,7 @@ def row(quantity, epsilon, as_published, undone, here, here_undone):
     }
 
 
-def pooled(runs, condition):
+def pooled(runs: DataFrame, condition: str) -> str:
     """What pooled epsilons are called: with those of the paper and of the runs of a condition, where they differ."""
     here = sorted(runs.loc[runs["condition"] == condition, "epsilon"].unique())
     if here == PUBLISHED:
@@ -47,19 +54,19 @@ def pooled(runs, condition):
     return f"pooled (published: {theirs}; here: {ours})"
 
 
-def of(runs, condition, epsilon=None, selection="all"):
+def of(runs: DataFrame, condition: str, epsilon: float | None = None, selection: str = "all") -> DataFrame:
     """Runs of a condition, at one epsilon or all."""
     chosen = runs[runs["condition"] == condition]
     return selected(chosen if epsilon is None else chosen[chosen["epsilon"] == epsilon], selection)
 
 
-def middle(values):
+def middle(values: Any) -> float:
     """Median of the finite values; NaN if there is none."""
     values = values[np.isfinite(values)]
     return float(values.median()) if len(values) else np.nan
 
 
-def mislabelled_network(runs, values):
+def mislabelled_network(runs: DataFrame, values: Values) -> Rows:
     """O1: what the label LN- of Fig. 2 is, and what it suggests."""
     for epsilon in sorted(runs["epsilon"].unique()):
         accuracy = [middle(of(runs, c, epsilon)["test_acc"]) for c in ("ei_none", "ei_ln_detached")]
@@ -67,23 +74,22 @@ def mislabelled_network(runs, values):
         yield row("median test accuracy (%)", epsilon, theirs, np.nan, *accuracy)
 
 
-def hidden_runs(runs, values):
+def hidden_runs(runs: DataFrame, values: Values) -> Rows:
     """O2: collapsed I-Norm runs outside the axes of Fig. 4."""
     for epsilon in sorted(runs["epsilon"].unique()):
         chosen = of(runs, "inorm", epsilon)
         number = published.statistic(values, "inorm", epsilon, "test_acc", "n_at_chance", "Fig4")
         yield row("I-Norm runs at chance", epsilon, 0.0, number, 0.0, float(at_chance(chosen).sum()))
-        theirs = [
+        without, every = (
             published.statistic(values, "inorm", epsilon, "test_acc", name, "Fig4")
             for name in ("median_excluding_chance", "median")
-        ]
-        kept = of(runs, "inorm", epsilon, "above_chance")
-        yield row(
-            "median I-Norm test accuracy (%)", epsilon, *theirs, middle(kept["test_acc"]), middle(chosen["test_acc"])
         )
+        kept = of(runs, "inorm", epsilon, "above_chance")
+        here = middle(kept["test_acc"]), middle(chosen["test_acc"])
+        yield row("median I-Norm test accuracy (%)", epsilon, without, every, here[0], here[1])
 
 
-def best_runs_only(runs, values):
+def best_runs_only(runs: DataFrame, values: Values) -> Rows:
     """O3: Fig. 3 on the ten best runs."""
     for condition in ("ei_none", "inorm_sub", "inorm"):
         for metric in ("mu", "var"):
@@ -92,7 +98,7 @@ def best_runs_only(runs, values):
             yield row(f"median {metric} of {condition}", pooled(runs, condition), theirs, np.nan, *ours)
 
 
-def boxes_without_chance(runs, values):
+def boxes_without_chance(runs: DataFrame, values: Values) -> Rows:
     """O4: boxes of Figs. 6 and 7 without the runs at chance, where their median stays above 50."""
     for condition in ("gradnorm_scale", "gradnorm_decorrelate"):
         for epsilon in sorted(runs["epsilon"].unique()):
@@ -104,7 +110,7 @@ def boxes_without_chance(runs, values):
             )
 
 
-def selected_and_pooled(runs, values):
+def selected_and_pooled(runs: DataFrame, values: Values) -> Rows:
     """O5: p of Fig. 2b on the ten best runs, pooled, and on all runs per epsilon."""
     pair = ("ei_ln", "e_only_ln")
     test = values["tests"].query("figure == 'Fig2' and kind == 'printed'")["p"].iloc[0]
@@ -117,7 +123,7 @@ def selected_and_pooled(runs, values):
         )
 
 
-def pooled_alignments(runs, values):
+def pooled_alignments(runs: DataFrame, values: Values) -> Rows:
     """O6: Fig. 6a pools epsilons and drops runs without a finite alignment."""
     for condition in ("gradnorm_center", "gradnorm_decorrelate", "gradnorm_scale"):
         theirs = published.median(values, "Fig6", "hist_gradient", condition, "pooled", "gradient_alignment")

@@ -1,13 +1,17 @@
 """The published values: digitized runs, summaries and tests of the paper's figures (paper_artifact/published)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
+from scipy.stats import norm
 
 from ..runtime import UserError
 from . import stats
 
+Values = dict[str, DataFrame]  # `load`
 COLUMNS = {
     "runs": "figure,panel,condition,epsilon,metric,value,paired_condition,paired_value,point,kind,canonical",
     "summary": "figure,panel,condition,epsilon,metric,statistic,value,bin_left,bin_right,basis",
@@ -17,7 +21,7 @@ NUMBERS = ("value", "paired_value", "n_x", "n_y", "U", "p")
 POOLED = "pooled(0,0.25,0.5,0.75)"
 
 
-def load(folder):
+def load(folder: Path | str) -> Values:
     """Tables "runs", "summary" and "tests" of the published values, and "complete" (`as_runs`), a DataFrame each.
 
     Raises
@@ -44,12 +48,12 @@ def load(folder):
     return tables | {"complete": as_runs(tables["runs"])}
 
 
-def epsilon_name(epsilon):
+def epsilon_name(epsilon: float | str) -> str:
     """An epsilon as the CSV files write it."""
     return POOLED if epsilon == "pooled" else f"{float(epsilon):g}"
 
 
-def complete_runs(published, condition, epsilon):
+def complete_runs(published: Values, condition: str, epsilon: float | str) -> Any:
     """Test accuracies (%) of a condition of which all 30 runs were published; empty otherwise."""
     runs = published["runs"]
     chosen = runs[(runs["canonical"] == 1) & (runs["condition"] == condition)]
@@ -58,7 +62,7 @@ def complete_runs(published, condition, epsilon):
     return chosen["value"].to_numpy()
 
 
-def as_runs(runs):
+def as_runs(runs: DataFrame) -> DataFrame:
     """The conditions of which every run was published, as a table of runs.
 
     Parameters
@@ -79,7 +83,7 @@ def as_runs(runs):
     return pd.DataFrame(columns | {"test_acc": chosen["value"]}).reset_index(drop=True)
 
 
-def matched_runs(published, figure, panel, epsilon):
+def matched_runs(published: Values, figure: str, panel: str, epsilon: float) -> DataFrame:
     """Points of a published scatter: DataFrame with x, y (test accuracy, %) and epsilon, a row per configuration."""
     runs = published["runs"]
     chosen = runs[(runs["figure"] == figure) & (runs["panel"] == panel) & (runs["kind"] == "scatter_y")]
@@ -89,7 +93,15 @@ def matched_runs(published, figure, panel, epsilon):
     ).reset_index(drop=True)
 
 
-def statistic(published, condition, epsilon, metric, name, figure=None, panel=None):
+def statistic(
+    published: Values,
+    condition: str,
+    epsilon: float | str,
+    metric: str,
+    name: str,
+    figure: str | None = None,
+    panel: str | None = None,
+) -> Any:
     """One published summary value; NaN where the figures show none."""
     table = published["summary"]
     chosen = table[
@@ -104,7 +116,7 @@ def statistic(published, condition, epsilon, metric, name, figure=None, panel=No
     return float(chosen["value"].iloc[0]) if len(chosen) else np.nan
 
 
-def bins(published, figure, panel, condition, epsilon):
+def bins(published: Values, figure: str, panel: str, condition: str, epsilon: float | str) -> DataFrame:
     """Published histogram: DataFrame with bin_left, bin_right and value (runs)."""
     table = published["summary"]
     here = (table["figure"] == figure) & (table["panel"] == panel) & (table["condition"] == condition)
@@ -112,7 +124,7 @@ def bins(published, figure, panel, condition, epsilon):
     return chosen[["bin_left", "bin_right", "value"]].reset_index(drop=True)
 
 
-def median(published, figure, panel, condition, epsilon, metric):
+def median(published: Values, figure: str, panel: str, condition: str, epsilon: float | str, metric: str) -> Any:
     """Published median of a panel: read, or the middle of the histogram's median bin; NaN where there is none."""
     value = statistic(published, condition, epsilon, metric, "median", figure, panel)
     if np.isfinite(value):
@@ -124,7 +136,7 @@ def median(published, figure, panel, condition, epsilon, metric):
     return statistic(published, condition, epsilon, metric, "median")
 
 
-def check_tests(published):
+def check_tests(published: Values) -> DataFrame:
     """Every printed Mann-Whitney test, computed again.
 
     Returns
@@ -154,17 +166,17 @@ def check_tests(published):
     return pd.DataFrame(rows, columns=columns.split(","))
 
 
-def _best(published, condition, number=10):
+def _best(published: Values, condition: str, number: int = 10) -> Any:
     runs = published["runs"]
     chosen = runs[(runs["canonical"] == 1) & (runs["condition"] == condition)]
     best = chosen.sort_values("value", ascending=False).groupby("epsilon").head(number)
     return best["value"].to_numpy()
 
 
-def _by_tie_term(test):
+def _by_tie_term(test: Any) -> tuple[float, str]:
     """p from the printed U with the whole-numbered tie term that comes nearest to the printed p."""
     n = test.n_x + test.n_y
-    z = abs(stats.stats.norm.isf(test.p / 2))
+    z = abs(norm.isf(test.p / 2))
     variance = ((abs(test.U - test.n_x * test.n_y / 2) - 0.5) / z) ** 2
     tie_term = round((n + 1 - variance * 12 / (test.n_x * test.n_y)) * n * (n - 1))
     return stats.mann_whitney_p(test.U, test.n_x, test.n_y, tie_term), f"U and a tie term of {tie_term}"

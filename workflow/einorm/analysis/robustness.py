@@ -4,7 +4,10 @@ Descriptive: sizes with intervals, no verdicts, since the presets of these quest
 claims.yaml.
 """
 
+from typing import Any
+
 import pandas as pd
+from pandas import DataFrame
 
 from ..conditions import CONDITIONS
 from ..variants import QUESTIONS, VARIANTS, asked
@@ -19,7 +22,7 @@ COLUMNS = ["question", "variant", "selection", "condition", "epsilon", "n", "col
            *(f"{name}{part}" for name in ("change", "versus_ln") for part in INTERVAL), "overlap"]  # fmt: skip
 
 
-def robustness(runs):
+def robustness(runs: DataFrame) -> DataFrame:
     """A row per question, variant, selection, condition and epsilon.
 
     Parameters
@@ -38,7 +41,7 @@ def robustness(runs):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def groups(question, runs):
+def groups(question: str, runs: DataFrame) -> dict[tuple[str, str], DataFrame]:
     """Groups of runs that a question compares: (variant, selection) -> runs, in the order in which they are drawn."""
     found = {}
     for variant in QUESTIONS[question]:
@@ -51,12 +54,12 @@ def groups(question, runs):
     return found
 
 
-def answers(question, runs):
+def answers(question: str, runs: DataFrame) -> list[dict[str, Any]]:
     """Rows of one question, see `robustness`."""
     rows, compared = [], groups(question, runs)
     paper = runs[runs["variant"] == "paper"]
     for (variant, selection), chosen in compared.items():
-        by_test = compared.get((variant, BY_TEST))
+        by_test: Any = compared.get((variant, BY_TEST))
         order = chosen["condition"].map(list(CONDITIONS).index).sort_values(kind="stable").index
         for (condition, epsilon), part in chosen.loc[order].groupby(["condition", "epsilon"], sort=False):
             row = {"question": question, "variant": variant, "selection": selection, "condition": condition}
@@ -70,7 +73,7 @@ def answers(question, runs):
     return rows
 
 
-def interval(name, part, others, condition):
+def interval(name: str, part: Any, others: Any, condition: str) -> dict[str, Any]:
     """Difference in test accuracy of runs of one condition and epsilon from those of `condition` among `others`."""
     own, epsilon = part[["condition", "epsilon"]].iloc[0]
     # pairs are runs of one configuration, though a variant may have changed the seed
@@ -79,7 +82,7 @@ def interval(name, part, others, condition):
     return limits(name, difference(x, y) if len(y) else NO_EFFECT)
 
 
-def limits(name, result):
+def limits(name: str, result: Any) -> dict[str, Any]:
     """Columns of an effect and its interval."""
     return {f"{name}{ending}": result[key] for ending, key in zip(INTERVAL, ("effect", "low", "high"), strict=True)}
 
