@@ -134,8 +134,9 @@ def test_the_crate_says_what_drew_and_from_which_tables(graph):
     quick = config.load(REPOSITORY / "config.yaml", None, ["results=archive"])
     found = values(graph, "#run")
     assert found.pop("preset") == "quick" and found.pop("archive") == "quick" and found.pop("results") == "archive"
-    expected = json.loads(quick.model_dump_json(exclude={"archive", "results", "dataset", "randomness"}))
+    expected = json.loads(quick.model_dump_json(exclude={"archive", "results", "dataset", "randomness", "format"}))
     assert (found.pop("dataset"), found.pop("randomness")) == ("fashion_mnist", "release")
+    assert found.pop("format") == "pdf"
     assert {k: json.loads(v) for k, v in found.items()} == expected
     requirements = {graph[name]["name"]: graph[name]["softwareVersion"] for name in ids(
         graph["Snakefile"]["softwareRequirements"])}  # fmt: skip
