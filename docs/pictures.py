@@ -46,7 +46,6 @@ ACTIVITY = {"colour": INK}
 ERROR = {"colour": RED, "dashes": (0, (5, 2))}
 LOCAL = {"colour": BLUE, "dashes": (0, (1, 1.2)), "width": 2}
 
-LAYERS = {"e": "E", "ei": "E-I", "inorm_sub": "I-Norm (sub)", "inorm_div": "I-Norm (div)", "inorm": "I-Norm"}
 NORMALIZATIONS = {"none": ("none", GREY), "ln": ("LN", PINK), "learned": ("learned", BLUE)}
 # error signal of a condition: what g becomes on its way back, in words, colour
 FULL = r"$(g - \overline{g} - z\,\overline{g z}\,)\;/\;\sigma$"
@@ -207,7 +206,7 @@ def conditions():
     rows = []
     for name, it in CONDITIONS.items():
         try:
-            looks = LAYERS[it.layer], NORMALIZATIONS[it.normalization], ERROR_SIGNALS[it.error_signal]
+            looks = it.kind.label, NORMALIZATIONS[it.normalization], ERROR_SIGNALS[it.error_signal]
         except KeyError as missing:
             raise UserError(f"condition {name}: say in docs/pictures.py how {missing} is drawn") from None
         rows.append((name, it.label, *looks, name not in paper))

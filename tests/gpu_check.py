@@ -168,7 +168,7 @@ def steps(args):
 def loop(args):
     """The loop on the device against the CPU's, as tests/test_gpu.py has it."""
     import torch
-    from einorm import gpu, train
+    from einorm import train
     from einorm.data import load
     from einorm.tables import METRICS
 
@@ -180,7 +180,7 @@ def loop(args):
         shifts = train.draw_shifts_of(chosen)
         on_cpu, first, second = (
             train.train(chosen, images, shifts),
-            *(gpu.train(chosen, images, shifts, args.device, kind=kind) for _ in range(2)),
+            *(train.train(chosen, images, shifts, args.device, step=kind) for _ in range(2)),
         )
         # 21 steps of training amplify rounding: metrics within 1 %, accuracy within 1.5 points
         limits = {name: {"rtol": 1e-2, "atol": 1.5 if name.endswith("acc") else 2e-3} for name in METRICS}
@@ -192,7 +192,7 @@ def loop(args):
     chosen = runs_of(COLLAPSE_CONDITION, 3, 64, (24, 17))
     shifts = train.draw_shifts_of(chosen)
     shifts["train"][1, 0, 40] = np.nan
-    ours, cpus = gpu.train(chosen, images, shifts, args.device, kind=kind), train.train(chosen, images, shifts)
+    ours, cpus = train.train(chosen, images, shifts, args.device, step=kind), train.train(chosen, images, shifts)
     facts = ["config", "epoch", "status", "collapsed_step"]
     collapse = ours[facts].equals(cpus[facts]) and np.allclose(ours["mu0"], cpus["mu0"], rtol=1e-2, equal_nan=True)
     tf32 = torch.backends.cuda.matmul.allow_tf32
@@ -239,7 +239,7 @@ def benchmark(args):
 def control(args):
     """Two cells of the replication, trained on the device side by side, against the archive's CPU runs of them."""
     import pandas as pd
-    from einorm import gpu, jobfile
+    from einorm import gpu, jobfile, train
     from einorm.data import load, load_shifts
     from einorm.runs import shift_table_of
 
@@ -252,12 +252,12 @@ def control(args):
         cells[condition] = chosen
     table = args.out.parent / f"{shift_table_of(chosen[0])}.npz"
     jobfile.draw_table(chosen[0], table)
+    step = "graph" if args.tiny else gpu.step_on(args.device, chosen)
     shifts, begun = load_shifts(table), time.perf_counter()
 
     def train_cell(condition):
         with jobfile.own_stream(args.device):
-            kind = "graph" if args.tiny else None
-            return gpu.train(cells[condition], images, shifts, args.device, kind=kind)
+            return train.train(cells[condition], images, shifts, args.device, step=step)
 
     with ThreadPoolExecutor(len(cells)) as threads:
         trained = dict(zip(cells, threads.map(train_cell, cells), strict=True))
@@ -279,7 +279,7 @@ def control(args):
         part["ks_p"] > 0.05 and abs(part["median_difference_of_pairs"]) < 0.1 for part in found.values()
     )
     return {"passed": bool(passed), "seconds_of_both": round(both, 1), "epsilon": EPSILON, "cells": found,
-            "step": "graph" if args.tiny else gpu.kind_of_step(chosen)}  # fmt: skip
+            "step": step}  # fmt: skip
 
 
 def kolmogorov_smirnov(a, b):

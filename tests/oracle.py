@@ -6,6 +6,7 @@ Written from method.md with torch.nn.functional and stop-gradients; it shares no
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+# Hidden layers of a condition, I-Norm where nothing is said; "all": I-Norm whose Wei learns, too.
 KIND = {"ei_none": "ei", "ei_ln": "ei", "ei_ln_detached": "ei", "e_only_none": "e", "e_only_ln": "e"}
 KIND |= {"e_only_ln_detached": "e", "inorm_sub": "sub", "gradnorm_sub": "sub", "inorm_div": "div", "e_error_only": "e"}
 
@@ -52,7 +53,7 @@ def layer(W, x, kind):
     if kind == "div":
         q = ((fixed @ W["Bix"].T).square().mean(1, keepdim=True) + 1e-5).sqrt()
         return h / q.detach(), h.detach() / q
-    Wei = W["Wei"] if kind == "sub" else W["Wei"].detach()
+    Wei = W["Wei"] if kind in ("sub", "all") else W["Wei"].detach()
     p = (fixed @ W["Wix"].T) @ Wei.T
     if kind == "sub":
         return h - p.detach(), h.detach() - p

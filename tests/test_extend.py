@@ -149,6 +149,13 @@ def an_error_signal(folder, output):
     python(SIGNAL, folder)
 
 
+def a_kind_of_layer(folder, output):
+    shards = [tables.read(path, "shard") for path in (folder / "results" / "runs").rglob("*.parquet")]
+    runs = pd.concat(shards).set_index("condition")
+    assert set(runs.index) == {"inorm", "inorm_all"} and (runs["status"] == "finished").all()
+    assert runs["local_loss0"].nunique() == len(runs), "Wei learned"
+
+
 def a_data_set(folder, output):
     assert set(finished(folder)["dataset"]) == {"gratings"}
     assert drawn(folder, "fig1")["label"].nunique() == 10
@@ -215,6 +222,7 @@ def a_second_project(folder, output):
 OUTCOMES = {
     "A condition": a_condition,
     "An error signal": an_error_signal,
+    "A kind of layer": a_kind_of_layer,
     "A data set": a_data_set,
     "A task": a_task,
     "A figure": a_figure,

@@ -1,12 +1,10 @@
-"""The training loop of a GPU: on a GPU where there is one, and on the CPU, whose loop is its judge."""
-
-from functools import partial
+"""The training steps of a GPU: on a GPU where there is one, and on the CPU, whose plain step is their judge."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from einorm import codes, gpu, jobfile, lineage, tables, train
+from einorm import codes, gpu, job, jobfile, lineage, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.tables import METRICS
 from test_train import some_runs
@@ -50,12 +48,12 @@ def test_an_epoch_of_every_condition_is_the_cpus(images, no_shifts, device, kind
     if device == "cpu" and condition not in ("ei_ln", "gradnorm_full"):
         pytest.skip("on a CPU the loop is the same for all; their steps are in test_fused.py")
     chosen = small(condition)
-    assert_same_rows(gpu.train(chosen, images, no_shifts, device, kind=kind), train.train(chosen, images, no_shifts))
+    assert_same_rows(train.train(chosen, images, no_shifts, device, step=kind), train.train(chosen, images, no_shifts))
 
 
 def test_full_batches_only(images, no_shifts, device, kind):
     chosen = small("e_only_ln", train_images=64)
-    assert_same_rows(gpu.train(chosen, images, no_shifts, device, kind=kind), train.train(chosen, images, no_shifts))
+    assert_same_rows(train.train(chosen, images, no_shifts, device, step=kind), train.train(chosen, images, no_shifts))
 
 
 def test_a_collapse_in_the_middle_of_a_job(images, device, kind):
@@ -63,7 +61,7 @@ def test_a_collapse_in_the_middle_of_a_job(images, device, kind):
     pair = small("gradnorm_decorrelate", epochs=3, train_images=64, randomness="release")
     shifts = train.draw_shifts_of(pair)
     shifts["train"][1, 0, 40] = np.nan
-    ours, cpus = gpu.train(pair, images, shifts, device, kind=kind), train.train(pair, images, shifts)
+    ours, cpus = train.train(pair, images, shifts, device, step=kind), train.train(pair, images, shifts)
     lost, kept = (ours[ours["config"] == config] for config in (0, 1))
     assert (lost["status"] == "collapsed").all() and (lost["collapsed_step"] == 3).all()
     assert lost["mu0"].isna().tolist() == [False, True, True] and (kept["status"] == "finished").all()
@@ -72,7 +70,7 @@ def test_a_collapse_in_the_middle_of_a_job(images, device, kind):
 
 def test_repeats_are_equal_bit_for_bit(images, no_shifts, device, kind):
     first, second = (
-        gpu.train(small(epochs=2), images, no_shifts, device, kind=kind).drop(columns="seconds") for _ in range(2)
+        train.train(small(epochs=2), images, no_shifts, device, step=kind).drop(columns="seconds") for _ in range(2)
     )
     pd.testing.assert_frame_equal(first, second)
 
@@ -80,7 +78,7 @@ def test_repeats_are_equal_bit_for_bit(images, no_shifts, device, kind):
 def test_no_product_is_in_tf32(images, no_shifts, device, kind):
     torch.set_float32_matmul_precision("high")
     try:
-        gpu.train(small("e_only_none", train_images=64), images, no_shifts, device, kind=kind)
+        train.train(small("e_only_none", train_images=64), images, no_shifts, device, step=kind)
         assert torch.get_float32_matmul_precision() == "highest"
         assert not torch.backends.cuda.matmul.allow_tf32
     finally:
@@ -91,23 +89,30 @@ def test_no_product_is_in_tf32(images, no_shifts, device, kind):
 def test_variants(images, no_shifts, device, kind, variant):
     changes = {"validation_images": 100, "train_images": 206} if variant == "validation" else {}
     chosen = small("ei_ln", variant=variant, **changes)
-    assert_same_rows(gpu.train(chosen, images, no_shifts, device, kind=kind), train.train(chosen, images, no_shifts))
+    assert_same_rows(train.train(chosen, images, no_shifts, device, step=kind), train.train(chosen, images, no_shifts))
 
 
 def test_the_releases_random_numbers_give_every_run_its_shifts(images, device, kind):
     chosen = small("inorm", randomness="release")
     shifts = train.draw_shifts_of(chosen)
     assert shifts["train"].ndim == 3
-    assert_same_rows(gpu.train(chosen, images, shifts, device, kind=kind), train.train(chosen, images, shifts))
+    assert_same_rows(train.train(chosen, images, shifts, device, step=kind), train.train(chosen, images, shifts))
 
 
 @pytest.mark.parametrize("randomness", ["own", "release"])
 def test_initial_weights_are_the_cpus(device, kind, randomness):
     chosen = small("inorm", randomness=randomness)
-    ours, cpus = gpu.network_of(chosen, 784, device), train.network_of(chosen, 784)
+    ours, cpus = train.network_of(chosen, 784, device=device), train.network_of(chosen, 784)
     for a, b in zip(ours.layers, cpus.layers, strict=True):
         for name, value in b.weights().items():
             assert torch.equal(a.weights()[name].cpu(), value), name
+
+
+def test_jobs_draw_equal_weights_once(device, kind):
+    calls = []
+    for names, drawn in (([(3,), (4,), (3,)], [[3], [4], [3]]), ([(4,)], [[4]])):
+        assert gpu.draw_once(lambda n: calls.append(n) or [n], names) == drawn
+    assert sorted(calls) == [3, 4, 4], "another function draws anew"
 
 
 def test_a_run_names_the_step_that_trained_it(device, kind):
@@ -119,23 +124,25 @@ def test_a_run_names_the_step_that_trained_it(device, kind):
 
 def test_long_epochs_are_cut_into_chunks(images, no_shifts, device, kind, monkeypatch):
     """Chunks of two steps, the last one shorter, are trained as one long one."""
-    whole = gpu.train(small("e_only_ln"), images, no_shifts, device, kind=kind)
+    whole = train.train(small("e_only_ln"), images, no_shifts, device, step=kind)
     monkeypatch.setattr(gpu, "CHUNK", 2)
-    cut = gpu.train(small("e_only_ln"), images, no_shifts, device, kind=kind)
+    cut = train.train(small("e_only_ln"), images, no_shifts, device, step=kind)
     assert_same_rows(cut, whole, rtol=1e-4, atol=1e-5, accuracy=0)
 
 
 def test_a_job_on_a_gpu_records_the_step(device, kind, tmp_path, images_path, monkeypatch):
-    """The trainer that a job file's process chooses; here the CPU stands for the GPU."""
-    monkeypatch.setattr(gpu, "kind_of_step", lambda runs: kind)
-    trainer = jobfile.trainer_on("cuda", small())
-    assert trainer == (gpu.train, kind) and jobfile.trainer_on("cpu", small()) is None
+    """Here the CPU stands for the GPU."""
     chosen = small("e_only_ln", randomness="release")
+    assert gpu.step_on("cpu", chosen) == "plain"
+    assert gpu.step_on("cuda", chosen) == "fused"
+    assert gpu.step_on("cuda", [run | {"hidden_width": 513} for run in chosen]) == "graph"
+    assert gpu.step_on("cuda", [run | {"precision": "release"} for run in chosen]) == "plain"
+    monkeypatch.setattr(job, "step_on", lambda device, runs: kind)
     table = tmp_path / "shifts.npz"
     jobfile.draw_table(chosen[0], table)
     out = tmp_path / "runs" / "job.parquet"
-    train.job(chosen, images_path, table, out, device, 1, None, lambda *_: None, (partial(gpu.train, kind=kind), kind))
+    job.run(chosen, images_path, table, out, device, 1, None, lambda *_: None)
     assert set(tables.read(out, "shard")["code"]) == {codes.code_of(chosen[0], kind)}
-    assert train.finished_rows(out.parent, chosen).empty, "a CPU's job trains the whole cell: none mixes the two"
-    assert len(train.finished_rows(out.parent, chosen, code=codes.code_of(chosen[0], kind))) == 2
+    assert job.finished_rows(out.parent, chosen).empty, "a CPU's job trains the whole cell: none mixes the two"
+    assert len(job.finished_rows(out.parent, chosen, code=codes.code_of(chosen[0], kind))) == 2
     assert lineage.relation(chosen[0], codes.code_of(chosen[0], kind)) == "rounding"

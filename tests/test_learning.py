@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import oracle
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm.conditions import CONDITIONS
+from einorm.conditions import CONDITIONS, KINDS, LayerKind
 from einorm.error_signals import ERROR_SIGNALS, mean_units
 from einorm.learning import build, layer_norm, measure, smooth_targets, train_step
 from einorm.network import initial_layer, initial_network, stack_layers
@@ -172,6 +173,23 @@ def test_other_depths_equal_autograd(condition, depth):
         torch.testing.assert_close(loss[0], oracle.step(reference, condition, x, y, run), rtol=1e-10, atol=0)
     metrics = measure(network, x)
     assert torch.isnan(metrics["mu"][:, 1]).all() == (depth == 1) and torch.isfinite(metrics["mu"][:, 0]).all()
+
+
+def test_a_new_kind_of_layer_is_one_entry(monkeypatch):
+    """I-Norm whose Wei learns from the local loss, too: the example of docs/extend.md equals autograd."""
+    monkeypatch.setitem(KINDS, "all", LayerKind("all", task=("Wex",), local=("Wix", "Wei", "Bix")))
+    monkeypatch.setitem(CONDITIONS, "inorm_all", replace(CONDITIONS["inorm"], layer="all"))
+    monkeypatch.setitem(oracle.KIND, "inorm_all", "all")
+    weights = initial_network("all", 60, 20, 0)
+    run = {"lr": 0.05, "lr_wix": 0.2, "lr_wei": 0.03, "lambda": 0.1}
+    network = build("inorm_all", [weights], [run], torch.float64)
+    reference = as_tensors(weights, "inorm")
+    for x, y in batches(4):
+        loss = train_step(network, x, smooth_targets(y, 10, dtype=torch.float64))
+        torch.testing.assert_close(loss[0], oracle.step(reference, "inorm_all", x, y, run), rtol=1e-10, atol=0)
+    Wei, moved = network.layers[0].Wei[0, :20], torch.tensor(weights[0]["Wei"])
+    torch.testing.assert_close(Wei, reference[0]["Wei"].detach())
+    assert (Wei != moved).any()
 
 
 def test_hidden_widths_are_padded_to_multiples_and_padding_stays_zero():

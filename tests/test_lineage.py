@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import archive, codes, config, lineage, runs, runtime, tables, train, variants
+from einorm import archive, codes, config, job, lineage, runs, runtime, tables, variants
 from einorm.conditions import CONDITIONS
 from einorm.planning import archives
 from einorm.runtime import UserError
@@ -236,12 +236,12 @@ def test_a_run_of_a_foreign_code_is_not_taken_over(tmp_path):
     rows = archive.all_rows(SHIPPED / archive.SHOWN)
     rows = rows[(rows["condition"] == "e_only_ln") & (rows["epsilon"] == 0.75) & (rows["config"] == 0)]
     settings = tables.read(SHIPPED / archive.SHOWN / "runs.parquet", "runs").attrs["settings"]
-    run = runs.cell_runs(train.archive.Settings(**settings), "luminosity", "paper", "e_only_ln", 0.75)[0]
+    run = runs.cell_runs(config.Settings(**settings), "luminosity", "paper", "e_only_ln", 0.75)[0]
     tables.write(rows, "shard", tmp_path / "a.parquet", {})
-    assert len(train.finished_rows(tmp_path, [run])) == 50
+    assert len(job.finished_rows(tmp_path, [run])) == 50
     tables.write(rows.assign(code="foreign"), "shard", tmp_path / "a.parquet", {})
-    assert not len(train.finished_rows(tmp_path, [run]))
-    assert len(train.finished_rows(tmp_path, [run], SHIPPED / archive.SHOWN)) == 50
+    assert not len(job.finished_rows(tmp_path, [run]))
+    assert len(job.finished_rows(tmp_path, [run], SHIPPED / archive.SHOWN)) == 50
 
 
 def test_an_archive_of_other_code_is_said_to_be_one(capsys, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from einorm import network, release_randomness, tasks
-from einorm.conditions import CONDITIONS
+from einorm.conditions import CONDITIONS, KINDS
 from einorm.release_randomness import draw_shifts, initial_network, sequence, worker_seed
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils.worker import _generate_state  # private: only this test may need it
@@ -148,7 +148,7 @@ def test_contrast_takes_the_same_numbers():
     np.testing.assert_allclose(contrast["test"], 1 + luminosity["test"], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", network.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_weights_are_drawn_in_one_stream_layer_by_layer(kind, seeded):
     width, n_in = 21, 50
     layers = initial_network(kind, n_in, width)
@@ -173,7 +173,7 @@ def test_weights_are_drawn_in_one_stream_layer_by_layer(kind, seeded):
         assert not layer["b"].any() and layer["b"].shape == (n_e,)
 
 
-@pytest.mark.parametrize("kind", network.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hidden_layers", [1, 2, 3])
 def test_weights_have_the_form_of_our_own(kind, hidden_layers):
     own = network.initial_network(kind, 50, 21, 0, hidden_layers=hidden_layers)

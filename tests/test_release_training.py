@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import config, jobs, release_randomness, runs, tables, train
+from einorm import config, job, jobs, release_randomness, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.data import load_shifts, write_shifts
 from einorm.learning import measure
@@ -125,10 +125,10 @@ def test_jobs_name_a_table_only_where_they_use_it(tmp_path, monkeypatch, images_
     shifts = {name.split("/")[1]: job["shifts"] for name, job in planned["jobs"].items()}
     assert shifts == {"ei_ln": ["results/shifts/luminosity/eps0.75-seed0-release-2x650+200.npz"], "inorm": []}
     with pytest.raises(UserError, match="leave --shifts out"):
-        train.job(some_runs("inorm"), images_path, tmp_path / "table.npz", tmp_path / "a.parquet")
+        job.run(some_runs("inorm"), images_path, tmp_path / "table.npz", tmp_path / "a.parquet")
     with pytest.raises(UserError, match="name it with --shifts"):
-        train.job(some_runs("ei_ln"), images_path, None, tmp_path / "a.parquet")
-    train.job(some_runs("inorm"), images_path, None, tmp_path / "a.parquet", "cpu")
+        job.run(some_runs("ei_ln"), images_path, None, tmp_path / "a.parquet")
+    job.run(some_runs("inorm"), images_path, None, tmp_path / "a.parquet", "cpu")
     shard = tables.read(tmp_path / "a.parquet", "shard")
     assert set(shard["randomness"]) == {"release"} and len(shard) == 4
 

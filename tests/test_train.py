@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY, run_documented
-from einorm import config, device, jobs, provenance, runs, tables, train
+from einorm import config, device, job, jobs, provenance, runs, tables, train
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.planning import plan
@@ -88,7 +88,7 @@ def test_collapse_in_the_last_update_is_seen_in_the_test_loss():
 def test_accuracy_and_loss_are_those_of_the_shifted_test_set(images):
     network = train.network_of(some_runs("e_only_ln"), 784)
     shifts = torch.linspace(-0.5, 0.5, 1200)
-    part = (*train._part(images, "test", slice(1200), "cpu"), shifts)
+    part = (*train.image_part(images, "test", slice(1200)), shifts)
     loss, accuracy = train.evaluate(network, part, train.TASKS["luminosity"][1])
     x = (torch.from_numpy(images["test_images"][:1200]) / 255 + shifts[:, None]).clamp(0, 1)
     logits = train.forward_network(network, x.t())[-1]["z"]
@@ -101,7 +101,7 @@ def test_accuracy_and_loss_are_those_of_the_shifted_test_set(images):
 
 def test_a_job_writes_a_shard_and_a_line_per_epoch(tmp_path, images_path, shifts_path, capsys):
     out = tmp_path / "runs" / "job.parquet"
-    train.job(some_runs(), images_path, shifts_path, out, "cpu", 1)
+    job.run(some_runs(), images_path, shifts_path, out, "cpu", 1)
     shard = tables.read(out, "shard")
     assert len(shard) == 4 and (shard["device"] == "cpu").all() and (shard["threads"] == 1).all()
     assert set(shard["digest"]) == {runs.run_digest(run) for run in some_runs()}
@@ -111,9 +111,7 @@ def test_a_job_writes_a_shard_and_a_line_per_epoch(tmp_path, images_path, shifts
 
 
 def test_threads_come_from_the_job_whatever_the_environment_says(tmp_path, images_path, shifts_path):
-    code = (
-        "import sys, json, torch; from einorm.train import job; job(json.loads(sys.argv[1]), *sys.argv[2:], 'cpu', 1)"
-    )
+    code = "import sys, json, torch; from einorm.job import run; run(json.loads(sys.argv[1]), *sys.argv[2:], 'cpu', 1)"
     command = [sys.executable, "-c", f"{code}; print('threads', torch.get_num_threads())"]
     arguments = [json.dumps(some_runs()[:1]), images_path, shifts_path, tmp_path / "runs" / "job.parquet"]
     environment = os.environ | {"OMP_NUM_THREADS": "7", "MKL_NUM_THREADS": "7"}
@@ -123,28 +121,28 @@ def test_threads_come_from_the_job_whatever_the_environment_says(tmp_path, image
 
 def test_a_run_records_the_machine_and_the_gpu_that_train_it(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
-    on_cpu, on_gpu = json.loads(train.versions("cpu")), json.loads(train.versions("cuda"))
+    on_cpu, on_gpu = json.loads(job.versions("cpu")), json.loads(job.versions("cuda"))
     assert on_cpu["machine"] == provenance.machine() and on_gpu["machine"] == provenance.machine() | {"gpu": "a GPU"}
     assert on_cpu["torch"] == torch.__version__ and on_cpu["machine"]["cores"] >= 1
 
 
 def test_a_finished_run_is_never_trained_again(tmp_path, images_path, shifts_path, capsys, monkeypatch):
-    train.job(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
+    job.run(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
     trained = []
     real = train.train
-    monkeypatch.setattr(train, "train", lambda left, *a, **k: trained.extend(left) or real(left, *a, **k))
-    train.job(some_runs(configs=(0, 1, 2)), images_path, shifts_path, tmp_path / "runs" / "b.parquet")
+    monkeypatch.setattr(job, "train", lambda left, *a, **k: trained.extend(left) or real(left, *a, **k))
+    job.run(some_runs(configs=(0, 1, 2)), images_path, shifts_path, tmp_path / "runs" / "b.parquet")
     assert [run["config"] for run in trained] == [2]
     assert len(tables.read(tmp_path / "runs" / "b.parquet", "shard")) == 6
-    train.job(some_runs(configs=(1,)), images_path, shifts_path, tmp_path / "runs" / "c.parquet")
+    job.run(some_runs(configs=(1,)), images_path, shifts_path, tmp_path / "runs" / "c.parquet")
     assert len(trained) == 1 and len(tables.read(tmp_path / "runs" / "c.parquet", "shard")) == 2
 
 
 def test_runs_of_other_code_are_not_taken_over(tmp_path, images_path, shifts_path, monkeypatch):
-    train.job(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
-    assert len(train.finished_rows(tmp_path / "runs", some_runs())) == 4
-    monkeypatch.setattr(train, "code_of", lambda run, step="plain": "other code")
-    assert train.finished_rows(tmp_path / "runs", some_runs()).empty
+    job.run(some_runs(), images_path, shifts_path, tmp_path / "runs" / "a.parquet")
+    assert len(job.finished_rows(tmp_path / "runs", some_runs())) == 4
+    monkeypatch.setattr(job, "code_of", lambda run, step="plain": "other code")
+    assert job.finished_rows(tmp_path / "runs", some_runs()).empty
 
 
 def test_cuda_asked_for_and_absent_is_one_line(capsys):
@@ -160,7 +158,7 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
     run = some_runs("lateral_inhibition")
     network = train.network_of(run, 784)
     sizes = (("train", 320), ("test", 600))
-    parts = [(*train._part(images, part, slice(n), "cpu"), torch.zeros(n)) for part, n in sizes]
+    parts = [(*train.image_part(images, part, slice(n)), torch.zeros(n)) for part, n in sizes]
 
     def forbidden(*_):
         raise AssertionError("a call that waits for the device")
@@ -168,28 +166,12 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
     with monkeypatch.context() as patch:
         for name in ("item", "tolist", "cpu", "numpy", "nonzero", "__bool__", "__int__", "__float__", "__index__"):
             patch.setattr(torch.Tensor, name, forbidden)
-        losses, metrics = train.train_epoch(network, parts[0], train.TASKS["luminosity"][1], 32)
+        losses, metrics = train.train_epoch(
+            network, parts[0], train.TASKS["luminosity"][1], 32, train.plain_steps(network)
+        )
         test_loss, test_acc = train.evaluate(network, parts[1], train.TASKS["luminosity"][1])
     assert losses.shape == (10, 2) and test_acc.shape == (2,)
     assert torch.isfinite(losses).all() and torch.isfinite(test_loss).all() and set(metrics) == set(tables.LAYERED)
-
-
-def test_a_captured_step_trains_as_the_ordinary_one(images, no_shifts):
-    """What surrounds a CUDA graph, with a capture that repeats the function itself after a warm-up of three steps."""
-
-    def capture(function):
-        for _ in range(3):
-            function()
-        return function
-
-    part = (*train._part(images, "train", slice(330), "cpu"), torch.zeros(330))  # the last batch is a short one
-    results = []
-    for captured in (False, True):
-        network = train.network_of(some_runs(), 784)
-        step = device.step_on(network, (32, 784), *([capture] if captured else []))
-        results.append(train.train_epoch(network, part, train.TASKS["luminosity"][1], 32, step)[0])
-    assert device.step_on(network, (32, 784)) is train.train_step
-    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -208,7 +190,7 @@ def test_budget_prints_every_preset():
 
 
 def test_shuffling_changes_the_order_and_nothing_else(images, no_shifts):
-    part = (*train._part(images, "train", slice(500), "cpu"), torch.arange(500.0))
+    part = (*train.image_part(images, "train", slice(500)), torch.arange(500.0))
     shuffled = train.in_order("shuffled", part, 0, 1)
     order = shuffled[3].long()
     assert sorted(order.tolist()) == list(range(500)) and not torch.equal(order, torch.arange(500))
@@ -257,6 +239,6 @@ def test_variants_whose_code_is_gone_are_refused_in_one_line(tmp_path, monkeypat
     with pytest.raises(UserError, match=f"{variant} is archived and cannot be trained any more: leave it out"):
         plan.experiment(raw)
     with pytest.raises(UserError, match="archived"):
-        train.job(some_runs(variant=variant), images_path, tmp_path / "shifts.npz", tmp_path / "shard.parquet")
+        job.run(some_runs(variant=variant), images_path, tmp_path / "shifts.npz", tmp_path / "shard.parquet")
     archived = config.read(REPOSITORY / "config.yaml", ["preset=robustness_precision", "results=archive"])
     assert "robustness_precision" in plan.experiment(archived)["figures"]

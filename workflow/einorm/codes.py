@@ -1,6 +1,6 @@
 """Codes: fingerprints of the code that trains, which tell whether a finished run is one of today's (`lineage`)."""
 
-from .conditions import CONDITIONS
+from .conditions import CONDITIONS, KINDS
 from .error_signals import ERROR_SIGNALS
 from .runs import Run
 from .runtime import digest, fingerprint
@@ -30,9 +30,10 @@ def training_code(
     fingerprints stand for the same results: `lineage`.
     """
     entry = CONDITIONS[condition]
-    kind = [entry.layer, entry.normalization, entry.error_signal]
+    kinds = [[kind.task, kind.local, kind.fixed] for kind in (entry.kind, KINDS["ei"])]  # hidden layers, readout
+    facts = [kinds, entry.normalization, entry.error_signal]
     parts = training_parts(condition, task, randomness, precision) + STEPS[step]
-    return digest([kind, *(fingerprint(module, *names) for module, *names in parts)])[:16]
+    return digest([*facts, *(fingerprint(module, *names) for module, *names in parts)])[:16]
 
 
 def code_of(run: Run, step: str = "plain") -> str:
@@ -53,7 +54,7 @@ def training_parts(condition: str, task: str, randomness: str = "own", precision
         *ARITHMETIC.get(precision, ()),  # of archived variants the code is gone
         ["train.py", "train"],
         ["variants.py", "how"],
-        *([["device.py", "step_on"]] if precision == "float32" else []),
+        ["conditions.py", "LayerKind"],
         ["error_signals.py", rule, "center", "full", "unchanged"],
         ["tasks.py", "draw_shifts", *(function.__name__ for function in TASKS[task])],
         ["runtime.py", "stream"],

@@ -1,10 +1,58 @@
 """The conditions of the paper, and some of ours: which layer, which normalization, which error signal.
 
-A condition is one entry of `CONDITIONS`. To add one, add an entry here; if it sends back an error
-signal of a new kind, add a function to `error_signals.py`. Nothing else has to change.
+A condition is one entry of `CONDITIONS`, a kind of layer one of `KINDS`. To add one, add an entry here; if it sends
+back an error signal of a new kind, add a function to `error_signals.py`. Nothing else has to change.
 """
 
 from dataclasses import dataclass
+
+#: All weights that may act on a layer's input, in the order of their rows in `network.Layer`; the non-negative first.
+ON_INPUT = ("Wex", "Wix", "Bix")
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """What a layer consists of, and what its weights learn from; b learns from the task's error in every kind.
+
+    Parameters
+    ----------
+    label : str
+        Name in tables.
+    task : tuple of str
+        Weights that learn from the task's error. Those on the input pass it on to the layer below.
+    local : tuple of str
+        Weights that learn from the local loss of I-Norm; the task's error does not reach them.
+    fixed : tuple of str
+        Weights that do not learn.
+    """
+
+    label: str
+    task: tuple[str, ...]
+    local: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def blocks(self):  # type: ignore[no-untyped-def]  # types would change the fingerprint of what is trained
+        """Names of the weights on the layer's input, in the order of their rows."""
+        return tuple(name for name in ON_INPUT if name in self.task + self.local)
+
+    @property
+    def passes_error(self):  # type: ignore[no-untyped-def]
+        """Names of those of `blocks` that pass the task's error on; they come first."""
+        return tuple(name for name in ON_INPUT if name in self.task)
+
+    def learns(self, name):  # type: ignore[no-untyped-def]
+        """Whether weights of this name learn from anything."""
+        return name in self.task + self.local
+
+
+KINDS = {
+    "e": LayerKind("E", task=("Wex",)),
+    "ei": LayerKind("E-I", task=("Wex", "Wix", "Wei")),
+    "inorm_sub": LayerKind("I-Norm (sub)", task=("Wex",), local=("Wix", "Wei")),
+    "inorm_div": LayerKind("I-Norm (div)", task=("Wex",), local=("Bix",)),
+    "inorm": LayerKind("I-Norm", task=("Wex",), local=("Wix", "Bix"), fixed=("Wei",)),
+}
 
 #: Weight of the local loss of I-Norm layers.
 LAMBDA = 0.01
@@ -18,8 +66,8 @@ class Condition:
 
     Parameters
     ----------
-    layer : {"e", "ei", "inorm_sub", "inorm_div", "inorm"}
-        Kind of the hidden layers (`network.KINDS`). The readout is an E-I layer in every condition.
+    layer : str
+        Key of `KINDS`: the kind of the hidden layers. The readout is an E-I layer in every condition.
     normalization : {"none", "ln", "learned"}
         What normalizes the activity on the way forward.
     error_signal : str
@@ -35,6 +83,11 @@ class Condition:
     error_signal: str
     label: str
     lambdas: tuple[float, ...] = (0.0,)
+
+    @property
+    def kind(self) -> LayerKind:
+        """The `LayerKind` of the hidden layers."""
+        return KINDS[self.layer]
 
 
 def _inorm(error_signal: str, label: str, layer: str = "inorm", lambdas: tuple[float, ...] = (LAMBDA,)) -> Condition:

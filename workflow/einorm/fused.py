@@ -194,10 +194,10 @@ def inhibitory_signals(
 def send_back(
     dx, y, G, p, b, Wei, w, lambdas, rate_b, rate_wei, rate_w, widths, inhibitory,
     rows_of_layer, n_e, n_i, images,
-    WIX: tl.constexpr, BIX: tl.constexpr, NORMALIZATION: tl.constexpr, RULE: tl.constexpr,
+    WIX: tl.constexpr, BIX: tl.constexpr, LEARNS: tl.constexpr, NORMALIZATION: tl.constexpr, RULE: tl.constexpr,
     UNITS: tl.constexpr, INHIBITORY: tl.constexpr, IMAGES: tl.constexpr, ROWS: tl.constexpr, PRODUCTS: tl.constexpr,
 ):  # fmt: skip
-    """`learning.hidden_signals` of one run, `learning.learn_pooling`, and `learning.update` of b and Wei.
+    """`learning.hidden_signals` of one run, `learning.learn_pooling`, and `learning.update` of b and Wei, if it LEARNS.
 
     dx (R, n_e, images), the task's error at the rates; G (R, rows, images), the signals that W waits for; p (R, n_e,
     images), those of subtractive inhibition.
@@ -246,7 +246,7 @@ def send_back(
         tl.store(p + (run * n_e + unit)[:, None] * images + image[None, :], subtractive, inside)
         inhibitory_signals(
             p, G, Wei, y, rate_wei, run, n, inhibitory, rows_of_layer, n_e, n_i, images,
-            not BIX, INHIBITORY, IMAGES, ROWS, PRODUCTS,
+            LEARNS, INHIBITORY, IMAGES, ROWS, PRODUCTS,
         )  # fmt: skip
 
 
@@ -454,8 +454,9 @@ def _send_back(network, chunk, i):
         chunk.layers[i + 1]["dx"], own["y"], own["G"], own["p"], layer.b, layer.Wei, layer.w, network.lambdas,
         rates["b"], rates["Wei"], rates["w"], own["widths"], own["inhibitory"],
         layer.W.shape[1], layer.n_e, layer.n_i, chunk.images,
-        WIX="Wix" in layer.blocks, BIX="Bix" in layer.blocks, NORMALIZATION=condition.normalization,
-        RULE=condition.error_signal, UNITS=_block(layer.n_e), INHIBITORY=_block(layer.n_i),
+        WIX="Wix" in layer.blocks, BIX="Bix" in layer.blocks, LEARNS=layer.kind.learns("Wei"),
+        NORMALIZATION=condition.normalization, RULE=condition.error_signal,
+        UNITS=_block(layer.n_e), INHIBITORY=_block(layer.n_i),
         IMAGES=_block(chunk.images), ROWS=INPUTS, PRODUCTS=PRODUCTS, num_warps=WARPS,
     )  # fmt: skip
 
@@ -476,7 +477,7 @@ def _pass_down(layer, chunk, i):
     pass_down[(len(own["tiles_of_inputs"]),)](
         layer.W, own["G"], own["dx"], own["tiles_of_inputs"], own["widths"], own["inhibitory"],
         *layer.W.shape[1:], layer.n_e, chunk.images,
-        WIX=layer.kind == "ei", INPUTS=ROWS, ROWS=INPUTS, IMAGES=_block(chunk.images), PRODUCTS=PRODUCTS,
+        WIX="Wix" in layer.kind.passes_error, INPUTS=ROWS, ROWS=INPUTS, IMAGES=_block(chunk.images), PRODUCTS=PRODUCTS,
     )  # fmt: skip
 
 

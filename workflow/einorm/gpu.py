@@ -1,106 +1,27 @@
-"""Training on a GPU: the loop of `train.train` with steps in chunks, so that the device never waits for Python.
+"""Training steps on a GPU: in chunks, so that the device never waits for Python.
 
 A chunk is some hundred batches whose images are shifted at once; its steps are one CUDA graph. Two kinds of steps:
 
 - fused: the kernels of `fused`, where Triton is there and the networks fit
 - graph: the plain step of `learning`, recorded
 
-Nothing is recorded twice: a run whose loss is no longer finite stays in its batch, and its numbers are dropped.
+Nothing is recorded twice: a run whose loss is no longer finite stays in its batch, and `train.train` drops its numbers.
 """
 
 import importlib.util
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 import numpy as np
-import pandas as pd
 import torch
 
-from . import network, release_randomness, tables
-from .conditions import CONDITIONS
-from .learning import build, measure, train_step
-from .tasks import TASKS
-from .train import (
-    CHANCE,
-    _part,
-    epoch_rows,
-    evaluate,
-    first_bad_steps,
-    in_order,
-    run_facts,
-    shifted,
-    shifts_of_epoch,
-)
+from .learning import train_step
 from .variants import how
 
 CHUNK = 128  # steps, fewer where their images would take more than
 CHUNK_BYTES = 2**29
 RECORDING = threading.Lock()  # jobs in other threads share the device, but only one records at a time
-
-
-def train(runs, images, shifts, device="cuda", report=lambda *_: None, kind=None):
-    """Train a batch of runs of one condition and epsilon: as `train.train`, to rounding.
-
-    Parameters
-    ----------
-    kind : "fused" or "graph"; None: `kind_of_step`
-
-    Returns
-    -------
-    DataFrame
-        As `train.train` returns.
-    """
-    torch.set_float32_matmul_precision("highest")  # no TF32 in the plain step, evaluation and metrics
-    first, variant, started = runs[0], how(runs[0]), time.perf_counter()
-    apply_shift = TASKS[first["task"]][1]
-    n_train = first["train_images"] - variant["validation_images"]
-    test = _part(images, "test", slice(first["test_images"]), device)
-    held_out = _part(images, "train", slice(n_train, first["train_images"]), device)
-    training = _part(images, "train", slice(n_train), device, variant["label_smoothing"])
-    everyone, collapsed_step, records = list(range(len(runs))), {}, []
-    net = network_of(runs, images["train_images"].shape[1], device)
-    steps = None
-    for epoch in range(1, first["epochs"] + 1):
-        d_train, d_last, d_test = shifts_of_epoch(shifts, epoch, everyone, device)
-        if steps is None:
-            shape = (*d_train.shape[:-1], first["batch_size"], images["train_images"].shape[1])
-            steps = steps_on(net, shape, kind or kind_of_step(runs))
-        of_epoch = in_order(variant["order"], (*training, d_train[..., :n_train]), first["seed"], epoch)
-        losses, metrics = train_epoch(net, of_epoch, apply_shift, first["batch_size"], steps)
-        if d_last is not None:
-            x = shifted(training[0][-d_last.shape[-1] :], d_last, apply_shift)
-            metrics |= {name: values for name, values in measure(net, x).items() if name in ("mu", "var")}
-        test_loss, test_acc = evaluate(net, (*test, d_test), apply_shift)
-        if len(held_out[0]):
-            metrics["validation_acc"] = evaluate(net, (*held_out, d_test), apply_shift)[1]
-        rows = epoch_rows(losses, metrics, test_loss, test_acc)
-        bad = first_bad_steps(losses.cpu().numpy(), test_loss.cpu().numpy())
-        for r, step in bad.items():
-            collapsed_step.setdefault(r, (epoch - 1) * len(losses) + step)
-        undefined = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}
-        rows = [(undefined if r in collapsed_step else rows[r]) | {"epoch": epoch, "run": r} for r in everyone]
-        records += rows
-        report(epoch, first["epochs"], rows, time.perf_counter() - started)
-    seconds = (time.perf_counter() - started) / len(runs)
-    facts = [run_facts(run, collapsed_step.get(r, -1), "") | {"run": r} for r, run in enumerate(runs)]
-    return pd.DataFrame(records).merge(pd.DataFrame(facts), on="run").drop(columns="run").assign(seconds=seconds)
-
-
-def train_epoch(net, training, apply_shift, batch_size, steps):
-    """One pass over the training images: as `train.train_epoch`, with steps in chunks (`steps_on`)."""
-    images, _, targets, shifts = training
-    last = (len(images) - 1) // batch_size * batch_size
-    starts = range(0, last, steps.most * batch_size)
-    losses = []
-    for batches in [slice(start, min(start + steps.most * batch_size, last)) for start in starts]:
-        losses.append(steps(shifted(images[batches], shifts[..., batches], apply_shift), targets[:, batches]))
-    x = shifted(images[last:], shifts[..., last:], apply_shift)
-    metrics = measure(net, x)
-    short = x.shape[-2] < batch_size
-    losses.append(train_step(net, x, targets[:, last:])[None] if short else steps(x, targets[:, last:]))
-    return torch.cat(losses), metrics
 
 
 @cache
@@ -120,8 +41,11 @@ def has_triton():
     return True
 
 
-def kind_of_step(runs):
-    """How a batch of runs is trained on a GPU: "fused", or "graph" where the fused step cannot."""
+def step_on(device, runs):
+    """The step (`codes.STEPS`) that trains a batch of runs on a device: plain, or on a GPU fused, or graph where the
+    fused step cannot. The release's precision has the plain step only."""
+    if device == "cpu" or how(runs[0])["precision"] != "float32":
+        return "plain"
     if not has_triton():
         return "graph"
     from . import fused
@@ -143,11 +67,15 @@ def steps_on(net, shape, kind):
     -------
     function
         steps(x, targets) of (n B, pixels) or (R, n B, pixels) and (classes, n B) trains n batches and returns their
-        losses (n, R); n is at most steps.most.
+        losses (n, R); n is at most steps.most. A batch of fewer than B images is trained by the plain step.
     """
     bytes_of_step = np.prod(shape) * net.lambdas.element_size()
     most = int(max(1, min(CHUNK, CHUNK_BYTES // bytes_of_step)))
-    steps = (_fused_steps if kind == "fused" else _graph_steps)(net, shape, most)
+    whole = (_fused_steps if kind == "fused" else _graph_steps)(net, shape, most)
+
+    def steps(x, targets):
+        return whole(x, targets) if x.shape[-2] >= shape[-2] else train_step(net, x, targets)[None]
+
     steps.most = most
     return steps
 
@@ -215,29 +143,17 @@ def record(function, net):
     return replay
 
 
-def network_of(runs, pixels, device):
-    """The network of `train.network_of`, from initial weights that jobs share and that threads draw side by side."""
-    kind, variant = CONDITIONS[runs[0]["condition"]].layer, how(runs[0])
-    depth = variant["hidden_layers"]
-    names = [
-        ("release", kind, pixels, run["hidden_width"], run["seed"], depth)
-        if run.get("randomness") == "release"
-        else ("own", kind, pixels, run["hidden_width"], run["seed"], depth, run["config"])
-        for run in runs
-    ]
+def draw_once(draw, names):
+    """draw(*name) for each of the names: of equal ones once, and once for all jobs of the process, side by side."""
     with DRAWING, ThreadPoolExecutor() as threads:
         distinct = list(dict.fromkeys(names))
-        drawn = dict(zip(distinct, threads.map(_initial_weights, distinct), strict=True))
-    weights = [drawn[name] for name in names]
-    return build(runs[0]["condition"], weights, runs, torch.float32, device, variant)
+        drawn = dict(zip(distinct, threads.map(partial(_drawn, draw), distinct), strict=True))
+    return [drawn[name] for name in names]
 
 
 DRAWING = threading.Lock()  # jobs that start from the same weights do not draw them twice
 
 
 @cache
-def _initial_weights(name):
-    randomness, kind, pixels, width, seed, depth, *config = name
-    if randomness == "release":
-        return release_randomness.initial_network(kind, pixels, width, seed, depth)
-    return network.initial_network(kind, pixels, width, seed, "initial", *config, hidden_layers=depth)
+def _drawn(draw, name):
+    return draw(*name)

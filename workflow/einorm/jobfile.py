@@ -14,7 +14,6 @@ from . import archive
 from .jobs import cost, job_name, jobs
 from .runs import cell_folder, run_digest, share_shifts, shift_table_of
 from .runtime import UserError, atomic_path
-from .variants import how
 
 KEPT = ".kept.parquet"
 
@@ -87,7 +86,7 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
     images : path of the prepared images
     shifts : folder of the shift tables; one that is missing is drawn into it
     out : folder of the shards: name.parquet
-    device, threads, archived : as in `train.job`
+    device, threads, archived : as in `job.run`
     at_once : jobs side by side, each in a thread, on a GPU on a stream
     deadline : seconds from now; a job that would not be finished by then is not started. None: there is none
     keep : write every shard twice, as name.kept.parquet, too: Snakemake removes what a failed job is known to write
@@ -100,13 +99,13 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
     Raises
     ------
     UserError
-        As `train.job`, of the first job that failed, when all others are finished.
+        As `job.run`, of the first job that failed, when all others are finished.
     """
+    from . import job
     from .device import choose_device
-    from .train import job, prepared
 
     device = choose_device(device)
-    prepared(images)
+    job.prepared(images)
     tables = threading.Lock()
 
     def work(name, runs):
@@ -118,7 +117,7 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
         report = None if len(planned) == 1 else lambda *_: None
         for path in [shard.with_suffix(KEPT), shard] if keep else [shard]:
             with own_stream(device):
-                job(runs, images, table, path, device, threads, archived, report, trainer_on(device, runs))
+                job.run(runs, images, table, path, device, threads, archived, report)
 
     started = time.perf_counter()
 
@@ -128,18 +127,6 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
             print(f"{name}: {len(runs)} runs in {seconds:.1f} s, {so_far:.0f} s so far", flush=True)
 
     return run_queue(planned, work, at_once, deadline, say)
-
-
-def trainer_on(device, runs):
-    """The function that trains runs on a device, and the name of its step: the `trainer` of `train.job`.
-
-    The release's precision trains by the plain step on every device.
-    """
-    if device == "cpu" or how(runs[0])["precision"] != "float32":
-        return None
-    from . import gpu
-
-    return gpu.train, gpu.kind_of_step(runs)
 
 
 def draw_table(run, path):

@@ -60,7 +60,8 @@ def cost(run: Run) -> float:
     of the release's precision count as more of them.
     """
     pixels, H = DATASETS[run["dataset"]]["pixels"], run["hidden_width"]
-    blocks = {"e": 1, "ei": 1.1, "inorm_sub": 1.1, "inorm_div": 2, "inorm": 2.1}[CONDITIONS[run["condition"]].layer]
+    rows = {"Wex": 1, "Wix": 0.1, "Bix": 1}  # of the weights on the input, per excitatory unit
+    blocks = sum(rows[name] for name in CONDITIONS[run["condition"]].kind.blocks)
     variant = how(run)
     deeper = variant["hidden_layers"] - 1
     per_image = blocks * H * (2 * pixels + 2 * deeper * H) + deeper * H * H

@@ -152,7 +152,7 @@ def train_step(network, x, targets):
         if layer is network.layers[-1]:
             signals = {"h": g, "p": -g}
         else:
-            g.mul_(state["rate"].sign())  # where ReLU was active: rates are not negative
+            g = torch.ops.aten.threshold_backward(g, state["rate"], 0)  # where ReLU was active
             signals = hidden_signals(network, layer, state, g)
             if network.condition.error_signal == "lateral_plastic":
                 learn_pooling(layer, network.rates[i]["w"], g)
@@ -177,16 +177,17 @@ def hidden_signals(network, layer, state, g):
         return {"h": g, "p": -g}
     mean, deviation, variance = moments(z, layer)
     g = rule(g, z, (variance + EPS).sqrt_(), layer)
-    # dL_loc / dz_loc, L_loc = lambda E[(mean z)^2 + (var z - 1)^2], E over the batch
-    per_unit = 2 * network.lambdas / (layer.widths * z.shape[2])
-    if layer.kind == "inorm_sub":
-        return {"h": g, "p": (-per_unit * mean).expand_as(z)}
+    # -dL_loc / dz_loc = per_unit (mean z + 2 (var z - 1) deviation), L_loc = lambda E[(mean z)^2 + (var z - 1)^2]
+    per_unit = network.lambdas / (layer.widths * (-z.shape[2] / 2))
+    if "q" not in state:
+        return {"h": g, "p": (per_unit * mean).expand_as(z)}
     q, excess = state["q"], 2 * (variance - 1)
-    e = (excess * deviation).add_(mean).mul_(per_unit)
-    # sum_j e_j z_j in closed form, since sum z = n mean and sum z deviation = n var
-    dq = (mean * mean).addcmul_(excess, variance).mul_(-per_unit * layer.widths).div_(q)
-    signals = {"h": g.div(q), "u": state["u"] * dq.div_(q * layer.widths)}
-    return signals | ({"p": e.div_(-q)} if "a" in state else {})
+    # dL_loc / dq = sum_j (-dL_loc / dz_j) z_j / q in closed form, since sum z = n mean and sum z deviation = n var
+    dq = (mean * mean).addcmul_(excess, variance).mul_(per_unit * layer.widths).div_(q)
+    signals = {"h": g / q, "u": state["u"] * dq.div_(q * layer.widths)}
+    if "a" in state:
+        signals["p"] = deviation.mul_(excess).add_(mean).mul_(per_unit).div_(q)
+    return signals
 
 
 def learn_pooling(layer, rate, g):
@@ -203,23 +204,22 @@ def learn_pooling(layer, rate, g):
 def update(layer, rates, state, signals, needs_input_error):
     """Send the signals (R, n, B) on to the layer's input and weights; return dL/dx (R, inputs, B) of the task, or None.
 
-    I-Norm layers stop the task's gradient at the inhibitory pathways, so only Wex passes it on, and Wei
-    stays fixed where inhibition is divisive, too.
+    Which weights pass the task's error on, and whether Wei learns, is in the layer's kind (`conditions.KINDS`).
     """
     parts = [signals["h"]]
     if "a" in state:
         parts.append(torch.bmm(layer.Wei.mT, signals["p"]))
-    task_rows = layer.n_e if layer.kind.startswith("inorm") else layer.n_e + layer.n_i
     if "u" in signals:
         parts.append(signals["u"])
     G = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     dx = None
     if needs_input_error:
-        dx = torch.bmm(layer.W[:, :task_rows].mT, G[:, :task_rows])
+        passing = layer.passing
+        dx = torch.bmm(passing.mT, G[:, : passing.shape[1]])
 
     layer.b.sub_(rates["b"] * signals["h"].sum(2, keepdim=True))
-    if "a" in state and layer.kind != "inorm":
+    if layer.kind.learns("Wei"):
         layer.Wei.baddbmm_(signals["p"] * rates["Wei"], state["a"].mT, alpha=-1)
     _subtract_outer(layer.W, G.mul_(rates["W"]) if G is not signals["h"] else G * rates["W"], state["x"])
     obey_dale(layer)
@@ -268,7 +268,7 @@ def measure_layer(network, layer, state):
         local = local + (variance - 1).square()
     if condition.normalization == "learned":
         row["local_loss"] = (network.lambdas * local).mean((1, 2))
-    if layer.kind == "inorm_sub":
+    if condition.normalization == "learned" and "q" not in state:
         return row
 
     ln, sigma = layer_norm(z, layer)

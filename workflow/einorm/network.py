@@ -16,11 +16,13 @@ so that one matrix product computes the excitatory drive, the inhibitory rates a
 inhibition, and one product updates them. Padded rows and columns are zero and stay zero.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 
+from .conditions import KINDS, LayerKind
 from .error_signals import mean_units
 from .runtime import stream
 
@@ -30,15 +32,6 @@ CLASSES = 10
 # Padded widths of hidden layers are multiples of it, so that rows of the weights on them begin at multiples of 32
 # bytes: else the product that updates these weights takes about twice as long.
 ALIGNMENT = 8
-
-#: Kind of layer -> blocks of W; the non-negative ones come first.
-KINDS = {
-    "e": ("Wex",),
-    "ei": ("Wex", "Wix"),
-    "inorm_sub": ("Wex", "Wix"),
-    "inorm_div": ("Wex", "Bix"),
-    "inorm": ("Wex", "Wix", "Bix"),
-}
 
 
 def inhibitory_units(units):
@@ -52,7 +45,7 @@ class Layer:
 
     Attributes
     ----------
-    kind : key of `KINDS`
+    kind : one of `conditions.KINDS`
     W : (R, rows, inputs), Wex over Wix over Bix, as far as the kind has them
     Wei : (R, n_e, n_i) or None
     b : (R, n_e, 1)
@@ -61,10 +54,9 @@ class Layer:
     mask : (R, n_e, 1) 1 for units of the run, 0 for padding
     n_e : padded number of excitatory units
     n_i : padded number of inhibitory units
-    blocks : name -> slice of the rows of W
     """
 
-    kind: str
+    kind: LayerKind
     W: torch.Tensor
     Wei: torch.Tensor | None
     b: torch.Tensor
@@ -73,7 +65,28 @@ class Layer:
     mask: torch.Tensor
     n_e: int
     n_i: int
-    blocks: dict = field(default_factory=dict)
+
+    @cached_property
+    def blocks(self):
+        """Name -> slice of the rows of W."""
+        inhibitory, end = self.n_e + self.n_i, 2 * self.n_e + self.n_i
+        rows = {"Wex": slice(0, self.n_e), "Wix": slice(self.n_e, inhibitory), "Bix": slice(inhibitory, end)}
+        return {name: rows[name] for name in self.kind.blocks}
+
+    @cached_property
+    def heights(self):
+        """Number of rows of each of the blocks."""
+        return [rows.stop - rows.start for rows in self.blocks.values()]
+
+    @cached_property
+    def non_negative(self):
+        """The rows of W that obey Dale's principle: a view of Wex and Wix (R, n_e + n_i, inputs)."""
+        return self.W[:, : self.n_e + self.n_i]
+
+    @cached_property
+    def passing(self):
+        """The rows of W that pass the task's error on to the layer's input, as a view (R, rows, inputs)."""
+        return self.W[:, : self.blocks[self.kind.passes_error[-1]].stop]
 
     def weights(self):
         """Views of the parameters by their names: Wex (R, n_e, inputs), Wix, Bix, Wei, b, w; padding included."""
@@ -91,7 +104,7 @@ def initial_layer(kind, n_in, n_e, *names):
 
     Parameters
     ----------
-    kind : key of `KINDS`
+    kind : key of `conditions.KINDS`
     n_in, n_e : int, inputs and excitatory units; divisive inhibition needs n_in >= n_e
     names : str or int
         What names the random stream (seed, configuration, layer); conditions share the streams, so that they start
@@ -110,14 +123,14 @@ def initial_layer(kind, n_in, n_e, *names):
         return stream(*names, name).lognormal(mu, sigma, shape)
 
     weights = {"Wex": lognormal("Wex", n_e, n_in), "b": np.zeros(n_e)}
-    if "Wix" in KINDS[kind]:
+    if "Wix" in KINDS[kind].blocks:
         n_i = inhibitory_units(n_e)
         Wei = lognormal("Wei", n_e, n_i)
         weights["Wei"] = Wei / Wei.sum(1, keepdims=True)
         weights["Wix"] = np.repeat(weights["Wex"].mean(0, keepdims=True), n_i, axis=0)
-    if "Bix" in KINDS[kind]:
+    if "Bix" in KINDS[kind].blocks:
         # torch's SVD, since its threads are the ones that the job pins
-        subtracted = weights["Wei"] @ weights["Wix"] if "Wix" in KINDS[kind] else 0
+        subtracted = weights["Wei"] @ weights["Wix"] if "Wix" in KINDS[kind].blocks else 0
         _, S, Vt = torch.linalg.svd(torch.from_numpy(weights["Wex"] - subtracted), full_matrices=False)
         weights["Bix"] = (S[:, None] * Vt).numpy()
     w = stream(*names, "w").uniform(0, 1, n_e)
@@ -137,7 +150,7 @@ def stack_network(kinds, weights, dtype=torch.float32, device="cpu"):
 
     Parameters
     ----------
-    kinds : list of keys of `KINDS`, one per layer, the readout last
+    kinds : list of keys of `conditions.KINDS`, one per layer, the readout last
     weights : list of R networks, each a list of dicts of arrays, one per layer (`initial_network`)
 
     Returns
@@ -160,7 +173,7 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
 
     Parameters
     ----------
-    kind : key of `KINDS`
+    kind : key of `conditions.KINDS`
     runs : list of R dicts of arrays, as `initial_layer` returns them
     n_e, n_in : int, excitatory units and inputs with padding, at least the widest run's
 
@@ -168,7 +181,7 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
     -------
     `Layer`
     """
-    n_i = max((run["Wei"].shape[1] for run in runs), default=0) if "Wix" in KINDS[kind] else 0
+    n_i = max((run["Wei"].shape[1] for run in runs), default=0) if "Wix" in KINDS[kind].blocks else 0
 
     def padded(name, *shape):
         array = np.zeros((len(runs), *shape))
@@ -177,15 +190,11 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
         return torch.as_tensor(array, dtype=dtype, device=device)
 
     heights = {"Wex": n_e, "Wix": n_i, "Bix": n_e}
-    blocks, top = {}, 0
-    for name in KINDS[kind]:
-        blocks[name] = slice(top, top + heights[name])
-        top += heights[name]
     widths = [len(run["b"]) for run in runs]
     mask = np.arange(n_e) < np.array(widths)[:, None]
     return Layer(
-        kind=kind,
-        W=torch.cat([padded(name, heights[name], n_in) for name in KINDS[kind]], 1),
+        kind=KINDS[kind],
+        W=torch.cat([padded(name, heights[name], n_in) for name in KINDS[kind].blocks], 1),
         Wei=padded("Wei", n_e, n_i) if n_i else None,
         b=padded("b", n_e).unsqueeze(2),
         w=padded("w", n_e).unsqueeze(2) if "w" in runs[0] else None,
@@ -193,7 +202,6 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
         mask=torch.as_tensor(mask, dtype=dtype, device=device).unsqueeze(2),
         n_e=n_e,
         n_i=n_i,
-        blocks=blocks,
     )
 
 
@@ -213,9 +221,10 @@ def drive(layer, x):
 
 
 def moments(z, layer):
-    """Mean (R, 1, B), deviations (R, n, B), zero in padding, and population variance (R, 1, B) of z over units."""
+    """Mean (R, 1, B), deviations (R, n, B) and population variance (R, 1, B) of z over units; z is zero in padding, and
+    so are the deviations."""
     mean = mean_units(z, layer)
-    deviation = (z - mean).mul_(layer.mask)
+    deviation = torch.addcmul(z, layer.mask, mean, value=-1)
     return mean, deviation, mean_units(deviation * deviation, layer)
 
 
@@ -233,13 +242,13 @@ def forward(layer, x):
         z (R, n_e, B) and, as far as the kind has them: a (R, n_i, B) inhibitory rates, u (R, n_e, B) divisive inputs
         x Bix^T, q (R, 1, B) divisive inhibition.
     """
-    y = drive(layer, x)
-    state = {"z": y[:, : layer.n_e] + layer.b}
-    if "Wix" in layer.blocks:
-        state["a"] = y[:, layer.blocks["Wix"]]
-        state["z"] = torch.baddbmm(state["z"], layer.Wei, state["a"], alpha=-1)
-    if "Bix" in layer.blocks:
-        state["u"] = u = y[:, layer.blocks["Bix"]]
+    y = dict(zip(layer.blocks, drive(layer, x).split(layer.heights, 1), strict=True))
+    state = {"z": y["Wex"].add_(layer.b)}
+    if "Wix" in y:
+        state["a"] = y["Wix"]
+        state["z"].baddbmm_(layer.Wei, state["a"], alpha=-1)
+    if "Bix" in y:
+        state["u"] = u = y["Bix"]
         state["q"] = mean_units(u * u, layer).add_(EPS).sqrt_()
         state["z"].div_(state["q"])
     return state
@@ -247,6 +256,6 @@ def forward(layer, x):
 
 def obey_dale(layer):
     """Dale's principle: Wex, Wix and Wei stay non-negative (in place)."""
-    layer.W[:, : layer.n_e + layer.n_i].clamp_(min=0)
-    if layer.Wei is not None:
+    layer.non_negative.clamp_(min=0)
+    if layer.kind.learns("Wei"):
         layer.Wei.clamp_(min=0)

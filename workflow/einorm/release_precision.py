@@ -92,9 +92,9 @@ def forward(layer, x, weights, watch):
         z (R, n_e, B); of I-Norm layers also h and z_local (R, n_e, B), the excitation and the output that the local
         loss sees, and q (R, 1, B) where they divide.
     """
-    if not layer.kind.startswith("inorm"):
+    if not layer.kind.local:
         W = weights["Wex"]
-        if layer.kind == "ei":
+        if "Wix" in weights:
             W = W - watch("Wei Wix", Product.apply(weights["Wei"], weights["Wix"], layer.n_e), half=True)
         y = Product.apply(watch("W", W, half=True), x, layer.n_e)
         return {"z": watch("x W^T", y, half=True) + weights["b"]}
@@ -149,10 +149,10 @@ def parameters(network):
     """
     found = []
     for layer, rates in zip(network.layers, network.rates, strict=True):
-        blocks = {"W": slice(None)} if layer.kind.startswith("inorm") else layer.blocks
+        blocks = {"W": slice(None)} if layer.kind.local else layer.blocks
         parts = {name: (layer.W[:, rows], rates["W"][:, rows]) for name, rows in blocks.items()}
         parts["b"] = layer.b, rates["b"]
-        if layer.Wei is not None and layer.kind != "inorm":
+        if layer.kind.learns("Wei"):
             parts["Wei"] = layer.Wei, rates["Wei"]
         found.append(parts)
     return found
@@ -184,11 +184,6 @@ def local_loss(network, layer, state):
         mean, _, variance = moments(z, layer)
         loss = mean.square() + ((variance - 1).square() if "q" in state else 0)
     return (network.lambdas * loss).mean((1, 2))
-
-
-def step_on(network, shape):
-    """The training step, the same on every device; called as `device.step_on`."""
-    return train_step
 
 
 def train_step(network, x, targets):

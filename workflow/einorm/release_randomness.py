@@ -13,7 +13,8 @@ So networks that draw pooling weights see other shifts than networks that do not
 import numpy as np
 import torch
 
-from .network import CLASSES, KINDS, inhibitory_units
+from .conditions import KINDS
+from .network import CLASSES, inhibitory_units
 
 #: The conditions whose random numbers the release defines. The published runs of inorm_sub are of another project.
 #: For all other conditions the rules below are our choice: as for the published condition of the same kind of layer.
@@ -34,7 +35,7 @@ def initial_network(kind, n_in, hidden_width, seed=0, hidden_layers=2):
 
     Parameters
     ----------
-    kind : key of `network.KINDS`
+    kind : key of `conditions.KINDS`
         inorm_sub and inorm_div, which the release does not define, draw as inorm does.
     n_in, hidden_width : int, inputs of layer 0, units of a hidden layer
     seed : int, 0 in the release
@@ -58,14 +59,14 @@ def _initial_layer(kind, n_in, n_e, numpy, generator):
     variance = 2 * n_e / (n_in * (n_e - 1))  # of the lognormal, whose squared mean it is, too
     mu, sigma = np.log(variance / np.sqrt(2 * variance)), np.sqrt(np.log(2))
     weights = {"Wex": numpy.lognormal(mu, sigma, (n_e, n_in)), "b": np.zeros(n_e)}
-    if kind != "e":
+    if len(KINDS[kind].blocks) > 1:
         n_i = inhibitory_units(n_e)
         Wei = numpy.lognormal(mu, sigma, (n_e, n_i))  # inorm_div draws it, too, and starts from the same Wex as inorm
-        if "Wix" in KINDS[kind]:
+        if "Wix" in KINDS[kind].blocks:
             weights["Wei"] = Wei / Wei.sum(1, keepdims=True)
             weights["Wix"] = np.repeat(weights["Wex"].mean(0, keepdims=True), n_i, axis=0)
-    if "Bix" in KINDS[kind]:
-        subtracted = weights["Wei"] @ weights["Wix"] if "Wix" in KINDS[kind] else 0
+    if "Bix" in KINDS[kind].blocks:
+        subtracted = weights["Wei"] @ weights["Wix"] if "Wix" in KINDS[kind].blocks else 0
         _, S, Vt = torch.linalg.svd(torch.from_numpy(weights["Wex"] - subtracted), full_matrices=False)
         weights["Bix"] = (S[:, None] * Vt).numpy()
     w = torch.rand(n_e, generator=generator)
@@ -77,7 +78,7 @@ def sequence(kind, hidden_width, hidden_layers=2):
 
     Parameters
     ----------
-    kind : key of `network.KINDS`, of the hidden layers
+    kind : key of `conditions.KINDS`, of the hidden layers
     hidden_width, hidden_layers : int
 
     Returns
@@ -86,7 +87,7 @@ def sequence(kind, hidden_width, hidden_layers=2):
         0 for E and E-I networks, which share one sequence whatever their width. For I-Norm networks the number of
         hidden units, since each has a pooling weight.
     """
-    return 0 if kind in ("e", "ei") else hidden_layers * hidden_width
+    return hidden_layers * hidden_width if KINDS[kind].local else 0
 
 
 def draw_shifts(draw, epsilon, sequence, epochs, train_images, test_images, seed=0):

@@ -79,4 +79,4 @@ def share_shifts(run: Run) -> bool:
     So it is with random numbers of our own. In the release, networks that draw pooling weights see shifts of their own,
     by their width (`release_randomness.sequence`): their job draws them, since a table of each would be large.
     """
-    return run.get("randomness", "own") == "own" or CONDITIONS[run["condition"]].layer in ("e", "ei")
+    return run.get("randomness", "own") == "own" or not CONDITIONS[run["condition"]].kind.local

@@ -97,7 +97,7 @@ def _reachable(tree: ast.Module, names: Iterable[str]) -> list[ast.stmt]:
         name = todo.pop()
         for node in [node for node, defined in definitions.items() if name in defined and node not in wanted]:
             wanted.add(node)
-            todo += [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+            todo += [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
     return [node for node in tree.body if node in wanted]
 
 

@@ -44,7 +44,7 @@ __all__ = [
     "project_",
 ]
 
-#: Kind of layer (`network.KINDS`) -> its module.
+#: Kind of layer (`conditions.KINDS`) -> its module.
 LAYERS: dict[str, Callable[..., ELayer]] = {
     "e": ELayer,
     "ei": EILayer,

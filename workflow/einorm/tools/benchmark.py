@@ -15,7 +15,7 @@ from ..learning import build, smooth_targets, train_step
 from ..network import CLASSES, initial_network
 from ..runtime import PACKAGE, atomic_path
 from ..tasks import TASKS
-from ..train import evaluate, train_epoch
+from ..train import evaluate, plain_steps, train_epoch
 
 FAMILIES = {"E": "e_only_ln", "E-I": "ei_ln", "I-Norm": "gradnorm_full"}
 RUNS = (1, 2, 4, 8)
@@ -75,9 +75,8 @@ def step_flops(network, batch=BATCH):
     total = 0
     for i, layer in enumerate(network.layers):
         runs, rows, inputs = layer.W.shape
-        passes_error = layer.n_e if layer.kind.startswith("inorm") else layer.n_e + layer.n_i
-        total += 2 * rows * inputs + (passes_error * inputs if i > 0 else 0)
-        inhibitory_products = 0 if layer.Wei is None else 2 if layer.kind == "inorm" else 3
+        total += 2 * rows * inputs + (layer.passing.shape[1] * inputs if i > 0 else 0)
+        inhibitory_products = 2 + layer.kind.learns("Wei")  # where there is inhibition
         total += inhibitory_products * layer.n_e * layer.n_i
     return 2 * batch * runs * total
 
@@ -124,7 +123,7 @@ def measure_epoch(family, width=256, runs=4, images=TRAIN_IMAGES, test_images=TE
         return loss
 
     started = time.perf_counter()
-    train_epoch(network, parts[0], shift, BATCH, step=timed_step)
+    train_epoch(network, parts[0], shift, BATCH, plain_steps(network, timed_step))
     trained = time.perf_counter()
     evaluate(network, parts[1], shift)
     seconds = time.perf_counter() - started

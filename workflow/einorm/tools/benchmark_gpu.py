@@ -10,12 +10,12 @@ import time
 import torch
 
 from ..conditions import CONDITIONS
-from ..gpu import steps_on, train_epoch
+from ..gpu import steps_on
 from ..hyperparameters import hyperparameters
 from ..learning import build, smooth_targets
 from ..network import CLASSES, inhibitory_units, initial_network
 from ..tasks import TASKS
-from ..train import evaluate
+from ..train import evaluate, train_epoch
 from .benchmark import BATCH, FAMILIES, PIXELS, TEST_IMAGES, TRAIN_IMAGES
 
 RUNS = (10, 30)  # the widest configuration of the paper's 30 is among the first 10: the same kernels are compiled
@@ -61,9 +61,8 @@ def network_of(condition, runs, device):
     The initial weights are those of an E-I network's, Bix too, which saves the time of its singular values.
     """
     chosen = hyperparameters()[:runs]
-    kind = CONDITIONS[condition].layer
     weights = [initial_network("ei", PIXELS, run["hidden_width"], 0, i) for i, run in enumerate(chosen)]
-    if kind == "inorm":
+    if "Bix" in CONDITIONS[condition].kind.blocks:
         weights = [[layer | {"Bix": layer["Wex"]} for layer in run] for run in weights]
     return build(condition, weights, [run | {"lambda": 0.01} for run in chosen], device=device)
 
@@ -80,9 +79,9 @@ def least_work(network):
             inhibitory = inhibitory_units(width) if layer.n_i else 0
             heights = {"Wex": width, "Wix": inhibitory, "Bix": width}
             rows = sum(heights[name] for name in layer.blocks)
-            down = (width + (inhibitory if layer.kind == "ei" else 0)) if i else 0
+            down = (width + (inhibitory if "Wix" in layer.kind.passes_error else 0)) if i else 0
             moved += layer.W.element_size() * inputs[r] * (2 * rows + down)
-            small = (2 if layer.kind == "inorm" else 3) * width * inhibitory
+            small = (2 + layer.kind.learns("Wei")) * width * inhibitory
             done += 2 * BATCH * (inputs[r] * (2 * rows + down) + small)
             inputs[r] = width
     return moved, done

@@ -15,8 +15,6 @@ from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
 
 STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
-# layer -> family of the benchmark
-FAMILY = {"e": "E", "ei": "E-I", "inorm_sub": "E-I", "inorm_div": "I-Norm", "inorm": "I-Norm"}
 
 
 def print_budget(path, overrides):
@@ -73,7 +71,7 @@ def core_hours(settings, speeds):
 def start_up():
     """Seconds that a job's process takes to start and import what it needs."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import einorm.train"], check=True)
+    subprocess.run([sys.executable, "-c", "import einorm.job"], check=True)
     return time.perf_counter() - started
 
 
@@ -85,6 +83,7 @@ def padded_cost(runs):
 
 def estimate(runs, speeds):
     """Seconds that one job trains on one core."""
-    family = FAMILY[CONDITIONS[runs[0]["condition"]].layer]
+    blocks = CONDITIONS[runs[0]["condition"]].kind.blocks
+    family = "I-Norm" if "Bix" in blocks else "E-I" if "Wix" in blocks else "E"  # of the benchmark
     widest = max(run["hidden_width"] for run in runs)
     return np.interp(widest, WIDTHS, speeds[family]) * padded_cost(runs)
