@@ -1,9 +1,11 @@
 """The benchmark: what it counts, what it writes. Times are measured, not tested."""
 
 import json
+import re
 import subprocess
 import sys
 
+import compare_steps
 import pytest
 import torch
 from conftest import REPOSITORY
@@ -75,3 +77,18 @@ def test_the_docs_quote_the_file_that_is_shipped(capsys):
     shipped = REPOSITORY / "paper_artifact" / "benchmark.json"
     assert main(["benchmark", "--show", str(shipped)]) == 0
     assert capsys.readouterr().out.strip() in (REPOSITORY / "docs" / "reproduce.md").read_text()
+
+
+def test_a_step_is_compared_with_a_commits():
+    small = ["--conditions", "e_only_ln", "--runs", "1", "--width", "16", "--steps", "1", "--rounds", "2"]
+    command = [sys.executable, "tests/compare_steps.py", "HEAD", *small]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert re.fullmatch(r"e_only_ln +\d+ -> \d+ calls, \S+ of the time \(\S+ to \S+\)\n", done.stdout), done.stderr
+
+
+def test_the_docs_count_the_calls_of_a_step():
+    page = (REPOSITORY / "docs" / "reproduce.md").read_text()
+    shown = re.findall(r"^(\w+) +\d+ -> (\d+) calls", page, re.M)
+    assert len(shown) == 4 and {name: compare_steps.calls_of_step(name) for name, _ in shown} == {
+        name: int(calls) for name, calls in shown
+    }

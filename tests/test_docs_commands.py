@@ -200,6 +200,7 @@ def test_few_commands_are_not_run():
     assert set(commands) - set(installing) == {
         *("make test-slurm", "make faults", "python -m einorm benchmark"),
         *("python tests/mutants.py --sample 150 --seed 0", "make gpu-check"),
+        "python tests/compare_steps.py 2014c2c",
         "python -m einorm train --jobs jobs.json --images results/data/fashion_mnist.npz --shifts results/shifts "
         "--out results/runs --device cuda --at-once 3 --deadline 600",
     }
