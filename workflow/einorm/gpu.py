@@ -144,7 +144,7 @@ def record(function, net):
 
 
 def draw_once(draw, names):
-    """draw(*name) for each of the names: of equal ones once, and once for all jobs of the process, side by side."""
+    """Draw for each of the names: of equal ones once, and once for all jobs of the process, side by side."""
     with DRAWING, ThreadPoolExecutor() as threads:
         distinct = list(dict.fromkeys(names))
         drawn = dict(zip(distinct, threads.map(partial(_drawn, draw), distinct), strict=True))
