@@ -4,6 +4,7 @@ A part of `make docs-results` (`archived_results`).
 """
 
 import json
+import os
 
 import einorm
 import nbformat
@@ -178,7 +179,8 @@ def write_notebook(path=DOCS / "explore.ipynb"):
     """Execute the notebook on the archive that is shown, and keep its outputs."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=300, record_timing=False, resources={"metadata": {"path": str(DOCS)}})
-    client.execute()
+    # without the backend of our figures, which draws nothing into a notebook
+    client.execute(env={name: value for name, value in os.environ.items() if name != "MPLBACKEND"})
     for cell in notebook.cells:
         cell.metadata = {}
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
