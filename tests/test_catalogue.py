@@ -60,11 +60,13 @@ def test_the_page_of_the_configuration_names_every_key():
     assert "../docs/reference/config.md" in text and "../config.yaml" in text
 
 
-def test_github_runs_what_ci_runs_and_nothing_else():
+def test_github_runs_what_ci_runs_and_keeps_the_pages():
     workflow = read(GITHUB / "workflows" / "ci.yml")
     (job,) = workflow["jobs"].values()
-    checkout, run = job["steps"]
+    checkout, run, kept = job["steps"]
     assert checkout["uses"].startswith("actions/checkout@") and run == {"run": "bash .ci/run"}
+    names = {path.rpartition("/")[2] for path in kept["with"]["path"].split()}
+    assert kept["uses"].startswith("actions/upload-artifact@") and names == {"report.html", "explore.html"}
     assert job["container"]["image"] == "python:${{ matrix.python }}-bookworm" and workflow["permissions"] == {
         "contents": "read"
     }

@@ -44,6 +44,16 @@ def test_continuous_integration_runs_on_every_python_that_the_lock_serves():
     assert matrix == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in served]
 
 
+def test_the_devcontainer_makes_the_environment_without_torch():
+    container = json.loads((REPOSITORY / ".devcontainer" / "devcontainer.json").read_text())
+    served = SpecifierSet(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"])
+    assert re.fullmatch(r"python:([\d.]+)-bookworm", container["image"])[1] in served
+    planned = subprocess.run([*container["postCreateCommand"].split(), "--dry-run", "--always-make"], cwd=REPOSITORY,
+                             capture_output=True, text=True, check=True).stdout  # fmt: skip
+    assert "--requirement envs/view.lock" in planned
+    assert container["remoteEnv"]["PATH"].split(":")[0] == "${containerWorkspaceFolder}/.venv-view/bin"
+
+
 PLATFORMS = {"Linux x86-64": ("linux", "x86_64"), "Linux ARM": ("linux", "aarch64"), "macOS": ("darwin", "arm64")}
 
 

@@ -3,7 +3,7 @@
 # Of the project: what computes, what tests it, and what it is judged by.
 SOURCES = (
     "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md",
-    "CHANGELOG.md", ".zenodo.json",
+    "CHANGELOG.md", ".zenodo.json", ".devcontainer/*",
     ".snakemake-workflow-catalog.yml", ".github/**/*.yml", ".ci/run", "config/*", "envs/*", "workflow/Snakefile",
     "workflow/**/*.py", "workflow/**/*.smk", "workflow/**/*.yaml", "workflow/**/*.rst", "workflow/**/*.csv",
     "workflow/**/*.mplstyle", "workflow/einorm/artifact/page/*", "paper_artifact/*.yaml", "paper_artifact/*.py",
