@@ -115,7 +115,7 @@ def test_an_edit_of_one_error_signal_trains_its_conditions_only(smoke, tmp_path)
 
 
 def test_an_edit_of_a_figure_draws_it_only(smoke, tmp_path):
-    folder = edited(smoke, tmp_path, "workflow/einorm/figures/fig3.py", "grid(2, 2, 4.6)", "grid(2, 2, 4.7)")
+    folder = edited(smoke, tmp_path, "workflow/einorm/figures/fig3.py", "grid(2, 2, 4.6,", "grid(2, 2, 4.7,")
     assert planned(folder) == {"all": 1, "fig3": 1, "page": 1}
 
 
@@ -139,7 +139,7 @@ def test_the_report_is_built_with_every_caption(smoke, tmp_path):
     assert done.returncode == 0, done.stdout
     page = (tmp_path / "report.html").read_text()
     assert all(f"{name}.png" in page for name in FIGURES)
-    assert "Centering by lateral inhibition with random fixed synapses" in page
+    assert "Centering of error signals by lateral inhibition with random fixed synapses" in page
     assert all(group in page for group in ("Figure 7", "Beyond the paper", "Claims"))
 
 
@@ -228,7 +228,7 @@ SHELL = re.compile(r'shell:\n((?:\s+"[^\n]*"\n?)+)')
 
 def test_every_log_has_stderr_and_every_path_that_reaches_a_shell_is_quoted():
     commands = [c for path in (REPOSITORY / "workflow/rules").glob("*.smk") for c in SHELL.findall(path.read_text())]
-    assert len(commands) == 15
+    assert len(commands) == 16
     for command in commands:
         assert command.rstrip().endswith('> {log:q} 2>&1"')
         assert {f for f in re.findall(r"{([^}]*)}", command) if not f.endswith(":q")} <= {"resources.maths_threads"}

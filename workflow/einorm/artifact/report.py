@@ -48,12 +48,12 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
     UserError
         If a file is missing or damaged.
     """
+    settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     rules = load_rules(Path(artifact) / "claims.yaml")
     results = {
         name: read_csv(Path(claims_folder) / f"{name}.csv")
         for name in ("claims", "oddities", "published_check", "robustness", "run_by_run")
     }
-    settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks, settings.variants)]
     context = {
         **judgements(rules, results["claims"]),
