@@ -5,6 +5,7 @@ import runpy
 import shutil
 
 import pandas as pd
+import pytest
 from conftest import REPOSITORY, complete, copy_project, run_documented
 
 DOCS = REPOSITORY / "docs"
@@ -28,6 +29,7 @@ PICTURES = {
 }
 
 
+@pytest.mark.long
 def test_the_command_refreshes_the_pages(tmp_path):
     """In a copy of the project whose tables and pictures were taken out, they come out as they are tracked."""
     folder = copy_project(tmp_path)
