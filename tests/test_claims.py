@@ -196,7 +196,7 @@ def test_one_correction_of_all_tests_is_the_same_in_every_table(every):
 
 
 def test_incomplete_cells_are_neither_tested_nor_corrected_for(tmp_path):
-    runs, path = runs_with(0.2), tmp_path / "claims.yaml"
+    runs, path = runs_with(1.2), tmp_path / "claims.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(RULES.read_text()) | {"statements": [PAIR]}))
     gap, planned = (runs["condition"] == "e_only_ln") & (runs["epsilon"] == 0), settings_for(runs)
     found = {}
