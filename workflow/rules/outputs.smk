@@ -56,7 +56,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             code=facts["code"],
         shell:
             "python -m einorm figure {params.figure:q} --tables {params.tables:q} --published {params.published:q}"
-            " --rules {params.rules:q} --format {params.format} --run-by-run={params.compared:q} --out figures > {log:q} 2>&1"
+            " --rules {params.rules:q} --format {params.format:q} --run-by-run={params.compared:q} --out figures > {log:q} 2>&1"
 
 
 # Which claims of the paper hold on these tables.
@@ -105,7 +105,7 @@ rule forest:
         format=EXPERIMENT["format"],
         code=EXPERIMENT["forest_code"],
     shell:
-        "python -m einorm forest --claims results/claims --rules {input.rules:q} --format {params.format} --out figures > {log:q} 2>&1"
+        "python -m einorm forest --claims results/claims --rules {input.rules:q} --format {params.format:q} --out figures > {log:q} 2>&1"
 
 
 # All figures of the chosen preset.
