@@ -79,6 +79,7 @@ def refused(folder, says, config=()):
     assert "Traceback" not in done.stdout and not list((folder / "figures").glob("*"))
 
 
+@pytest.mark.long
 def test_training_takes_over_the_runs_of_an_archive(tmp_path):
     """The smoke preset is trained once, archived, and computed again elsewhere from that archive."""
     first, second = (copy_project(tmp_path / name) for name in ("first", "second"))

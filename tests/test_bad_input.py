@@ -293,6 +293,7 @@ def test_a_wrong_value_is_refused_with_one_line(shipped, value):
     refused(shipped, [*EINORM, "status", value], VALUES[value])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_a_mistake_is_refused_with_one_line(tmp_path, name):
     spoil, command, says = CASES[name]

@@ -408,6 +408,7 @@ def executed(folder, command):
     return ran - read - {("commands/arguments.py", "command")} - {p for p in ran if p[0] == "__main__.py"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PLOTTED)
 def test_all_code_that_draws_a_figure_is_in_its_closure(name, tmp_path):
     command = ["figure", name, "--tables", PLOTTED[name], "--rules", "paper_artifact/claims.yaml", "--published"]
@@ -426,6 +427,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COMMANDS)
 def test_all_code_that_makes_claims_pages_and_bundle_is_in_their_closures(name, bundled, tmp_path):
     ran = executed(bundled, [name, *COMMANDS[name].split(), "--out", str(tmp_path / "out")])
@@ -436,6 +438,7 @@ def test_all_code_that_makes_claims_pages_and_bundle_is_in_their_closures(name, 
 VALUES_AND_RULES = ["--published", "paper_artifact/published", "--rules", "paper_artifact/claims.yaml"]
 
 
+@pytest.mark.long
 def test_all_code_that_compares_single_runs_and_draws_them_is_in_the_closures(tmp_path):
     compare = ["run_by_run", "--own", "paper_artifact/archive/replication", *VALUES_AND_RULES[:2], "--out"]
     assert executed(REPOSITORY, [*compare, str(tmp_path)]) <= set(
@@ -446,6 +449,7 @@ def test_all_code_that_compares_single_runs_and_draws_them_is_in_the_closures(tm
     assert executed(REPOSITORY, [*command, "--out", str(tmp_path)]) <= set(closure.closure(*places))
 
 
+@pytest.mark.long
 def test_all_code_that_shows_statements_side_by_side_is_in_its_closure(tmp_path):
     folders = ["--replication", TABLES, "--robustness", "paper_artifact/archive/robustness_order"]
     command = ["side_by_side", *folders, *VALUES_AND_RULES, "--out", str(tmp_path)]
@@ -453,6 +457,7 @@ def test_all_code_that_shows_statements_side_by_side_is_in_its_closure(tmp_path)
     assert executed(REPOSITORY, command) <= set(closure.closure(*places))
 
 
+@pytest.mark.long
 def test_all_code_that_computes_the_numbers_of_findings_is_in_its_closure(tmp_path):
     folders = [
         "--tables",
@@ -518,6 +523,7 @@ def test_no_output_stays_stale_after_an_edit_and_no_other_is_made_again(name, bu
     assert {*planned(folder, *FROM_ARCHIVE)} - {"all"} == decides | (BUNDLE if file else set())
 
 
+@pytest.mark.long
 def test_a_real_run_makes_again_what_edits_decide(bundled, tmp_path):
     folder = edited(bundled, tmp_path, f"{P}/figures/versus.py", "} pairs", "} couples")
     for file, old, new in (

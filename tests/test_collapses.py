@@ -98,6 +98,7 @@ def test_the_command_writes_both_tables(tmp_path, capsys):
     assert pd.read_csv(tmp_path / "collapsed_runs.csv").columns.tolist() == list(collapses.RUN_COLUMNS)
 
 
+@pytest.mark.long
 def test_the_documented_commands_go_from_training_to_the_counts(tmp_path):
     """In a copy whose preset is small: a part of it is trained, archived, and counted from the archive."""
     folder = copy_project(tmp_path)

@@ -165,6 +165,7 @@ def test_the_landing_page_leads_to_every_page():
     assert pages and found >= pages
 
 
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, tmp_path / "html"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -7,6 +7,7 @@ import sys
 import time
 
 import faults
+import pytest
 from conftest import copy_project
 from einorm import runtime
 
@@ -31,6 +32,7 @@ def test_the_reader_notices_half_a_file(tmp_path):
     assert reader.stop() == [half]
 
 
+@pytest.mark.long
 def test_a_second_workflow_in_the_same_folder_stops_with_a_clear_line(tmp_path):
     folder = copy_project(tmp_path)
     first = faults.snakemake(folder, SMALL)
@@ -44,6 +46,7 @@ def test_a_second_workflow_in_the_same_folder_stops_with_a_clear_line(tmp_path):
     assert "Traceback" not in output and first.wait() == 0
 
 
+@pytest.mark.long
 def test_sigterm_ends_a_training_process_at_once_and_leaves_no_shard(tmp_path):
     folder = copy_project(tmp_path)
     workflow = faults.snakemake(folder, (*SMALL, "epochs=200"))

@@ -50,6 +50,7 @@ def test_every_figure_of_the_paper_is_there():
     assert set(PAPER) <= set(FIGURES) and {"learning_curves", "moments_alignment", "lambda_sweep"} <= set(FIGURES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FIGURES)
 def test_files_are_written_with_equal_bytes_each_time(tmp_path, name):
     folder = save_tables(synthetic.frames(), tmp_path / "tables")

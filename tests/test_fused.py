@@ -42,6 +42,7 @@ def assert_equal_training(plain_losses, plain, losses, quick, rtol):
             torch.testing.assert_close(ours.weights()[name], value, **limits, msg=lambda m, n=name: f"{n}: {m}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_every_condition_trains_as_the_plain_step(condition):
     assert_equal_training(*both(condition, DTYPE), rtol=RTOL)

@@ -14,6 +14,7 @@ from scipy.stats import ks_2samp
 pytest.importorskip("triton", reason="Triton exists for Linux only")
 
 
+@pytest.mark.long
 def test_every_section_runs_and_is_recorded(tmp_path, images_path):
     out = tmp_path / "gpu.json"
     command = [sys.executable, REPOSITORY / "tests" / "gpu_check.py", "--tiny", "--device", "cpu"]

@@ -195,6 +195,7 @@ def project(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_a_renamed_variable_is_entered_and_a_changed_rule_refused(project, images_path):
     conditions = ("gradnorm_center", "lateral_inhibition", "gradnorm_scale")
     done = einorm(project, "lineage", "HEAD", "--conditions", *conditions, "--images", images_path, "--epochs", "1")

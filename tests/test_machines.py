@@ -17,6 +17,8 @@ from einorm import tables
 from einorm.planning import profiles, surroundings
 from einorm.runtime import UserError, write_csv
 
+pytestmark = pytest.mark.long
+
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake")]
 SHIFTS = "results/shifts/luminosity/eps0.25-seed0-1x64+10.npz"
 

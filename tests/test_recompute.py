@@ -56,6 +56,7 @@ def altered(tmp_path, archive, change, **settings):
     return copy
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name)
 def test_agrees_on_every_row_of_a_shipped_archive(archive, claims_of):
     done = recompute(archive, claims_of(archive))

@@ -122,6 +122,7 @@ def test_held_out_images_must_be_there(tmp_path):
     assert done.returncode == 1 and len(lines) == 1 and "holds out 10000 training images" in lines[0]
 
 
+@pytest.mark.long
 def test_variants_go_from_images_to_table_figure_and_page(tmp_path):
     """Real images, tiny: 320 to train on, the last 10,000 held out."""
     folder = copy_project(tmp_path)
