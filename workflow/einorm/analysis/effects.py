@@ -139,6 +139,8 @@ def difference(x: DataFrame, y: DataFrame, pooled: bool = False) -> dict[str, An
 
 def best_lambda(runs: DataFrame) -> DataFrame:
     """Of runs of one condition and configuration that differ in lambda (the sweep), the one of the best accuracy."""
+    if not runs.duplicated(KEY).any():  # no sweep, as nearly always
+        return runs
     ranked = runs.sort_values("test_acc", ascending=False, kind="stable")
     return runs[~ranked.duplicated(KEY)[runs.index]]
 
