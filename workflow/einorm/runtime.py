@@ -17,6 +17,9 @@ import numpy as np
 
 PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parents[1]
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+DEFINITION = FUNCTION | ast.ClassDef
+OF_TYPES = ("typing", "collections.abc")  # modules that are imported for types alone
 
 
 class UserError(Exception):
@@ -32,7 +35,7 @@ def nearest(name: object, known: Iterable[object]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known are: {', '.join(map(str, known))}"
 
 
-def digest(value):  # type: ignore[no-untyped-def]  # types of a part of `stream` would change its fingerprint
+def digest(value: object) -> str:
     """Sha256 (hex) of a JSON-like value; independent of the order of mapping keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
@@ -42,7 +45,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def stream(*purpose):  # type: ignore[no-untyped-def]
+def stream(*purpose: object) -> np.random.Generator:
     """Random generator of one named purpose, e.g. ``stream(seed, "shift", "luminosity", 0.75, epoch)``.
 
     Streams depend on their names only, so nothing depends on the order of draws or on the batch a
@@ -54,8 +57,8 @@ def stream(*purpose):  # type: ignore[no-untyped-def]
 def fingerprint(module: str, *names: str) -> str:
     """Digest of the code of a package module (path relative to the package, e.g. ``"train.py"``).
 
-    Comments, docstrings and formatting do not count: only code that can change a result does. With `names`, only
-    the top-level definitions of these names count, and those of the module that they use.
+    Comments, docstrings, types of functions and formatting do not count: only code that can change a result does.
+    With `names`, only the top-level definitions of these names count, and those of the module that they use.
     """
     return _code_digest((PACKAGE / module).read_text(encoding="utf-8"), names)
 
@@ -63,11 +66,25 @@ def fingerprint(module: str, *names: str) -> str:
 @cache  # a plan asks hundreds of times for a few dozen of them; by the text, which may change in a process
 def _code_digest(source: str, names: tuple[str, ...]) -> str:
     tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body.pop(0)
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.ImportFrom) and node.module in OF_TYPES)]
+    leave_out_words(tree)
     nodes = _reachable(tree, names) if names else tree.body
     return digest([syntax(node) for node in nodes])[:16]
+
+
+def leave_out_words(tree: ast.AST) -> None:
+    """Remove what tells readers something and decides nothing: docstrings, and the types of functions.
+
+    The types of a Triton kernel stay, for they say which of its parameters are constants.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | DEFINITION) and ast.get_docstring(node) is not None:
+            node.body.pop(0)
+        if isinstance(node, FUNCTION) and not any(ast.unparse(each) == "triton.jit" for each in node.decorator_list):
+            node.returns = None
+            for inner in ast.walk(node.args):
+                if isinstance(inner, ast.arg):
+                    inner.annotation = None
 
 
 def syntax(node: object) -> str:
@@ -103,7 +120,7 @@ def _reachable(tree: ast.Module, names: Iterable[str]) -> list[ast.stmt]:
 
 def _defined_names(node: ast.stmt) -> set[str]:
     """Names that a top-level statement defines: of a function or class, or all targets of an assignment."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, DEFINITION):
         return {node.name}
     targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
     return {inner.id for target in targets if target for inner in ast.walk(target) if isinstance(inner, ast.Name)}

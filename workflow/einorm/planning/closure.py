@@ -21,7 +21,6 @@ Place = tuple[str, str]  # a module, relative to the package, and a name in it
 Definitions = dict[str, tuple[str, list[Place]]]  # name -> digest of its code, places that it uses
 ON_IMPORT = "on import"  # stands for the statements of a module that define no name
 WHOLE = "*"  # stands for all names of a module
-DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 IMPORT = ast.Import | ast.ImportFrom
 
 
@@ -61,7 +60,7 @@ def _definitions(module: str, source: str) -> Definitions:
     for node in ast.parse(source).body:
         for name in _defined(node):
             statements.setdefault(name, []).append(_code(node))
-        if not isinstance(node, DEFINITION):
+        if not isinstance(node, runtime.DEFINITION):
             for inner in ast.walk(node):
                 imported |= _bound(module, inner)
     known = {name: (module, name) for name in statements} | imported
@@ -77,19 +76,13 @@ def _definitions(module: str, source: str) -> Definitions:
 
 def _code(statement: ast.stmt) -> list[ast.AST]:
     """All nodes of a statement, the outer before the inner ones; without docstrings and functions' types."""
-    for node in ast.walk(statement):
-        if isinstance(node, DEFINITION) and ast.get_docstring(node) is not None:
-            node.body.pop(0)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-        if isinstance(node, ast.arg):
-            node.annotation = None
+    runtime.leave_out_words(statement)
     return list(ast.walk(statement))
 
 
 def _defined(statement: ast.stmt) -> list[str]:
     """Names that a top-level statement defines or changes; `ON_IMPORT` if it does something else when imported."""
-    if isinstance(statement, DEFINITION):
+    if isinstance(statement, runtime.DEFINITION):
         return [statement.name]
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
