@@ -25,7 +25,8 @@ def frames(conditions=QUICK, epsilons=(0.0, 0.75), configs=4, epochs=3, collapse
                         if down:
                             metrics = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": 10.0}
                         key = ("luminosity", "fashion_mnist", "paper", "own", condition, epsilon, lam, config, 0)
-                        facts = {"lr": 1e-3, "lr_wei": 1e-4, "lr_wix": 1e-2, "hidden_width": 100, "seconds": 1.0}
+                        facts = {"lr": 1e-3, "lr_wei": 1e-4, "lr_wix": 1e-2, "hidden_width": 100}
+                        facts |= {"seconds": 1.0, "cpu_seconds": 0.9}
                         facts |= {"status": "collapsed" if down else "finished", "collapsed_step": 5 if down else -1}
                         facts |= {
                             "collapsed_in": "",

@@ -232,3 +232,12 @@ def test_tables_of_the_first_schema_are_read_as_those_of_today(tmp_path):
     read = tables.read(tmp_path / "old.parquet", "runs")
     pd.testing.assert_frame_equal(read, tables.read(tmp_path / "new.parquet", "runs"))
     assert read.attrs["settings"] == {"epochs": 2} and (read["randomness"] == "own").all()
+
+
+def test_costs_of_earlier_schemas_know_no_cpu_time(tmp_path):
+    data = synthetic.frames(["inorm"], [0.75], configs=2, epochs=2)["costs"]
+    tables.write(data, "costs", tmp_path / "new.parquet", {"epochs": 2})
+    pq.write_table(pq.read_table(tmp_path / "new.parquet").drop_columns("cpu_seconds"), tmp_path / "old.parquet")
+    read, new = (tables.read(tmp_path / f"{name}.parquet", "costs") for name in ("old", "new"))
+    assert read["cpu_seconds"].isna().all() and new["cpu_seconds"].notna().all()
+    pd.testing.assert_frame_equal(read.drop(columns="cpu_seconds"), new.drop(columns="cpu_seconds"), check_flags=False)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,18 @@ def test_a_job_writes_a_shard_and_a_line_per_epoch(tmp_path, images_path, shifts
     progress = capsys.readouterr().out
     for word in ("epoch 1/2", "epoch 2/2", "loss", "accuracy", "time left"):
         assert word in progress
+
+
+def test_a_job_records_its_cpu_time_in_which_it_does_not_wait(tmp_path, images_path, shifts_path, monkeypatch):
+    def waiting(*args):
+        time.sleep(1)
+        return train.train(*args)
+
+    monkeypatch.setattr(job, "train", waiting)
+    before = time.process_time()
+    job.run(some_runs(), images_path, shifts_path, tmp_path / "job.parquet", "cpu", 1)
+    cpu_seconds = tables.read(tmp_path / "job.parquet", "shard").groupby("digest")["cpu_seconds"].first()
+    assert 0 < cpu_seconds.sum() <= time.process_time() - before, "time asleep is no CPU time"
 
 
 def test_threads_come_from_the_job_whatever_the_environment_says(tmp_path, images_path, shifts_path):

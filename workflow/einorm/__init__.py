@@ -26,9 +26,9 @@ def load(folder: "Path | str") -> "dict[str, DataFrame]":
     Returns
     -------
     dict of DataFrames
-        "runs" (a row per run, metrics after its last epoch), "epochs" (a row per run and epoch), "costs" (seconds per
-        run) and "samples" (images of Fig. 1). Accuracies are in %; in runs and epochs the metrics of the hidden layers
-        stand per layer (mu0, mu1, ...) and as their mean (mu, ...), as in the figures.
+        "runs" (a row per run, metrics after its last epoch), "epochs" (a row per run and epoch), "costs" (wall and
+        CPU seconds per run) and "samples" (images of Fig. 1). Accuracies are in %; in runs and epochs the metrics of
+        the hidden layers stand per layer (mu0, mu1, ...) and as their mean (mu, ...), as in the figures.
 
     Raises
     ------

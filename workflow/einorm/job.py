@@ -2,8 +2,11 @@
 
 import json
 import platform
+import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,13 +17,13 @@ from .codes import code_of
 from .data import load, load_shifts
 from .device import choose_device
 from .gpu import step_on
-from .runs import run_digest, share_shifts
+from .runs import Run, run_digest, share_shifts
 from .runtime import UserError
 from .train import draw_shifts_of, train
 from .variants import check_trained
 
 
-def print_progress(epoch, epochs, rows, seconds):
+def print_progress(epoch: int, epochs: int, rows: list[dict[str, Any]], seconds: float) -> None:
     """One line per epoch: medians over the runs of the job, and the time left."""
     loss, accuracy = (np.median([row[name] for row in rows]) for name in ("train_loss", "test_acc"))
     left = int(seconds / epoch * (epochs - epoch))
@@ -30,7 +33,16 @@ def print_progress(epoch, epochs, rows, seconds):
     )
 
 
-def run(runs, images_path, shifts_path, out, device="auto", threads=1, archived=None, report=None):
+def run(
+    runs: list[Run],
+    images_path: Path | str,
+    shifts_path: Path | str | None,
+    out: Path | str,
+    device: str = "auto",
+    threads: int = 1,
+    archived: Path | str | None = None,
+    report: Callable[..., object] | None = None,
+) -> None:
     """Train a job's runs and write their shard; runs finished in another shard of the cell are taken over.
 
     Parameters
@@ -64,8 +76,11 @@ def run(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
     parts = [finished]
     if left:
         shifts = load_shifts(shifts_path) if shifts_path else draw_shifts_of(left)
+        clock = time.thread_time if threads == 1 else time.process_time  # jobs may share a process, each in a thread
+        started = clock()
         rows = train(left, prepared(images_path), shifts, device, report or print_progress, step)
-        parts.append(rows.assign(device=device, threads=threads, versions=versions(device), code=code))
+        facts = {"cpu_seconds": (clock() - started) / len(left), "device": device, "threads": threads}
+        parts.append(rows.assign(**facts, versions=versions(device), code=code))
     shard = pd.concat([part for part in parts if len(part)], ignore_index=True)
     tables.write(shard, "shard", out, {"runs": runs})
 
@@ -73,7 +88,7 @@ def run(runs, images_path, shifts_path, out, device="auto", threads=1, archived=
 prepared = lru_cache(1)(load)  # images: jobs of one process share them
 
 
-def versions(device="cpu"):
+def versions(device: str = "cpu") -> str:
     """JSON of what trains here and can matter to a result: versions, git commit, and the machine with its GPU if that
     trains."""
     names = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
@@ -82,7 +97,9 @@ def versions(device="cpu"):
     return json.dumps(names, sort_keys=True)
 
 
-def finished_rows(folder, runs, archived=None, code=None):
+def finished_rows(
+    folder: Path | str, runs: list[Run], archived: Path | str | None = None, code: str | None = None
+) -> pd.DataFrame:
     """Rows of the given runs that count (`lineage`), from the shards of a folder and from an archive.
 
     code is that of the step which would train them, `runs.code_of`; by default the CPU's.
@@ -103,7 +120,7 @@ def finished_rows(folder, runs, archived=None, code=None):
     return pd.concat(found, ignore_index=True).drop_duplicates(["digest", "epoch"])
 
 
-def shard_rows(path):
+def shard_rows(path: Path | str) -> pd.DataFrame:
     """Rows of a shard; none if it is damaged, for then its runs are not finished."""
     try:
         return tables.read(path, "shard")

@@ -26,7 +26,7 @@ class DamagedError(UserError):
 #: Columns that identify a run.
 KEYS = ("task", "dataset", "variant", "randomness", "condition", "epsilon", "lambda_", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 METRICS = ("train_loss", "test_loss", "test_acc", "validation_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
 
 _KEY_FIELDS = [
@@ -59,10 +59,12 @@ _RUN_FIELDS = [
 EPOCHS = pa.schema([*_KEY_FIELDS, ("epoch", pa.int64()), *_METRIC_FIELDS])
 RUNS = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, ("epochs", pa.int64()), *_METRIC_FIELDS])
 # Times stand apart: they are all that differs between two computations of the same runs on one machine.
-COSTS = pa.schema(
-    [*_KEY_FIELDS, ("seconds", pa.float64())]
-)  # wall time of the run's batch divided by its number of runs
-SHARD = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, ("seconds", pa.float64()), ("epoch", pa.int64()), *_METRIC_FIELDS])
+_COST_FIELDS = [
+    ("seconds", pa.float64()),  # wall time of the run's batch divided by its number of runs
+    ("cpu_seconds", pa.float64()),  # CPU time, which pauses and other processes do not add to; NaN: not recorded
+]
+COSTS = pa.schema([*_KEY_FIELDS, *_COST_FIELDS])
+SHARD = pa.schema([*_KEY_FIELDS, *_RUN_FIELDS, *_COST_FIELDS, ("epoch", pa.int64()), *_METRIC_FIELDS])
 SAMPLES = pa.schema(
     [
         ("task", pa.string()),
@@ -148,20 +150,22 @@ def upgraded(data: pa.Table) -> pa.Table:
     """A pyarrow table of an earlier schema version as one of today's; any other as it is.
 
     Version 1 calls the column ``lambda_`` by a word that SQL and Python reserve, and knows our own random numbers only.
-    Versions 1 and 2 do not say in which tensor a run collapsed.
+    Versions 1 and 2 do not say in which tensor a run collapsed, versions 1 to 3 nothing of CPU time.
     """
     later = data
     if "lambda" in later.schema.names:
-        later = _filled(later.rename_columns({"lambda": "lambda_"}), "randomness", "own", before="condition")
+        later = _filled(later.rename_columns({"lambda": "lambda_"}), "randomness", pa.scalar("own"), after="variant")
     if "collapsed_step" in later.schema.names and "collapsed_in" not in later.schema.names:
-        later = _filled(later, "collapsed_in", "", before="device")
+        later = _filled(later, "collapsed_in", pa.scalar(""), after="collapsed_step")
+    if "seconds" in later.schema.names and "cpu_seconds" not in later.schema.names:
+        later = _filled(later, "cpu_seconds", pa.scalar(float("nan")), after="seconds")
     return later.replace_schema_metadata(data.schema.metadata)
 
 
-def _filled(data: pa.Table, name: str, text: str, before: str) -> pa.Table:
-    """The table with one more column, the same text in every row, before the column of that name."""
-    column = pa.array([text] * data.num_rows, pa.string())
-    return data.add_column(data.schema.get_field_index(before), pa.field(name, pa.string()), column)
+def _filled(data: pa.Table, name: str, value: pa.Scalar, after: str) -> pa.Table:
+    """The table with one more column, the same value in every row, after the column of that name."""
+    column = pa.repeat(value, data.num_rows)
+    return data.add_column(data.schema.get_field_index(after) + 1, pa.field(name, value.type), column)
 
 
 def made_with(schema: pa.Schema) -> dict[str, Any]:
