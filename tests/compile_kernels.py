@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 import triton
-from einorm import fused
+from einorm import fused, kernels
 from einorm.tools.benchmark import network_of
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
@@ -37,15 +37,15 @@ def launches(condition, width=488, runs=2, images=32):
 
             return record
 
-    kernels = {name: getattr(fused, name) for name in KERNELS}
+    plain = {name: getattr(kernels, name) for name in KERNELS}
     try:
-        for name, kernel in kernels.items():
-            setattr(fused, name, Recorder(kernel))
+        for name, kernel in plain.items():
+            setattr(kernels, name, Recorder(kernel))
         network = network_of(condition, width, runs)
         fused.train_chunk(network, fused.prepare_chunk(network, (images, 784), 2), 2)
     finally:
-        for name, kernel in kernels.items():
-            setattr(fused, name, kernel)
+        for name, kernel in plain.items():
+            setattr(kernels, name, kernel)
     return {(condition, *key): value for key, value in found.items()}
 
 

@@ -246,6 +246,7 @@ DECIDES = {
     "job.py": ("finished_rows", set()),
     "jobfile.py": ("run_queue", set()),
     "jobs.py": ("batch_by_width", {"collect"}),
+    "kernels.py": ("readout", {"benchmark"}),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
     "lineage.py": ("check_unmixed", {"collect"}),
     "network.py": ("forward", {"benchmark", "training", "report"}),

@@ -119,7 +119,7 @@ def test_a_run_names_the_step_that_trained_it(device, kind):
     run = some_runs()[0]
     assert codes.code_of(run, kind) not in (codes.code_of(run), codes.code_of(run, {*KINDS}.difference([kind]).pop()))
     parts = codes.STEPS[kind]
-    assert ["gpu.py"] in parts and (["fused.py"] in parts) == (kind == "fused")
+    assert ["gpu.py"] in parts and all(([name] in parts) == (kind == "fused") for name in ("fused.py", "kernels.py"))
 
 
 def test_long_epochs_are_cut_into_chunks(images, no_shifts, device, kind, monkeypatch):

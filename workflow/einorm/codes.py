@@ -18,7 +18,7 @@ ARITHMETIC = {
 }
 #: How a step is computed -> the code that adds to `training_parts`: plain on a CPU; fused on a GPU, or graph, where the
 #: fused step cannot (`gpu`).
-STEPS = {"plain": [], "fused": [["gpu.py"], ["fused.py"]], "graph": [["gpu.py"]]}
+STEPS = {"plain": [], "fused": [["gpu.py"], ["fused.py"], ["kernels.py"]], "graph": [["gpu.py"]]}
 
 
 def training_code(

@@ -32,16 +32,16 @@ class LayerKind:
     fixed: tuple[str, ...] = ()
 
     @property
-    def blocks(self):  # type: ignore[no-untyped-def]  # types would change the fingerprint of what is trained
+    def blocks(self) -> tuple[str, ...]:
         """Names of the weights on the layer's input, in the order of their rows."""
         return tuple(name for name in ON_INPUT if name in self.task + self.local)
 
     @property
-    def passes_error(self):  # type: ignore[no-untyped-def]
+    def passes_error(self) -> tuple[str, ...]:
         """Names of those of `blocks` that pass the task's error on; they come first."""
         return tuple(name for name in ON_INPUT if name in self.task)
 
-    def learns(self, name):  # type: ignore[no-untyped-def]
+    def learns(self, name: str) -> bool:
         """Whether weights of this name learn from anything."""
         return name in self.task + self.local
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from .runtime import UserError, atomic_path
 from .tasks import TASKS, draw_shifts
 
+Arrays = dict[str, np.ndarray]
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 # name -> torchvision's class, Debian's package, and the checksums of the four IDX files, in the order of `FILES`: of
 # the unpacked files or, where those are not published, of the .gz files as torchvision knows them.
@@ -66,7 +68,7 @@ NETWORK_TIMEOUT = 30  # seconds
 DEBIAN_FOLDER = Path("/usr/share/datasets")  # where Debian's packages of data sets install
 
 
-def prepare(dataset, out, downloads, path=None):
+def prepare(dataset: str, out: Path | str, downloads: Path | str, path: Path | str | None = None) -> None:
     """Find or fetch a data set, check it, write it as one file of uint8 arrays (`ARRAYS`).
 
     Sources, in this order: `path`; a copy in `downloads`; the data set's own mirrors; Debian's package.
@@ -86,7 +88,7 @@ def prepare(dataset, out, downloads, path=None):
     if path is not None:
         return _write(out, _read_folder(dataset, path), path)
     kept = Path(downloads) / DATASETS[dataset]["torchvision"] / "raw"
-    sources = {
+    sources: dict[str, Callable[[], Arrays]] = {
         f"a copy in {kept}": lambda: _read_folder(dataset, kept),
         "its own mirrors": lambda: _fetch_mirrors(dataset, downloads),
         "Debian's package": lambda: _fetch_debian(dataset),
@@ -109,12 +111,12 @@ def prepare(dataset, out, downloads, path=None):
     )
 
 
-def _write(out, arrays, source):
+def _write(out: Path | str, arrays: Arrays, source: object) -> None:
     _write_arrays(out, arrays)
     print(f"{out}: from {source}, checksums agree")
 
 
-def checksums(dataset):
+def checksums(dataset: str) -> dict[str, tuple[str, str]]:
     """File name -> (algorithm, checksum) of a data set; the names end with .gz where the packed files are checked."""
     ((kind, values),) = [(key, value) for key, value in DATASETS[dataset].items() if key.split()[0].endswith("packed")]
     form, algorithm = kind.split()
@@ -122,7 +124,7 @@ def checksums(dataset):
     return {f"{name}{ending}": (algorithm, value) for name, value in zip(FILES, values, strict=True)}
 
 
-def _read_folder(dataset, folder):
+def _read_folder(dataset: str, folder: Path | str) -> Arrays:
     """The four arrays from a folder, each file checked against its checksum."""
     folder = Path(folder).expanduser()
     raw = folder / DATASETS[dataset]["torchvision"] / "raw"
@@ -133,7 +135,7 @@ def _read_folder(dataset, folder):
     return dict(zip(ARRAYS, map(parse_idx, contents), strict=True))
 
 
-def _read_checked(folder, name, algorithm, checksum):
+def _read_checked(folder: Path, name: str, algorithm: str, checksum: str) -> bytes:
     """The unpacked content of a file that is there as named or, if it is named without .gz, packed."""
     plain, packed = folder / name, folder / f"{name.removesuffix('.gz')}.gz"
     path = plain if plain.exists() else packed
@@ -149,14 +151,14 @@ def _read_checked(folder, name, algorithm, checksum):
     return unpacked
 
 
-def parse_idx(content):
+def parse_idx(content: bytes) -> np.ndarray:
     """The uint8 array of an IDX file's bytes: labels (n) or images (n, pixels)."""
     shape = np.frombuffer(content, ">u4", count=content[3], offset=4)
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
     return values.reshape(shape[0], -1) if len(shape) > 1 else values
 
 
-def _fetch_mirrors(dataset, downloads):
+def _fetch_mirrors(dataset: str, downloads: Path | str) -> Arrays:
     import torchvision
 
     name = DATASETS[dataset]["torchvision"]
@@ -177,7 +179,7 @@ def _fetch_mirrors(dataset, downloads):
     return _read_folder(dataset, downloads)
 
 
-def _fetch_debian(dataset):
+def _fetch_debian(dataset: str) -> Arrays:
     package = DATASETS[dataset]["debian"]
     if package is None:
         raise UserError("there is none")
@@ -195,14 +197,14 @@ def _fetch_debian(dataset):
         return _read_folder(dataset, Path(folder, *installed.parts[1:]))
 
 
-def _run(*command, cwd):
+def _run(*command: str, cwd: Path | str) -> None:
     done = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UserError(f"{' '.join(command)} failed: {reason[-1] if reason else 'no reason given'}")
 
 
-def load(path):
+def load(path: Path | str) -> Arrays:
     """Prepared images: dict of train_images and test_images (n, pixels), train_labels and test_labels (n), uint8.
 
     Raises
@@ -218,7 +220,16 @@ def load(path):
     return arrays
 
 
-def write_shifts(task, epsilon, seed, epochs, train_images, test_images, out, randomness="own"):
+def write_shifts(
+    task: str,
+    epsilon: float,
+    seed: int,
+    epochs: int,
+    train_images: int,
+    test_images: int,
+    out: Path | str,
+    randomness: str = "own",
+) -> None:
     """Write the shift of every training image in every epoch, train (epochs, n), and of the test set, test (n).
 
     All conditions and configurations see the same shifts. With the release's random numbers, all E and E-I networks do,
@@ -234,17 +245,17 @@ def write_shifts(task, epsilon, seed, epochs, train_images, test_images, out, ra
     _write_arrays(out, draw_shifts(draw, epsilon, (seed, "shift", task, float(epsilon)), *sizes))
 
 
-def _write_arrays(out, arrays):
+def _write_arrays(out: Path | str, arrays: Arrays) -> None:
     with atomic_path(out) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
 
 
-def load_shifts(path):
+def load_shifts(path: Path | str) -> Arrays:
     """A shift table: dict of float32 arrays, see `write_shifts`. Raises UserError as `load`."""
     return _load_npz(path, ("train", "test"), optional=("evaluation",))
 
 
-def _load_npz(path, names, optional=()):
+def _load_npz(path: Path | str, names: Iterable[str], optional: Iterable[str] = ()) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in (*names, *(name for name in optional if name in file))}

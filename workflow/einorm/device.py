@@ -5,7 +5,7 @@ import torch
 from .runtime import UserError
 
 
-def choose_device(device):
+def choose_device(device: str) -> str:
     """The device to train on, "cpu" or "cuda"; raises UserError where cuda is asked for and there is none."""
     available = torch.cuda.is_available()
     if device == "cuda" and not available:

@@ -14,43 +14,51 @@ sigma : (R, 1, B), sqrt(var z + 1e-5) over units, of the activity before LN, or 
 layer : `network.Layer`, for its widths and, in lateral inhibition, its pooling weights w
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-def mean_units(a, layer):
+if TYPE_CHECKING:  # the names of the rules are wanted where there is no torch
+    from torch import Tensor
+
+    from .network import Layer
+
+
+def mean_units(a: "Tensor", layer: "Layer") -> "Tensor":
     """Mean over the units of each run's own width: (R, n, B) -> (R, 1, B). Padded units must be zero."""
     return a.sum(1, keepdim=True).div_(layer.widths)
 
 
-def unchanged(g, z, sigma, layer):
+def unchanged(g: "Tensor", z: "Tensor", sigma: "Tensor", layer: "Layer") -> "Tensor":
     """g (R, n, B) as it comes: normalization on the way forward only, or none (Fig. 4)."""
     return g
 
 
-def center(g, z, sigma, layer):
+def center(g: "Tensor", z: "Tensor", sigma: "Tensor", layer: "Layer") -> "Tensor":
     """g - mean g, (R, n, B): centering (Figs. 6 and 7)."""
     return g - mean_units(g, layer)
 
 
-def scale(g, z, sigma, layer):
+def scale(g: "Tensor", z: "Tensor", sigma: "Tensor", layer: "Layer") -> "Tensor":
     """g / sigma(z), (R, n, B): scaling (Fig. 6)."""
     return g / sigma
 
 
-def decorrelate(g, z, sigma, layer):
+def decorrelate(g: "Tensor", z: "Tensor", sigma: "Tensor", layer: "Layer") -> "Tensor":
     """g - z mean(g z), (R, n, B): what g shares with the activity is removed (Fig. 6)."""
     return g.addcmul(z, mean_units(g * z, layer), value=-1)
 
 
-def full(g, z, sigma, layer):
+def full(g: "Tensor", z: "Tensor", sigma: "Tensor", layer: "Layer") -> "Tensor":
     """(g - mean g - z mean(g z)) / sigma(z), (R, n, B): all three, the gradient of LN (Fig. 5)."""
     return decorrelate(g, z, sigma, layer).sub_(mean_units(g, layer)).div_(sigma)
 
 
-def lateral(g, z, sigma, layer):
+def lateral(g: "Tensor", z: "Tensor", sigma: "Tensor", layer: "Layer") -> "Tensor":
     """g - sum_i w_i g_i, (R, n, B): inhibition from a pool with random synapses w, (R, n, 1) (Fig. 7)."""
     return g - (layer.w * g).sum(1, keepdim=True)
 
 
-ERROR_SIGNALS = {
+ERROR_SIGNALS: dict[str, Callable[..., "Tensor"]] = {
     "unchanged": unchanged,
     "layer_norm": full,  # the exact gradient of LN is the full rule applied to LN's own output
     "full": full,

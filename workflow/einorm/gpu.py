@@ -10,8 +10,10 @@ Nothing is recorded twice: a run whose loss is no longer finite stays in its bat
 
 import importlib.util
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,13 +21,17 @@ import torch
 from .learning import train_step
 from .variants import how
 
+if TYPE_CHECKING:
+    from .learning import Network
+    from .runs import Run
+
 CHUNK = 128  # steps, fewer where their images would take more than
 CHUNK_BYTES = 2**29
 RECORDING = threading.Lock()  # jobs in other threads share the device, but only one records at a time
 
 
 @cache
-def has_triton():
+def has_triton() -> bool:
     """Whether Triton is there and, on a GPU, works: it compiles a piece of C for it, which needs a compiler."""
     if importlib.util.find_spec("triton") is None:
         return False
@@ -41,7 +47,7 @@ def has_triton():
     return True
 
 
-def step_on(device, runs):
+def step_on(device: str, runs: "list[Run]") -> str:
     """The step (`codes.STEPS`) that trains a batch of runs on a device: plain, or on a GPU fused, or graph where the
     fused step cannot. The release's precision has the plain step only."""
     if device == "cpu" or how(runs[0])["precision"] != "float32":
@@ -54,7 +60,7 @@ def step_on(device, runs):
     return "fused" if fused.fits(widest, runs[0]["batch_size"]) else "graph"
 
 
-def steps_on(net, shape, kind):
+def steps_on(net: "Network", shape: Sequence[int], kind: str) -> Any:
     """The training steps of a network on its device.
 
     Parameters
@@ -73,19 +79,19 @@ def steps_on(net, shape, kind):
     most = int(max(1, min(CHUNK, CHUNK_BYTES // bytes_of_step)))
     whole = (_fused_steps if kind == "fused" else _graph_steps)(net, shape, most)
 
-    def steps(x, targets):
+    def steps(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return whole(x, targets) if x.shape[-2] >= shape[-2] else train_step(net, x, targets)[None]
 
     steps.most = most
     return steps
 
 
-def _fused_steps(net, shape, most):
+def _fused_steps(net: "Network", shape: Sequence[int], most: int) -> Callable[..., torch.Tensor]:
     from . import fused
 
     chunk, recorded = fused.prepare_chunk(net, shape, most), {}
 
-    def steps(x, targets):
+    def steps(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         images = x.shape[-2]
         n = images // chunk.images
         chunk.x[..., :images, :].copy_(x)
@@ -98,12 +104,12 @@ def _fused_steps(net, shape, most):
     return steps
 
 
-def _graph_steps(net, shape, most):
+def _graph_steps(net: "Network", shape: Sequence[int], most: int) -> Callable[..., torch.Tensor]:
     x = torch.zeros(shape, device=net.lambdas.device, dtype=net.lambdas.dtype)
     targets = torch.zeros(net.layers[-1].n_e, shape[-2], device=x.device, dtype=x.dtype)
     step = record(lambda: train_step(net, x, targets), net)
 
-    def steps(images, of_images):
+    def steps(images: torch.Tensor, of_images: torch.Tensor) -> torch.Tensor:
         losses = []
         for start in range(0, images.shape[-2], shape[-2]):
             batch = slice(start, start + shape[-2])
@@ -115,7 +121,7 @@ def _graph_steps(net, shape, most):
     return steps
 
 
-def record(function, net):
+def record(function: Callable[[], Any], net: "Network") -> Callable[[], Any]:
     """A CUDA graph of a function that trains `net`: called, it does the same work and returns the same arrays.
 
     Each graph is recorded on a stream of its own: two of one stream would share the workspace of cuBLAS, which goes
@@ -136,14 +142,14 @@ def record(function, net):
         for value, original in zip(weights, before, strict=True):
             value.copy_(original)
 
-    def replay():
+    def replay() -> Any:
         graph.replay()
         return result
 
     return replay
 
 
-def draw_once(draw, names):
+def draw_once(draw: Callable[..., Any], names: list[tuple[Any, ...]]) -> list[Any]:
     """Draw for each of the names: of equal ones once, and once for all jobs of the process, side by side."""
     with DRAWING, ThreadPoolExecutor() as threads:
         distinct = list(dict.fromkeys(names))
@@ -155,5 +161,5 @@ DRAWING = threading.Lock()  # jobs that start from the same weights do not draw 
 
 
 @cache
-def _drawn(draw, name):
+def _drawn(draw: Callable[..., Any], name: tuple[Any, ...]) -> Any:
     return draw(*name)

@@ -6,19 +6,23 @@ Snakemake's rules name the jobs that they want of the file; without Snakemake, a
 import json
 import threading
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from . import archive
+from .config import Settings
 from .jobs import cost, job_name, jobs
-from .runs import cell_folder, run_digest, share_shifts, shift_table_of
+from .runs import Run, cell_folder, run_digest, share_shifts, shift_table_of
 from .runtime import UserError, atomic_path
 
 KEPT = ".kept.parquet"
+Jobs = dict[str, list[Run]]  # name -> specifications
 
 
-def left(settings, archived=None):
+def left(settings: Settings, archived: Path | str | None = None) -> Jobs:
     """The jobs of the settings, name -> runs, those of the first epsilon first: they share what is drawn for them.
 
     Parameters
@@ -38,13 +42,13 @@ def left(settings, archived=None):
     return {name: runs for name, runs in planned if not {*map(run_digest, runs)} <= finished[cell_folder(runs[0])]}
 
 
-def write(planned, out):
+def write(planned: Jobs, out: Path | str) -> None:
     """Write jobs, name -> runs, as a job file. Raises UserError if it cannot be written."""
     with atomic_path(out) as temporary:
         temporary.write_text(json.dumps(planned) + "\n", encoding="utf-8")
 
 
-def add(planned, out):
+def add(planned: Jobs, out: Path | str) -> None:
     """Add jobs, name -> runs, to a job file. Those of other settings stay: a workflow that is running may need them.
 
     Raises UserError if it cannot be written.
@@ -57,7 +61,7 @@ def add(planned, out):
         write(known | planned, out)
 
 
-def read(path, only=None):
+def read(path: Path | str, only: Iterable[str] | None = None) -> Jobs:
     """The jobs of a file, name -> runs; with `only`, these alone.
 
     Raises UserError if the file is missing or no job file, or holds no job of a name.
@@ -77,7 +81,18 @@ def read(path, only=None):
     return {name: planned[name] for name in only} if only else planned
 
 
-def train(planned, images, shifts, out, device="auto", threads=1, archived=None, at_once=1, deadline=None, keep=False):
+def train(
+    planned: Jobs,
+    images: Path | str,
+    shifts: Path | str,
+    out: Path | str,
+    device: str = "auto",
+    threads: int = 1,
+    archived: Path | str | None = None,
+    at_once: int = 1,
+    deadline: float | None = None,
+    keep: bool = False,
+) -> list[str]:
     """Train jobs in one process, each to its shard, which is written as soon as the job is finished.
 
     Parameters
@@ -108,7 +123,7 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
     job.prepared(images)
     tables = threading.Lock()
 
-    def work(name, runs):
+    def work(name: str, runs: list[Run]) -> None:
         table = Path(shifts) / f"{shift_table_of(runs[0])}.npz" if share_shifts(runs[0]) else None
         with tables:
             if table and not table.exists():
@@ -121,7 +136,7 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
 
     started = time.perf_counter()
 
-    def say(name, runs, seconds):
+    def say(name: str, runs: list[Run], seconds: float) -> None:
         if len(planned) > 1:
             so_far = time.perf_counter() - started
             print(f"{name}: {len(runs)} runs in {seconds:.1f} s, {so_far:.0f} s so far", flush=True)
@@ -129,7 +144,7 @@ def train(planned, images, shifts, out, device="auto", threads=1, archived=None,
     return run_queue(planned, work, at_once, deadline, say)
 
 
-def draw_table(run, path):
+def draw_table(run: Run, path: Path | str) -> None:
     """Draw the shift table of a run (`data.write_shifts`)."""
     from .data import write_shifts
 
@@ -137,14 +152,21 @@ def draw_table(run, path):
     write_shifts(run["task"], run["epsilon"], run["seed"], *sizes, path, run.get("randomness", "own"))
 
 
-def own_stream(device):
+def own_stream(device: str) -> AbstractContextManager[Any]:
     """A context in which a GPU's work is queued on a stream of its own; on a CPU it does nothing."""
     import torch
 
     return torch.cuda.stream(torch.cuda.Stream()) if device == "cuda" else nullcontext()
 
 
-def run_queue(planned, work, at_once=1, deadline=None, say=lambda *_: None, clock=time.perf_counter):
+def run_queue(
+    planned: Jobs,
+    work: Callable[[str, list[Run]], object],
+    at_once: int = 1,
+    deadline: float | None = None,
+    say: Callable[..., object] = lambda *_: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[str]:
     """Work on jobs in their order, some at a time; of those that would not end by the deadline, none is started.
 
     The time of a job is taken from its cost (`jobs.cost`) and the slowest job so far; the first ones are started in any
@@ -169,14 +191,14 @@ def run_queue(planned, work, at_once=1, deadline=None, say=lambda *_: None, cloc
     """
     begin, left, lock, errors, slowness = clock(), dict(planned), threading.Lock(), [], [0.0]
 
-    def next_job():
+    def next_job() -> tuple[str, list[Run]] | None:
         with lock:
             for name, runs in left.items():
                 if deadline is None or clock() - begin + slowness[0] * sum(map(cost, runs)) <= deadline:
                     return name, left.pop(name)
         return None
 
-    def worker(_):
+    def worker(_: int) -> None:
         while (found := next_job()) is not None:
             name, runs = found
             started = clock()

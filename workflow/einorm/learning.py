@@ -4,7 +4,9 @@ Everything is written out by hand, since the error signal is what the paper is a
 is autograd in tests/oracle.py. Symbols, equations and shapes as in `network`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -41,7 +43,14 @@ class Network:
     collapsed_in: list[str] = field(default_factory=list)
 
 
-def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu", way=PAPER):
+def build(
+    condition: str,
+    weights: list[list[dict[str, Any]]],
+    hyperparameters: list[dict[str, Any]],
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    way: dict[str, Any] = PAPER,
+) -> Network:
     """Put R runs of one condition side by side.
 
     Parameters
@@ -55,13 +64,13 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
     kinds = [condition.layer] * (len(weights[0]) - 1) + ["ei"]
     layers = stack_network(kinds, weights, dtype, device)
 
-    def per_run(name):
+    def per_run(name: str) -> torch.Tensor:
         values = [run[name] for run in hyperparameters]
         return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
 
     lr, lr_wix, lr_wei = per_run("lr"), per_run("lr_wix"), per_run("lr_wei")
 
-    def rates(layer):
+    def rates(layer: Layer) -> dict[str, torch.Tensor]:
         block_rates = {"Wex": lr * layer.mask, "Bix": lr_wix * layer.mask}
         block_rates["Wix"] = lr_wix.expand(-1, layer.n_i, -1)
         return {
@@ -75,7 +84,7 @@ def build(condition, weights, hyperparameters, dtype=torch.float32, device="cpu"
     return Network(condition, layers, per_run("lambda"), [rates(layer) for layer in layers], way, collapsed_in=quiet)
 
 
-def select(network, keep):
+def select(network: Network, keep: torch.Tensor) -> Network:
     """The same network with only some of its runs, those of the index tensor keep (runs)."""
     return replace(
         network,
@@ -87,14 +96,14 @@ def select(network, keep):
     )
 
 
-def layer_norm(z, layer):
+def layer_norm(z: torch.Tensor, layer: Layer) -> tuple[torch.Tensor, torch.Tensor]:
     """LN(z) = (z - mean z) / sigma(z), (R, n, B), over units, and sigma(z) = sqrt(var z + 1e-5), (R, 1, B)."""
     _, deviation, variance = moments(z, layer)
     sigma = variance.add_(EPS).sqrt_()
     return deviation.div_(sigma), sigma
 
 
-def forward_network(network, x):
+def forward_network(network: Network, x: torch.Tensor) -> list[dict[str, torch.Tensor]]:
     """Activity of every layer for a batch of images.
 
     Parameters
@@ -120,19 +129,21 @@ def forward_network(network, x):
     return states
 
 
-def smooth_targets(labels, classes, smoothing=LABEL_SMOOTHING, dtype=torch.float32):
+def smooth_targets(
+    labels: torch.Tensor, classes: int, smoothing: float = LABEL_SMOOTHING, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
     """Target distributions (classes, images) of labels (images): 1 - s on the label, s spread evenly."""
     one_hot = torch.nn.functional.one_hot(labels.long(), classes).to(dtype).t()
     return one_hot * (1 - smoothing) + smoothing / classes
 
 
-def cross_entropy(logits, targets):
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss per run (R), mean over the batch, and log-probabilities (R, classes, B); of targets (classes, B)."""
     log_p = torch.log_softmax(logits, 1)
     return (targets * log_p).sum((1, 2)).div_(-targets.shape[1]), log_p
 
 
-def train_step(network, x, targets):
+def train_step(network: Network, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """One step of plain SGD for all runs, in place.
 
     Parameters
@@ -160,7 +171,9 @@ def train_step(network, x, targets):
     return loss
 
 
-def hidden_signals(network, layer, state, g):
+def hidden_signals(
+    network: Network, layer: Layer, state: dict[str, torch.Tensor], g: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Error signals at the inputs of a hidden layer: its excitation h, inhibition p and divisive inputs u.
 
     The task's error g (R, n, B) = dL/d(normalized z) goes through the condition's rule; in I-Norm layers inhibition
@@ -190,7 +203,7 @@ def hidden_signals(network, layer, state, g):
     return signals
 
 
-def learn_pooling(layer, rate, g):
+def learn_pooling(layer: Layer, rate: torch.Tensor, g: torch.Tensor) -> None:
     """One local step of the pooling weights w towards centering, in place; ours, not the paper's.
 
     The loss is the batch's mean of (mean_j T_j)^2, T = delta - sum_i w_i delta_i the transformed error signal of each
@@ -201,7 +214,13 @@ def learn_pooling(layer, rate, g):
     layer.w.add_(rate * (2 * left * delta).mean(2, keepdim=True)).clamp_(min=0)
 
 
-def update(layer, rates, state, signals, needs_input_error):
+def update(
+    layer: Layer,
+    rates: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],
+    signals: dict[str, torch.Tensor],
+    needs_input_error: bool,
+) -> torch.Tensor | None:
     """Send the signals (R, n, B) on to the layer's input and weights; return dL/dx (R, inputs, B) of the task, or None.
 
     Which weights pass the task's error on, and whether Wei learns, is in the layer's kind (`conditions.KINDS`).
@@ -226,7 +245,7 @@ def update(layer, rates, state, signals, needs_input_error):
     return dx
 
 
-def _subtract_outer(W, G, x):
+def _subtract_outer(W: torch.Tensor, G: torch.Tensor, x: torch.Tensor) -> None:
     """W -= G x^T in place: one product per layer updates all its weights on the input."""
     if x.dim() == 3:
         W.baddbmm_(G, x.mT, alpha=-1)
@@ -234,7 +253,9 @@ def _subtract_outer(W, G, x):
         W.flatten(0, 1).addmm_(G.flatten(0, 1), x.t(), alpha=-1)
 
 
-def measure(network, x, forward=forward_network):
+def measure(
+    network: Network, x: torch.Tensor, forward: Callable[..., list[dict[str, torch.Tensor]]] = forward_network
+) -> dict[str, torch.Tensor]:
     """Metrics of the hidden layers on a batch (Figs. 3 to 6); nothing is updated.
 
     Parameters
@@ -256,7 +277,7 @@ def measure(network, x, forward=forward_network):
     return {name: torch.stack([row[name] for row in rows], 1) for name in rows[0]}
 
 
-def measure_layer(network, layer, state):
+def measure_layer(network: Network, layer: Layer, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Metrics (R) of one hidden layer, see `measure`; its state is as `forward_network` returns it."""
     z, condition = state["z"], network.condition
     mean, _, variance = moments(z, layer)
@@ -287,6 +308,6 @@ def measure_layer(network, layer, state):
     return row
 
 
-def cosine(a, b):
+def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Cosine (R) per run between arrays (R, ...), flattened; 0 where one is 0, a silent layer's, as in the release."""
     return torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1), dim=1, eps=1e-8)

@@ -34,7 +34,7 @@ CLASSES = 10
 ALIGNMENT = 8
 
 
-def inhibitory_units(units):
+def inhibitory_units(units: int) -> int:
     """Number of inhibitory units of a layer with so many excitatory ones: a tenth of them, at least one."""
     return max(1, int(INHIBITORY_FRACTION * units))
 
@@ -67,35 +67,35 @@ class Layer:
     n_i: int
 
     @cached_property
-    def blocks(self):
+    def blocks(self) -> dict[str, slice]:
         """Name -> slice of the rows of W."""
         inhibitory, end = self.n_e + self.n_i, 2 * self.n_e + self.n_i
         rows = {"Wex": slice(0, self.n_e), "Wix": slice(self.n_e, inhibitory), "Bix": slice(inhibitory, end)}
         return {name: rows[name] for name in self.kind.blocks}
 
     @cached_property
-    def heights(self):
+    def heights(self) -> list[int]:
         """Number of rows of each of the blocks."""
         return [rows.stop - rows.start for rows in self.blocks.values()]
 
     @cached_property
-    def non_negative(self):
+    def non_negative(self) -> torch.Tensor:
         """The rows of W that obey Dale's principle: a view of Wex and Wix (R, n_e + n_i, inputs)."""
         return self.W[:, : self.n_e + self.n_i]
 
     @cached_property
-    def passing(self):
+    def passing(self) -> torch.Tensor:
         """The rows of W that pass the task's error on to the layer's input, as a view (R, rows, inputs)."""
         return self.W[:, : self.blocks[self.kind.passes_error[-1]].stop]
 
-    def weights(self):
+    def weights(self) -> dict[str, torch.Tensor]:
         """Views of the parameters by their names: Wex (R, n_e, inputs), Wix, Bix, Wei, b, w; padding included."""
         views = {name: self.W[:, rows] for name, rows in self.blocks.items()}
         views |= {"Wei": self.Wei, "b": self.b, "w": self.w}
         return {name: view for name, view in views.items() if view is not None}
 
 
-def initial_layer(kind, n_in, n_e, *names):
+def initial_layer(kind: str, n_in: int, n_e: int, *names: str | int) -> dict[str, np.ndarray]:
     """Initial weights of one layer of one run, as float64 arrays.
 
     Wex is lognormal with mean and standard deviation s = sqrt(2 n_e / (n_in (n_e - 1))); so is Wei, whose rows are then
@@ -118,7 +118,7 @@ def initial_layer(kind, n_in, n_e, *names):
     """
     s = np.sqrt(2 * n_e / (n_in * (n_e - 1)))
 
-    def lognormal(name, *shape):
+    def lognormal(name: str, *shape: int) -> np.ndarray:
         mu, sigma = np.log(s / np.sqrt(2)), np.sqrt(np.log(2))
         return stream(*names, name).lognormal(mu, sigma, shape)
 
@@ -138,14 +138,21 @@ def initial_layer(kind, n_in, n_e, *names):
     return weights
 
 
-def initial_network(kind, n_in, hidden_width, *names, hidden_layers=2):
+def initial_network(
+    kind: str, n_in: int, hidden_width: int, *names: str | int, hidden_layers: int = 2
+) -> list[dict[str, np.ndarray]]:
     """Initial weights of the layers of one run, an `initial_layer` each: hidden layers of a kind, an E-I readout."""
     deeper = [(kind, hidden_width, hidden_width)] * (hidden_layers - 1)
     shapes = [(kind, n_in, hidden_width), *deeper, ("ei", hidden_width, CLASSES)]
     return [initial_layer(*shape, *names, f"layer{i}") for i, shape in enumerate(shapes)]
 
 
-def stack_network(kinds, weights, dtype=torch.float32, device="cpu"):
+def stack_network(
+    kinds: list[str],
+    weights: list[list[dict[str, np.ndarray]]],
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> list[Layer]:
     """Pad and stack the weights of R runs; hidden layers to a multiple of `ALIGNMENT` units.
 
     Parameters
@@ -168,7 +175,14 @@ def stack_network(kinds, weights, dtype=torch.float32, device="cpu"):
     ]
 
 
-def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
+def stack_layers(
+    kind: str,
+    runs: list[dict[str, np.ndarray]],
+    n_e: int,
+    n_in: int,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Layer:
     """Pad and stack the weights of R runs of one layer.
 
     Parameters
@@ -183,7 +197,7 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
     """
     n_i = max((run["Wei"].shape[1] for run in runs), default=0) if "Wix" in KINDS[kind].blocks else 0
 
-    def padded(name, *shape):
+    def padded(name: str, *shape: int) -> torch.Tensor:
         array = np.zeros((len(runs), *shape))
         for r, run in enumerate(runs):
             array[(r, *map(slice, run[name].shape))] = run[name]
@@ -205,7 +219,7 @@ def stack_layers(kind, runs, n_e, n_in, dtype=torch.float32, device="cpu"):
     )
 
 
-def select_runs(layer, keep):
+def select_runs(layer: Layer, keep: torch.Tensor) -> Layer:
     """The same layer with only some of its runs, those of the index tensor keep (runs)."""
     per_run = ("W", "Wei", "b", "w", "widths", "mask")
     parts = {name: getattr(layer, name) for name in per_run}
@@ -213,14 +227,14 @@ def select_runs(layer, keep):
     return replace(layer, **chosen)
 
 
-def drive(layer, x):
+def drive(layer: Layer, x: torch.Tensor) -> torch.Tensor:
     """All products W x of a layer's weights with its input: (pixels, B) or (R, inputs, B) -> (R, rows, B)."""
     if x.dim() == 3:
         return torch.bmm(layer.W, x)
     return torch.mm(layer.W.flatten(0, 1), x).view(*layer.W.shape[:2], -1)
 
 
-def moments(z, layer):
+def moments(z: torch.Tensor, layer: Layer) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean (R, 1, B), deviations (R, n, B) and population variance (R, 1, B) of z over units; z is zero in padding, and
     so are the deviations."""
     mean = mean_units(z, layer)
@@ -228,7 +242,7 @@ def moments(z, layer):
     return mean, deviation, mean_units(deviation * deviation, layer)
 
 
-def forward(layer, x):
+def forward(layer: Layer, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """Output of a layer before normalization and ReLU, and what the way back needs.
 
     Parameters
@@ -254,7 +268,7 @@ def forward(layer, x):
     return state
 
 
-def obey_dale(layer):
+def obey_dale(layer: Layer) -> None:
     """Dale's principle: Wex, Wix and Wei stay non-negative (in place)."""
     layer.non_negative.clamp_(min=0)
     if layer.kind.learns("Wei"):

@@ -6,7 +6,9 @@ A gradient has the type of the tensor that it belongs to, so that it may overflo
 the arrays of many runs side by side are those of `network`; so are the weights, which are updated in place.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,15 +16,19 @@ from .error_signals import ERROR_SIGNALS, mean_units
 from .learning import cross_entropy, layer_norm, learn_pooling, select
 from .network import EPS, moments, obey_dale
 
+if TYPE_CHECKING:
+    from .learning import Network
+    from .network import Layer
+
 GROWTH, BACKOFF, PATIENCE, FIRST_SCALE = 2.0, 0.5, 2000, 2.0**16  # the defaults of torch.amp.GradScaler
 
 
-def cast(values):
+def cast(values: torch.Tensor) -> torch.Tensor:
     """The values in float16: inf above 65,504, 0 below about 3e-8 in size; the one place where precision is lost."""
     return values.half()
 
 
-def rounded(values):
+def rounded(values: torch.Tensor) -> torch.Tensor:
     """The values as float16 holds them, in the type that they have: products of them are summed in float32."""
     return cast(values).to(values.dtype)
 
@@ -34,14 +40,14 @@ class Product(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, A, x, heard):
+    def forward(ctx: Any, A: torch.Tensor, x: torch.Tensor, heard: int) -> torch.Tensor:
         A, x = rounded(A), rounded(x)
         ctx.save_for_backward(A, x)
         ctx.heard = heard
         return rounded(A @ x)
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx: Any, g: torch.Tensor) -> Any:
         A, x = ctx.saved_tensors
         g = rounded(g)
         dA = rounded(g @ x.mT) if ctx.needs_input_grad[0] else None
@@ -53,7 +59,7 @@ class Normalize(torch.autograd.Function):
     """LN(z) where the condition normalizes by LN, else z; on its way back the condition's rule for the error signal."""
 
     @staticmethod
-    def forward(ctx, z, network, i):
+    def forward(ctx: Any, z: torch.Tensor, network: "Network", i: int) -> torch.Tensor:
         condition, layer = network.condition, network.layers[i]
         normalized, sigma = layer_norm(z, layer)
         learned = condition.normalization == "learned"
@@ -62,7 +68,7 @@ class Normalize(torch.autograd.Function):
         return normalized if condition.normalization == "ln" else z.clone()
 
     @staticmethod
-    def backward(ctx, g):
+    def backward(ctx: Any, g: torch.Tensor) -> Any:
         (z, sigma), network, layer = ctx.saved_tensors, ctx.network, ctx.network.layers[ctx.i]
         signal = network.condition.error_signal
         passed = ERROR_SIGNALS[signal](g, z, sigma, layer)
@@ -71,12 +77,14 @@ class Normalize(torch.autograd.Function):
         return passed, None, None
 
 
-def unwatched(place, name, values, half=False):
+def unwatched(place: str, name: str, values: torch.Tensor, half: bool = False) -> torch.Tensor:
     """Nobody looks at a tensor of this name; `first_not_finite` does. half: its gradient is float16."""
     return values
 
 
-def forward(layer, x, weights, watch):
+def forward(
+    layer: "Layer", x: torch.Tensor, weights: dict[str, torch.Tensor], watch: Callable[..., torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """Output of a layer before normalization: `network.forward` under the casts.
 
     Parameters
@@ -112,14 +120,19 @@ def forward(layer, x, weights, watch):
     return state | {"z": z, "z_local": watch("z of the local loss", z_local)}
 
 
-def divisive(layer, u, watch):
+def divisive(layer: "Layer", u: torch.Tensor, watch: Callable[..., torch.Tensor]) -> torch.Tensor:
     """q (R, 1, B) of divisive inputs u (R, n_e, B): squared in float32, their mean over units a product with 1 / n."""
     squares = watch("u^2", u * u, half=True)
     mean = watch("q^2", Product.apply((layer.mask / layer.widths).mT, squares, layer.n_e), half=True)
     return watch("q", (cast(mean) + EPS).sqrt().to(mean.dtype), half=True)
 
 
-def propagate(network, x, weights, watch=unwatched):
+def propagate(
+    network: "Network",
+    x: torch.Tensor,
+    weights: list[dict[str, torch.Tensor]],
+    watch: Callable[..., torch.Tensor] = unwatched,
+) -> list[dict[str, torch.Tensor]]:
     """States of all layers, as `learning.forward_network` returns them; weights a dict for each (`forward`)."""
     states = []
     for i, layer in enumerate(network.layers):
@@ -135,13 +148,13 @@ def propagate(network, x, weights, watch=unwatched):
 
 
 @torch.no_grad()
-def forward_network(network, x):
+def forward_network(network: "Network", x: torch.Tensor) -> list[dict[str, torch.Tensor]]:
     """`learning.forward_network` under the casts, for evaluation and metrics."""
     weights = [{name: values for name, (values, _) in parts.items()} for parts in parameters(network)]
     return propagate(network, x, with_fixed(network, weights))
 
 
-def parameters(network):
+def parameters(network: "Network") -> list[dict[str, tuple[torch.Tensor, torch.Tensor]]]:
     """What learns, per layer: name -> (values, learning rate), views of the network's arrays and rates.
 
     In I-Norm layers all weights on the input are one array W (R, rows, inputs), as in `network.Layer`, and Wei learns
@@ -158,12 +171,18 @@ def parameters(network):
     return found
 
 
-def with_fixed(network, weights):
+def with_fixed(network: "Network", weights: list[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
     """The weights of every layer with Wei, where it does not learn."""
     return [{"Wei": layer.Wei} | parts for layer, parts in zip(network.layers, weights, strict=True)]
 
 
-def loss_of(network, x, targets, weights, watch=unwatched):
+def loss_of(
+    network: "Network",
+    x: torch.Tensor,
+    targets: torch.Tensor,
+    weights: list[dict[str, torch.Tensor]],
+    watch: Callable[..., torch.Tensor] = unwatched,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of the task (R), and the sum of all losses (R) whose gradient trains."""
     states = propagate(network, x.mT, with_fixed(network, weights), watch)
     task, _ = cross_entropy(states[-1]["z"], targets)
@@ -171,7 +190,7 @@ def loss_of(network, x, targets, weights, watch=unwatched):
     return task, sum(local, task)
 
 
-def local_loss(network, layer, state):
+def local_loss(network: "Network", layer: "Layer", state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Local loss (R) of an I-Norm layer: lambda E[(mean z)^2 + (var z - 1)^2], without var where it only subtracts.
 
     Until 2025-09-21 the release's was lambda E[(z - LN(h))^2], over units, too.
@@ -186,7 +205,7 @@ def local_loss(network, layer, state):
     return (network.lambdas * loss).mean((1, 2))
 
 
-def train_step(network, x, targets):
+def train_step(network: "Network", x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """One step of plain SGD for all runs, in place, as `learning.train_step`; the gradient is under the casts.
 
     The first step that makes a weight of a run not finite is said in ``network.collapsed_in``. With loss scaling
@@ -214,7 +233,7 @@ def train_step(network, x, targets):
     return task.detach()
 
 
-def rescale(memory, finite):
+def rescale(memory: dict[str, torch.Tensor], finite: torch.Tensor) -> None:
     """The next loss scale (R) of every run, by PyTorch's GradScaler: halved after a gradient that is not finite,
     doubled after 2,000 in a row that are. The scale is a power of two, so that dividing by it is exact."""
     streak = memory.get("streak", torch.zeros_like(finite, dtype=torch.int64)) * finite + finite
@@ -223,7 +242,7 @@ def rescale(memory, finite):
     memory["streak"] = streak * ~grown
 
 
-def first_not_finite(network, x, targets, r):
+def first_not_finite(network: "Network", x: torch.Tensor, targets: torch.Tensor, r: int) -> str:
     """Which tensor of run r is not finite first in a step: "layer 1: gradient of q^2"; nothing is updated.
 
     Forward tensors come first, in the order in which they are computed, then gradients, from the loss down.
@@ -231,11 +250,11 @@ def first_not_finite(network, x, targets, r):
     alone = select(network, torch.tensor([r], device=x.device))
     found = []
 
-    def note(place, name, values):
+    def note(place: str, name: str, values: torch.Tensor) -> None:
         if not values.isfinite().all():
             found.append(f"{place}: {name}")
 
-    def watch(place, name, values, half=False):
+    def watch(place: str, name: str, values: torch.Tensor, half: bool = False) -> torch.Tensor:
         note(place, name, values.detach())
         if values.requires_grad:
             values.register_hook(lambda g: note(place, f"gradient of {name}", rounded(g) if half else g))

@@ -10,6 +10,8 @@ So networks that draw pooling weights see other shifts than networks that do not
 `sequence` names the shifts that a network sees. Nothing here touches the global generators.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -26,7 +28,9 @@ WORKERS = 2  # of each data loader
 BATCH = 32  # images of a data loader's batch; decides which worker draws for an image, whatever batches train here
 
 
-def initial_network(kind, n_in, hidden_width, seed=0, hidden_layers=2):
+def initial_network(
+    kind: str, n_in: int, hidden_width: int, seed: int = 0, hidden_layers: int = 2
+) -> list[dict[str, np.ndarray]]:
     """Initial weights of the layers of one run: hidden layers of a kind, an E-I readout.
 
     One stream runs through the layers; each draws Wex, then Wei, except that E layers draw Wex only. Runs of one width
@@ -54,7 +58,9 @@ def initial_network(kind, n_in, hidden_width, seed=0, hidden_layers=2):
     return [_initial_layer(*shape, numpy, generator) for shape in shapes]
 
 
-def _initial_layer(kind, n_in, n_e, numpy, generator):
+def _initial_layer(
+    kind: str, n_in: int, n_e: int, numpy: np.random.RandomState, generator: torch.Generator
+) -> dict[str, np.ndarray]:
     """Weights as of `network.initial_layer`, from the two generators of a run."""
     variance = 2 * n_e / (n_in * (n_e - 1))  # of the lognormal, whose squared mean it is, too
     mu, sigma = np.log(variance / np.sqrt(2 * variance)), np.sqrt(np.log(2))
@@ -73,7 +79,7 @@ def _initial_layer(kind, n_in, n_e, numpy, generator):
     return weights | {"w": (w / w.sum()).double().numpy()}
 
 
-def sequence(kind, hidden_width, hidden_layers=2):
+def sequence(kind: str, hidden_width: int, hidden_layers: int = 2) -> int:
     """The sequence of shifts that a network sees: how many numbers torch's generator has drawn before its first pass.
 
     Parameters
@@ -90,7 +96,15 @@ def sequence(kind, hidden_width, hidden_layers=2):
     return hidden_layers * hidden_width if KINDS[kind].local else 0
 
 
-def draw_shifts(draw, epsilon, sequence, epochs, train_images, test_images, seed=0):
+def draw_shifts(
+    draw: Callable[..., np.ndarray],
+    epsilon: float,
+    sequence: int,
+    epochs: int,
+    train_images: int,
+    test_images: int,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
     """The shifts of all runs of one sequence and one epsilon.
 
     An epoch is three passes: the training images, the training images again for evaluation, the test images. Fewer
@@ -123,7 +137,7 @@ def draw_shifts(draw, epsilon, sequence, epochs, train_images, test_images, seed
     return {"train": train, "evaluation": evaluation[:, last:], "test": test}
 
 
-def _one_pass(generator, draw, epsilon, n):
+def _one_pass(generator: torch.Generator, draw: Callable[..., np.ndarray], epsilon: float, n: int) -> np.ndarray:
     """Shifts (n) of one pass over a loader that does not shuffle: its workers take turns at making the batches."""
     base_seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
     maker = np.arange(n) // BATCH % WORKERS
@@ -134,7 +148,7 @@ def _one_pass(generator, draw, epsilon, n):
     return shifts
 
 
-def worker_seed(base_seed, worker):
+def worker_seed(base_seed: int, worker: int) -> np.ndarray:
     """What torch seeds NumPy's generator with in a worker of a data loader: four words, uint32 (4).
 
     torch mixes worker and base seed as NumPy's SeedSequence does.

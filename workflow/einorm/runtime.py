@@ -19,7 +19,6 @@ PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parents[1]
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 DEFINITION = FUNCTION | ast.ClassDef
-OF_TYPES = ("typing", "collections.abc")  # modules that are imported for types alone
 
 
 class UserError(Exception):
@@ -66,10 +65,17 @@ def fingerprint(module: str, *names: str) -> str:
 @cache  # a plan asks hundreds of times for a few dozen of them; by the text, which may change in a process
 def _code_digest(source: str, names: tuple[str, ...]) -> str:
     tree = ast.parse(source)
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.ImportFrom) and node.module in OF_TYPES)]
+    tree.body = [node for node in tree.body if not _is_of_types(node)]
     leave_out_words(tree)
     nodes = _reachable(tree, names) if names else tree.body
     return digest([syntax(node) for node in nodes])[:16]
+
+
+def _is_of_types(node: ast.stmt) -> bool:
+    """Whether a statement imports what only types need."""
+    if isinstance(node, ast.If):
+        return syntax(node.test) == syntax(ast.Name("TYPE_CHECKING", ast.Load()))
+    return isinstance(node, ast.ImportFrom) and node.module in ("typing", "collections.abc")
 
 
 def leave_out_words(tree: ast.AST) -> None:

@@ -9,10 +9,8 @@ from pandas import DataFrame
 
 from . import tables
 from .config import Settings
-from .data import load, load_shifts, write_shifts
+from .data import Arrays, load, load_shifts, write_shifts
 from .tasks import TASKS
-
-Arrays = dict[str, np.ndarray]
 
 
 def sample_images(task: str, dataset: str, epsilon: float, images: Arrays, shifts: Arrays) -> DataFrame:

@@ -4,27 +4,30 @@ To add one, add two functions and an entry to `TASKS`. Pixels lie in [0, 1]; eps
 vary; random numbers come from a NumPy generator, rng.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from .runtime import stream
 
 
-def draw_luminosity(rng, epsilon, n):
+def draw_luminosity(rng: Any, epsilon: float, n: int) -> np.ndarray:
     """One shift d ~ U(-eps, +eps) per image, float32 (n), in units of the pixel range (Fig. 1)."""
     return (epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
 
 
-def shift_luminosity(x, d):
+def shift_luminosity(x: Any, d: Any) -> Any:
     """x' = clamp(x + d, 0, 1) for images x (batch, pixels) in [0, 1] and shifts d (batch); arrays or tensors."""
     return (x + d[:, None]).clip(0, 1)
 
 
-def draw_contrast(rng, epsilon, n):
+def draw_contrast(rng: Any, epsilon: float, n: int) -> np.ndarray:
     """One factor c ~ U(1 - eps, 1 + eps) per image, float32 (n)."""
     return (1 + epsilon * rng.uniform(-1, 1, n)).astype(np.float32)
 
 
-def shift_contrast(x, c):
+def shift_contrast(x: Any, c: Any) -> Any:
     """x' = clamp(m + c (x - m), 0, 1), m the image's own mean, for images x (batch, pixels) and factors c (batch)."""
     m = x.mean(1)[:, None]
     return (m + c[:, None] * (x - m)).clip(0, 1)
@@ -34,7 +37,14 @@ def shift_contrast(x, c):
 TASKS = {"luminosity": (draw_luminosity, shift_luminosity), "contrast": (draw_contrast, shift_contrast)}
 
 
-def draw_shifts(draw, epsilon, names, epochs, train_images, test_images):
+def draw_shifts(
+    draw: Callable[..., np.ndarray],
+    epsilon: float,
+    names: tuple[object, ...],
+    epochs: int,
+    train_images: int,
+    test_images: int,
+) -> dict[str, np.ndarray]:
     """The shifts of an experiment.
 
     Every row has its own random stream, so that fewer epochs or images are the beginning of more.

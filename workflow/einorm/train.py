@@ -6,7 +6,9 @@ is computed once for all. A step of `codes.STEPS` trains: plain on a CPU, one of
 
 import threading
 import time
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from . import gpu, release_precision, release_randomness, tables
 from .conditions import CONDITIONS
 from .learning import (
     LABEL_SMOOTHING,
+    Network,
     build,
     cross_entropy,
     forward_network,
@@ -25,10 +28,17 @@ from .learning import (
     train_step,
 )
 from .network import initial_network
-from .runs import run_digest
+from .runs import Run, run_digest
 from .runtime import stream
 from .tasks import TASKS
 from .variants import how
+
+Arrays = dict[str, np.ndarray]
+Row = dict[str, Any]  # of a shard
+Part = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images, labels, targets
+Shift = Callable[..., torch.Tensor]  # a function of `tasks.TASKS` that applies a shift
+Steps = Any  # a function of a batch's images and targets with an attribute, see `plain_steps`
+Forward = Callable[..., list[dict[str, torch.Tensor]]]  # called as `forward_network`
 
 #: What computes in a precision: the plain training step and the forward pass.
 ARITHMETIC = {
@@ -41,7 +51,7 @@ UNDEFINED = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}  # metr
 FACTS = ("lr", "lr_wei", "lr_wix", "hidden_width")
 
 
-def draw_shifts_of(runs):
+def draw_shifts_of(runs: list[Run]) -> Arrays:
     """Shifts of runs that share no table: as `release_randomness.draw_shifts`, with an axis of runs: (epochs, R, n)."""
     first, draw = runs[0], TASKS[runs[0]["task"]][0]
     kind, variant = CONDITIONS[first["condition"]].layer, how(first)
@@ -59,7 +69,7 @@ DRAWING = threading.Lock()  # jobs side by side do not draw the same twice, and 
 _drawn_shifts = lru_cache(32)(release_randomness.draw_shifts)
 
 
-def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
+def network_of(runs: list[Run], pixels: int, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Network:
     """The `learning.Network` of a batch of runs."""
     first, variant = runs[0], how(runs[0])
     shared = CONDITIONS[first["condition"]].layer, pixels, variant["hidden_layers"]
@@ -69,14 +79,23 @@ def network_of(runs, pixels, dtype=torch.float32, device="cpu"):
     return build(first["condition"], weights, runs, dtype, device, variant)
 
 
-def initial_weights(release, kind, pixels, depth, hidden_width, seed, config):
+def initial_weights(
+    release: bool, kind: str, pixels: int, depth: int, hidden_width: int, seed: int, config: int | None
+) -> list[Arrays]:
     """Initial weights of a run: the release's, or those of our own random streams, which the configuration names."""
     if release:
         return release_randomness.initial_network(kind, pixels, hidden_width, seed, depth)
     return initial_network(kind, pixels, hidden_width, seed, "initial", config, hidden_layers=depth)
 
 
-def train(runs, images, shifts, device="cpu", report=lambda *_: None, step="plain"):
+def train(
+    runs: list[Run],
+    images: Arrays,
+    shifts: Arrays,
+    device: str = "cpu",
+    report: Callable[..., object] = lambda *_: None,
+    step: str = "plain",
+) -> pd.DataFrame:
     """Train a batch of runs of one condition and epsilon. A run whose loss is no longer finite stays at chance, 10 %.
 
     Parameters
@@ -116,7 +135,7 @@ def train(runs, images, shifts, device="cpu", report=lambda *_: None, step="plai
     return rows.assign(seconds=(time.perf_counter() - started) / len(runs))
 
 
-def steps_of(network, run, shifts, step):
+def steps_of(network: Network, run: Run, shifts: torch.Tensor, step: str) -> Steps:
     """The training steps of a batch of runs, called as those of `plain_steps`; shifts are those of an epoch."""
     if step == "plain":
         return plain_steps(network, ARITHMETIC[how(run)["precision"]][0])
@@ -124,18 +143,20 @@ def steps_of(network, run, shifts, step):
     return gpu.steps_on(network, (*shifts.shape[:-1], run["batch_size"], pixels), step)
 
 
-def plain_steps(network, step=train_step):
+def plain_steps(network: Network, step: Callable[..., torch.Tensor] = train_step) -> Steps:
     """A function of a batch's images and targets that trains the network and returns the losses (1, R); its attribute
     `most` is the number of batches that it takes at once."""
 
-    def steps(x, targets):
+    def steps(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return step(network, x, targets)[None]
 
     steps.most = 1
     return steps
 
 
-def train_and_measure(network, steps, parts, shifts, run, epoch):
+def train_and_measure(
+    network: Network, steps: Steps, parts: dict[str, Part], shifts: Any, run: Run, epoch: int
+) -> tuple[list[Row], dict[int, int]]:
     """One epoch of a batch of runs, with metrics and evaluation.
 
     Parameters
@@ -165,7 +186,9 @@ def train_and_measure(network, steps, parts, shifts, run, epoch):
     return epoch_rows(losses, metrics, test_loss, test_acc), {r: before + n for r, n in bad.items()}
 
 
-def shifts_of_epoch(shifts, epoch, alive, device):
+def shifts_of_epoch(
+    shifts: Arrays, epoch: int, alive: list[int], device: str
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
     """Shifts of an epoch: of training, of the batch that mu and var are measured on, and of the test images.
 
     Parameters
@@ -180,7 +203,7 @@ def shifts_of_epoch(shifts, epoch, alive, device):
     which measure mu and var on the last training batch, and whose test shifts are the same in every epoch
     """
 
-    def of_epoch(part):
+    def of_epoch(part: np.ndarray) -> torch.Tensor:
         d = torch.as_tensor(part[epoch - 1], device=device)
         return d if d.dim() == 1 else d[alive]
 
@@ -189,7 +212,7 @@ def shifts_of_epoch(shifts, epoch, alive, device):
     return tuple(of_epoch(shifts[name]) for name in ("train", "evaluation", "test"))
 
 
-def run_facts(run, collapsed_step, collapsed_in):
+def run_facts(run: Run, collapsed_step: int, collapsed_in: str) -> Row:
     """Columns of a shard that are the same in every epoch of a run."""
     facts = {"variant": "paper", "randomness": "own", "lambda_": run["lambda"]}
     facts |= {name: run[name] for name in (*tables.KEYS, *FACTS) if name in run}
@@ -198,7 +221,7 @@ def run_facts(run, collapsed_step, collapsed_in):
     return facts | {"digest": run_digest(run)}
 
 
-def image_parts(run, images, device):
+def image_parts(run: Run, images: Arrays, device: str) -> dict[str, Part]:
     """The images of a run: train, held_out and test, each (images (n, pixels) uint8, labels (n), smoothed targets
     (classes, n)); held_out are the last training images where the variant measures its accuracy on them."""
     variant = how(run)
@@ -210,7 +233,9 @@ def image_parts(run, images, device):
     }
 
 
-def image_part(images, part, which, device="cpu", smoothing=LABEL_SMOOTHING):
+def image_part(
+    images: Arrays, part: str, which: slice, device: str = "cpu", smoothing: float = LABEL_SMOOTHING
+) -> Part:
     """Images, labels and targets, as in `image_parts`, of a slice of the training or test set."""
     x = torch.as_tensor(images[f"{part}_images"][which], device=device)
     labels = torch.as_tensor(images[f"{part}_labels"][which].astype(np.int64), device=device)
@@ -218,7 +243,7 @@ def image_part(images, part, which, device="cpu", smoothing=LABEL_SMOOTHING):
     return x, labels, smooth_targets(labels, classes, smoothing)
 
 
-def shifted(images, shifts, apply_shift):
+def shifted(images: torch.Tensor, shifts: torch.Tensor, apply_shift: Shift) -> torch.Tensor:
     """Images (B, pixels) uint8 with their shifts (B): (B, pixels); with shifts (R, B) of each run: (R, B, pixels)."""
     x = images.float().div_(255)
     if shifts.dim() == 1:
@@ -226,7 +251,7 @@ def shifted(images, shifts, apply_shift):
     return apply_shift(x.repeat(len(shifts), 1), shifts.flatten()).view(len(shifts), *x.shape)
 
 
-def in_order(order, training, seed, epoch):
+def in_order(order: str, training: tuple[torch.Tensor, ...], seed: int, epoch: int) -> tuple[torch.Tensor, ...]:
     """The training images of an epoch, with labels, targets and shifts: in file order as published, or shuffled."""
     if order == "file":
         return training
@@ -235,7 +260,14 @@ def in_order(order, training, seed, epoch):
     return x[permutation], labels[permutation], targets[:, permutation], shifts[..., permutation]
 
 
-def train_epoch(network, training, apply_shift, batch_size, steps, forward=forward_network):
+def train_epoch(
+    network: Network,
+    training: tuple[torch.Tensor, ...],
+    apply_shift: Shift,
+    batch_size: int,
+    steps: Steps,
+    forward: Forward = forward_network,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """One pass over the training images, in the order in which they are given.
 
     Parameters
@@ -261,7 +293,9 @@ def train_epoch(network, training, apply_shift, batch_size, steps, forward=forwa
     return torch.cat(losses), metrics
 
 
-def evaluate(network, test, apply_shift, forward=forward_network):
+def evaluate(
+    network: Network, test: tuple[torch.Tensor, ...], apply_shift: Shift, forward: Forward = forward_network
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss (R) and accuracy (R), in %, on shifted images that are not trained on; test as training in `train_epoch`.
 
     There may be more shifts than images: the images take the first of them.
@@ -279,7 +313,7 @@ def evaluate(network, test, apply_shift, forward=forward_network):
     return loss / len(images), 100 * correct.double() / len(images)
 
 
-def first_bad_steps(losses, test_loss):
+def first_bad_steps(losses: np.ndarray, test_loss: np.ndarray) -> dict[int, int]:
     """Runs whose loss is no longer finite: index in the batch -> first such step of the epoch.
 
     losses (steps, R) are those of training, test_loss (R) is the one after the epoch. A run whose training losses are
@@ -289,7 +323,9 @@ def first_bad_steps(losses, test_loss):
     return {int(r): int(bad[:, r].argmax()) for r in np.flatnonzero(bad.any(0))}
 
 
-def epoch_rows(losses, metrics, test_loss, test_acc):
+def epoch_rows(
+    losses: torch.Tensor, metrics: dict[str, torch.Tensor], test_loss: torch.Tensor, test_acc: torch.Tensor
+) -> list[Row]:
     """Metrics of an epoch, a dict of plain numbers per run: losses (steps, R), metrics (R, 2), the test set's (R)."""
     columns = {"train_loss": losses.double().mean(0), "test_loss": test_loss, "test_acc": test_acc}
     columns["validation_acc"] = metrics.pop("validation_acc", torch.full_like(columns["train_loss"], torch.nan))

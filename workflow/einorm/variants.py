@@ -4,6 +4,7 @@ To add one, add an entry to `VARIANTS`, and name it in `QUESTIONS` to have it dr
 in `train.py`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from .runtime import UserError
@@ -53,22 +54,22 @@ QUESTIONS = {
 }
 
 
-def how(run):
+def how(run: dict[str, Any]) -> dict[str, Any]:
     """How a run trains, a dict like `PAPER`: the paper's way, but for what the run's specification names."""
     return {key: run.get(key, value) for key, value in PAPER.items()}
 
 
-def specification(variant):
+def specification(variant: str) -> dict[str, Any]:
     """What a variant adds to a run's specification; nothing in the paper's, whose runs keep their identity."""
     return {"variant": variant} | VARIANTS[variant] if variant != "paper" else {}
 
 
-def trained():
+def trained() -> list[str]:
     """The variants that can be trained, in their order."""
     return [variant for variant in VARIANTS if variant not in ARCHIVED]
 
 
-def check_trained(variants):
+def check_trained(variants: Iterable[str]) -> None:
     """Raise UserError where one of the variants is only archived."""
     for variant in (v for v in variants if v in ARCHIVED):
         raise UserError(
@@ -77,6 +78,6 @@ def check_trained(variants):
         )
 
 
-def asked(variants):
+def asked(variants: Iterable[str]) -> list[str]:
     """The questions that variants answer: those of which there is more than the paper's way to train."""
     return [question for question, members in QUESTIONS.items() if set(members) & set(variants) - {"paper"}]
