@@ -247,7 +247,7 @@ def write_shifts(
 
 def _write_arrays(out: Path | str, arrays: Arrays) -> None:
     with atomic_path(out) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # an array might be called allow_pickle
 
 
 def load_shifts(path: Path | str) -> Arrays:

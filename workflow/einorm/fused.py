@@ -74,7 +74,7 @@ def prepare_chunk(network: "Network", x_shape: Sequence[int], steps: int) -> Chu
     """
     *runs, images, pixels = x_shape
     R, classes = len(network.lambdas), network.layers[-1].n_e
-    empty = {"dtype": network.lambdas.dtype, "device": network.lambdas.device}
+    empty: dict[str, Any] = {"dtype": network.lambdas.dtype, "device": network.lambdas.device}
     inputs, layers = [pixels] * R, []
     for layer in network.layers:
         layers.append(_arrays(layer, inputs, images))
@@ -146,13 +146,14 @@ def _input(chunk: Chunk, i: int, s: int) -> tuple[torch.Tensor, int, int, int]:
         x = chunk.x[..., s * chunk.images :, :]
         return x, x.stride(0) if x.dim() == 3 else 0, 1, x.stride(-2)
     rate = chunk.layers[i - 1]["rate"][s % 2]
-    return rate, *rate.stride()
+    run, unit, image = rate.stride()
+    return rate, run, unit, image
 
 
 def _drive(network: "Network", chunk: Chunk, i: int, pending: int | None, s: int | None) -> None:
     """Layer i: the update of step `pending` - 1 and the drive of step s; None: not this one."""
     layer, own = network.layers[i], chunk.layers[i]
-    old = _input(chunk, i, s if pending is None else pending - 1)
+    old = _input(chunk, i, pending - 1 if pending is not None else s or 0)
     new = old if s is None else _input(chunk, i, s)
     kernels.update_and_drive[(len(own["tiles"]),)](
         layer.W, own["G"], network.rates[i]["W"], old[0], new[0], own["y"], own["tiles"], own["inputs"],

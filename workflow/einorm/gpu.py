@@ -9,13 +9,13 @@ Nothing is recorded twice: a run whose loss is no longer finite stays in its bat
 """
 
 import importlib.util
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from .learning import train_step
@@ -75,14 +75,14 @@ def steps_on(net: "Network", shape: Sequence[int], kind: str) -> Any:
         steps(x, targets) of (n B, pixels) or (R, n B, pixels) and (classes, n B) trains n batches and returns their
         losses (n, R); n is at most steps.most. A batch of fewer than B images is trained by the plain step.
     """
-    bytes_of_step = np.prod(shape) * net.lambdas.element_size()
-    most = int(max(1, min(CHUNK, CHUNK_BYTES // bytes_of_step)))
+    bytes_of_step = math.prod(shape) * net.lambdas.element_size()
+    most = max(1, min(CHUNK, CHUNK_BYTES // bytes_of_step))
     whole = (_fused_steps if kind == "fused" else _graph_steps)(net, shape, most)
 
     def steps(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return whole(x, targets) if x.shape[-2] >= shape[-2] else train_step(net, x, targets)[None]
 
-    steps.most = most
+    steps.most = most  # type: ignore[attr-defined]
     return steps
 
 

@@ -148,7 +148,7 @@ def draw_table(run: Run, path: Path | str) -> None:
     """Draw the shift table of a run (`data.write_shifts`)."""
     from .data import write_shifts
 
-    sizes = (run[name] for name in ("epochs", "train_images", "test_images"))
+    sizes = run["epochs"], run["train_images"], run["test_images"]
     write_shifts(run["task"], run["epsilon"], run["seed"], *sizes, path, run.get("randomness", "own"))
 
 

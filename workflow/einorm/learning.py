@@ -44,7 +44,7 @@ class Network:
 
 
 def build(
-    condition: str,
+    condition: Any,
     weights: list[list[dict[str, Any]]],
     hyperparameters: list[dict[str, Any]],
     dtype: torch.dtype = torch.float32,
@@ -167,7 +167,7 @@ def train_step(network: Network, x: torch.Tensor, targets: torch.Tensor) -> torc
             signals = hidden_signals(network, layer, state, g)
             if network.condition.error_signal == "lateral_plastic":
                 learn_pooling(layer, network.rates[i]["w"], g)
-        g = update(layer, network.rates[i], state, signals, needs_input_error=i > 0)
+        g = update(layer, network.rates[i], state, signals, needs_input_error=i > 0)  # type: ignore[assignment]
     return loss
 
 

@@ -18,6 +18,7 @@ inhibition, and one product updates them. Padded rows and columns are zero and s
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,14 +89,14 @@ class Layer:
         """The rows of W that pass the task's error on to the layer's input, as a view (R, rows, inputs)."""
         return self.W[:, : self.blocks[self.kind.passes_error[-1]].stop]
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def weights(self) -> dict[str, Any]:
         """Views of the parameters by their names: Wex (R, n_e, inputs), Wix, Bix, Wei, b, w; padding included."""
         views = {name: self.W[:, rows] for name, rows in self.blocks.items()}
-        views |= {"Wei": self.Wei, "b": self.b, "w": self.w}
+        views |= {"Wei": self.Wei, "b": self.b, "w": self.w}  # type: ignore[dict-item]
         return {name: view for name, view in views.items() if view is not None}
 
 
-def initial_layer(kind: str, n_in: int, n_e: int, *names: str | int) -> dict[str, np.ndarray]:
+def initial_layer(kind: str, n_in: int, n_e: int, *names: object) -> dict[str, np.ndarray]:
     """Initial weights of one layer of one run, as float64 arrays.
 
     Wex is lognormal with mean and standard deviation s = sqrt(2 n_e / (n_in (n_e - 1))); so is Wei, whose rows are then
@@ -139,7 +140,7 @@ def initial_layer(kind: str, n_in: int, n_e: int, *names: str | int) -> dict[str
 
 
 def initial_network(
-    kind: str, n_in: int, hidden_width: int, *names: str | int, hidden_layers: int = 2
+    kind: str, n_in: int, hidden_width: int, *names: object, hidden_layers: int = 2
 ) -> list[dict[str, np.ndarray]]:
     """Initial weights of the layers of one run, an `initial_layer` each: hidden layers of a kind, an E-I readout."""
     deeper = [(kind, hidden_width, hidden_width)] * (hidden_layers - 1)
@@ -200,7 +201,7 @@ def stack_layers(
     def padded(name: str, *shape: int) -> torch.Tensor:
         array = np.zeros((len(runs), *shape))
         for r, run in enumerate(runs):
-            array[(r, *map(slice, run[name].shape))] = run[name]
+            array[(r, *map(slice, run[name].shape))] = run[name]  # type: ignore[index]
         return torch.as_tensor(array, dtype=dtype, device=device)
 
     heights = {"Wex": n_e, "Wix": n_i, "Bix": n_e}
@@ -224,7 +225,7 @@ def select_runs(layer: Layer, keep: torch.Tensor) -> Layer:
     per_run = ("W", "Wei", "b", "w", "widths", "mask")
     parts = {name: getattr(layer, name) for name in per_run}
     chosen = {name: part if part is None else part[keep] for name, part in parts.items()}
-    return replace(layer, **chosen)
+    return replace(layer, **chosen)  # type: ignore[arg-type]
 
 
 def drive(layer: Layer, x: torch.Tensor) -> torch.Tensor:

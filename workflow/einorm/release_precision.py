@@ -166,12 +166,12 @@ def parameters(network: "Network") -> list[dict[str, tuple[torch.Tensor, torch.T
         parts = {name: (layer.W[:, rows], rates["W"][:, rows]) for name, rows in blocks.items()}
         parts["b"] = layer.b, rates["b"]
         if layer.kind.learns("Wei"):
-            parts["Wei"] = layer.Wei, rates["Wei"]
+            parts["Wei"] = layer.Wei, rates["Wei"]  # type: ignore[assignment]
         found.append(parts)
     return found
 
 
-def with_fixed(network: "Network", weights: list[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
+def with_fixed(network: "Network", weights: list[dict[str, torch.Tensor]]) -> list[dict[str, Any]]:
     """The weights of every layer with Wei, where it does not learn."""
     return [{"Wei": layer.Wei} | parts for layer, parts in zip(network.layers, weights, strict=True)]
 
@@ -220,7 +220,10 @@ def train_step(network: "Network", x: torch.Tensor, targets: torch.Tensor) -> to
     gradients = torch.autograd.grad((total * scale if scaled else total).sum(), leaves)
     finite = torch.stack([gradient.flatten(1).sum(1) for gradient in (task[:, None], *gradients)]).isfinite().all(0)
     if scaled:
-        gradients = [torch.where(finite[:, None, None], g / scale[:, None, None], 0) for g in gradients]
+        gradients = [  # type: ignore[assignment]
+            torch.where(finite[:, None, None], g / scale[:, None, None], 0)  # type: ignore[index]
+            for g in gradients
+        ]
         rescale(network.memory, finite)
     elif not finite.all():
         for r in (~finite).nonzero().flatten().tolist():

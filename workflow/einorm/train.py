@@ -115,7 +115,7 @@ def train(
     first, started = runs[0], time.perf_counter()
     parts = image_parts(first, images, device)
     network, in_batch, steps = network_of(runs, parts["train"][0].shape[1], device=device), [*range(len(runs))], None
-    collapses, records = {}, []
+    collapses, records = {}, []  # type: ignore[var-annotated]
     for epoch in range(1, first["epochs"] + 1):
         rows = {}
         if len(collapses) < len(runs):
@@ -127,7 +127,7 @@ def train(
             if bad and rows and step == "plain":  # a GPU's steps are recorded for all runs: there collapsed ones stay
                 keep = [i for i, r in enumerate(in_batch) if r in rows]
                 network, in_batch, steps = select(network, torch.tensor(keep, device=device)), [*rows], None
-        rows = [rows.get(r, UNDEFINED) | {"epoch": epoch, "run": r} for r in range(len(runs))]
+        rows = [rows.get(r, UNDEFINED) | {"epoch": epoch, "run": r} for r in range(len(runs))]  # type: ignore
         records += rows
         report(epoch, first["epochs"], rows, time.perf_counter() - started)
     facts = [run_facts(run, *collapses.get(r, (-1, ""))) | {"run": r} for r, run in enumerate(runs)]
@@ -150,7 +150,7 @@ def plain_steps(network: Network, step: Callable[..., torch.Tensor] = train_step
     def steps(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return step(network, x, targets)[None]
 
-    steps.most = 1
+    steps.most = 1  # type: ignore[attr-defined]
     return steps
 
 
@@ -209,7 +209,7 @@ def shifts_of_epoch(
 
     if "evaluation" not in shifts:
         return of_epoch(shifts["train"]), None, torch.as_tensor(shifts["test"], device=device)
-    return tuple(of_epoch(shifts[name]) for name in ("train", "evaluation", "test"))
+    return tuple(of_epoch(shifts[name]) for name in ("train", "evaluation", "test"))  # type: ignore[return-value]
 
 
 def run_facts(run: Run, collapsed_step: int, collapsed_in: str) -> Row:
@@ -331,5 +331,5 @@ def epoch_rows(
     columns["validation_acc"] = metrics.pop("validation_acc", torch.full_like(columns["train_loss"], torch.nan))
     for name, values in metrics.items():
         columns |= {f"{name}{i}": values[:, i] for i in range(values.shape[1])}
-    columns = {name: values.double().cpu().tolist() for name, values in columns.items()}
+    columns = {name: values.double().cpu().tolist() for name, values in columns.items()}  # type: ignore[misc]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
