@@ -10,7 +10,7 @@ import einorm
 import nbformat
 import pandas as pd
 import yaml
-from einorm import archive, config, figures
+from einorm import archive, config, figures, tables
 from einorm.analysis import claims, explain, findings, published, statements
 from einorm.archive import KINDS
 from einorm.artifact import report
@@ -19,6 +19,7 @@ from einorm.conditions import CONDITIONS, LAMBDA
 from einorm.config import Settings
 from einorm.hyperparameters import hyperparameters
 from einorm.learning import LABEL_SMOOTHING
+from einorm.runs import cell_runs, cells, run_digest
 from einorm.runtime import atomic_path, duration
 from einorm.tools import budget
 from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, bullets, fill, markdown, with_interval
@@ -48,6 +49,7 @@ def write():
     write_claims()
     write_model()
     write_paths()
+    write_costs()
     write_notebook()
 
 
@@ -173,6 +175,25 @@ def write_paths(page=PROJECT / "README.md"):
         rows[-1].append(path["conclude"])
     headings = ("path", "command", f"time on {CORES} cores", "memory", "disk", "what you may conclude")
     fill(page, {"paths": markdown(headings, rows)})
+
+
+def write_costs(page=DOCS / "reproduce.md"):
+    """Write what archived runs took into a page, beside the benchmark's prediction."""
+    speeds = budget.speeds_of(json.loads((ARTIFACT / "benchmark.json").read_text(encoding="utf-8")))
+    rows = []
+    for name in ("quick", *KINDS["replication"], *KINDS["reproduction"]):
+        held, settings = einorm.load(ARCHIVES / name), Settings(**archive.check(ARCHIVES / name)["settings"])
+        planned = {run_digest(run): run for cell in cells(settings) for run in cell_runs(settings, *cell)}
+        costs = held["costs"].merge(held["runs"], on=[*tables.KEYS], validate="1:1").query("status == 'finished'")
+        costs["predicted"] = [budget.estimate([planned[digest]], speeds) for digest in costs["digest"]]
+        for recorded, part in costs.groupby(costs["cpu_seconds"].notna()):
+            took, predicted = part["seconds"].sum(), part["predicted"].sum()
+            cpu = part["cpu_seconds"].sum()
+            on_cpu = (f"{cpu / 3600:.1f}", f"{cpu / predicted:.1f} ×") if recorded else ("not recorded", "–")
+            hours = [f"{seconds / 3600:.1f}" for seconds in (predicted, took)]
+            rows.append([f"`{name}`", len(part), *hours, f"{took / predicted:.1f} ×", *on_cpu])
+    headings = ("archive", "finished runs", "predicted", "took", "of the prediction", "CPU time", "of the prediction")
+    fill(page, {"costs": markdown(headings, rows)})
 
 
 def write_notebook(path=DOCS / "explore.ipynb"):

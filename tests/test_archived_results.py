@@ -19,6 +19,7 @@ PAGES = (
     "docs/reproduction.md",
     "docs/robustness.md",
     "docs/deviations.md",
+    "docs/reproduce.md",
     "docs/model.md",
 )
 CLAIMS = sorted((DOCS / "claims").glob("*.md"))
