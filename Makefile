@@ -100,7 +100,7 @@ docs-reference: $(READY)  ## refresh docs/reference/config.md from the typed con
 docs-results: $(READY)  ## refresh what the pages show of the archives: claims, cost, robustness, with their pictures
 	$(BIN)/python docs/archived_results.py
 
-docs-pictures: $(READY)  ## refresh docs/pictures
+docs-pictures: $(READY)  ## refresh docs/pictures (needs Graphviz)
 	$(BIN)/python docs/pictures.py
 
 help:  ## list the targets

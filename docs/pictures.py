@@ -1,6 +1,6 @@
 """Draws the pictures of the documentation: python docs/pictures.py [NAME ...] [--out FOLDER].
 
-Equal sources give equal bytes.
+Equal sources give equal bytes. The picture `rules` needs Graphviz (apt-get install graphviz).
 """
 
 import argparse
@@ -252,8 +252,8 @@ PICTURES = {
     "architecture": ("How data flows through the project", architecture),
     "network": ("The network and the pathways of an I-Norm layer", network),
     "error_signals": ("The error signal in each condition", error_signals),
-    "rules": ("The rules of the workflow", rulegraph.draw),
 }
+GRAPH = "rules"  # drawn by Graphviz
 
 
 def save(name, folder, kind="svg"):
@@ -268,13 +268,17 @@ def save(name, folder, kind="svg"):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description="Draw the pictures of the documentation.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"pictures (default: all): {', '.join(PICTURES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="pictures (default: all)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to (default: docs/pictures)")
     options = parser.parse_args(arguments)
-    for name in set(options.names) - set(PICTURES):
-        raise UserError(f"no picture is called {name}{nearest(name, PICTURES)}")
-    for name in options.names or PICTURES:
-        save(name, options.out)
+    names = [*PICTURES, GRAPH]
+    for name in set(options.names) - set(names):
+        raise UserError(f"no picture is called {name}{nearest(name, names)}")
+    for name in options.names or names:
+        if name == GRAPH:
+            rulegraph.save(options.out / f"{name}.svg")
+        else:
+            save(name, options.out)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,32 @@
-"""The picture of the workflow's rules and of what they wait for, as Snakemake tells them.
+"""The picture of the workflow's rules and of what they wait for: Snakemake tells them, Graphviz draws them.
 
 Rules that differ in nothing but a name are one node: the figures, and the training jobs by their length.
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
-from graphlib import TopologicalSorter
-from itertools import pairwise
 
 from einorm.figures import FIGURES, known
-from einorm.runtime import PROJECT, UserError
+from einorm.runtime import PROJECT, UserError, atomic_path
 from einorm.tasks import TASKS
 from einorm.variants import QUESTIONS
-from sketch import BLUE, GREEN, GREY, ORANGE, WIDTH, arrow, bent, box, canvas, write
+from matplotlib.colors import to_hex
+from sketch import BLUE, GREEN, GREY, ORANGE, tint
 
 READING = (
-    "An arrow leads from a rule to one that waits for its files. Arrows that a longer way implies are left out.\n"
-    "Rules that differ in nothing but what they draw, or in how long they train, are one box."
+    "An arrow leads from a rule to one that waits for its files. Arrows that a longer way implies are left out.\\l"
+    "Rules that differ in nothing but what they draw, or in how long they train, are one box.\\l"
 )
-ROW = 90  # pixels
 # where a rule stands: colour, as in the picture of the architecture
 FILES = {"data.smk": BLUE, "train.smk": BLUE, "tables.smk": GREEN, "outputs.smk": ORANGE}
-SWEEPS = 8  # over the layers, when ordering them: more change nothing in graphs of this size
+LOOK = """\
+rankdir=LR; nodesep=0.2; ranksep=0.45; size="9.4"; bgcolor=white;
+fontname="DejaVu Sans"; fontsize=10; labelloc=b; labeljust=l;
+node [shape=box, style="rounded,filled", fontname="DejaVu Sans", fontsize=11, margin="0.12,0.06"];
+edge [arrowsize=0.7, color="#222222"];"""
 
 
 def snakemake(*arguments):
@@ -54,22 +56,12 @@ def node(rule):
 
 
 def grouped(rules, edges):
-    """Nodes with the rules that they stand for, and edges between them, without those that a longer way implies."""
+    """Nodes with the rules that they stand for, and edges between them."""
     nodes = {}
     for rule in rules:
         nodes.setdefault(node(rule), []).append(rule)
     between = {(node(a), node(b)) for a, b in edges if node(a) != node(b)}
-    return nodes, sorted(without_shortcuts(between))
-
-
-def without_shortcuts(edges):
-    """Edges that no longer way between the same two nodes implies."""
-    after = {a: {c for b, c in edges if b == a} for a, _ in edges}
-
-    def reached(a):
-        return set().union(*({b} | reached(b) for b in after.get(a, ())))
-
-    return {(a, b) for a, b in edges if not any(b in reached(c) for c in after[a])}
+    return nodes, sorted(between)
 
 
 def rules():
@@ -87,86 +79,30 @@ def homes(nodes):
     return {name: found[name] for name in nodes}
 
 
-def depths(nodes, edges):
-    """Layer of each node: after all it waits for, and right before what waits for it."""
-    before = {name: [a for a, b in edges if b == name] for name in nodes}
-    after = {name: [b for a, b in edges if a == name] for name in nodes}
-    order, depth = list(TopologicalSorter(before).static_order()), {}
-    for name in order:
-        depth[name] = max((depth[a] + 1 for a in before[name]), default=0)
-    for name in reversed(order):
-        depth[name] = min((depth[b] - 1 for b in after[name]), default=depth[name])
-    return depth
-
-
-def place(nodes, edges):
-    """Where to draw a graph from left to right.
-
-    Returns
-    -------
-    dict node -> (layer, height), heights in steps about 0, and per edge the list of points it passes
-    """
-    depth = depths(nodes, edges)
-    ways = [[a, *((a, b, d) for d in range(depth[a] + 1, depth[b])), b] for a, b in edges]
-    layers = [[] for _ in range(max(depth.values()) + 1)]
-    for name in [*sorted(nodes), *(stop for way in ways for stop in way[1:-1])]:
-        layers[name[2] if isinstance(name, tuple) else depth[name]].append(name)
-    links = [link for way in ways for link in pairwise(way)]
-    heights = ordered(layers, links)
-    spots = {name: (i, heights[name]) for i, layer in enumerate(layers) for name in layer}
-    return {name: spots[name] for name in nodes}, [[spots[stop] for stop in way] for way in ways]
-
-
-def ordered(layers, links):
-    """Heights of the members of each layer: each as near as may be to the mean of its neighbours'."""
-    heights = {}
-    neighbours = {
-        name: [a for a, b in links if b == name] + [b for a, b in links if a == name]
-        for layer in layers
-        for name in layer
-    }
-
-    def spread(layer):
-        heights.update({name: i - (len(layer) - 1) / 2 for i, name in enumerate(layer)})
-
-    def wish(name):
-        near = neighbours[name]
-        return sum(heights[other] for other in near) / len(near) if near else len(heights)
-
-    for layer in layers:
-        spread(layer)
-    for sweep in range(SWEEPS):
-        for layer in layers[:: 1 if sweep % 2 else -1]:
-            layer.sort(key=wish)
-            spread(layer)
-    return heights
-
-
-def draw():
-    """The workflow's rules, as Snakemake tells them: what waits for what."""
-    nodes, edges = rules()
-    files = homes(nodes)
-    places, ways = place(nodes, edges)
-    steps = max(layer for layer, _ in places.values())
-    rows = max(abs(height) for _, height in places.values()) * 2 + 1
-    axes = canvas(ROW * rows + 70)
-
-    def spot(place):
-        return 64 + place[0] * (WIDTH - 128) / steps, 8 + (place[1] + rows / 2) * ROW
-
+def dot(nodes, edges):
+    """A graph in the dot language."""
+    files, lines = homes(nodes), [f'label="{READING}";', LOOK]
     for name, members in nodes.items():
         colour = FILES.get(files[name], GREY)
-        note = f"{shown(name, members)}\n{files[name]}".strip()
-        box(axes, *spot(places[name]), 108, 74, name, note, colour, gid=f"rule-{name}")
-    for way in ways:
-        arrow(axes, *bent([spot(stop) for stop in way]))
-    write(axes, 16, ROW * rows + 40, READING, 11.5, GREY, ha="left")
-    return axes.figure
+        note = f"<br/>{text}" if (text := shown(name, members)) else ""
+        label = f'<<b>{name}</b><font point-size="9">{note}<br/>{files[name]}</font>>'
+        lines.append(f'{name} [label={label}, color="{to_hex(colour)}", fillcolor="{to_hex(tint(colour))}"];')
+    lines += [f"{a} -> {b};" for a, b in edges]
+    return "digraph rules {\n" + "\n".join(lines) + "\n}\n"
 
 
 def shown(name, members):
     """The rules in a node, as text; nothing if it is one rule only."""
     shorter = [member.removeprefix(f"{name}_") for member in members]
-    if len(members) == 1:
-        return ""
-    return textwrap.fill(", ".join(shorter if len(shorter) <= 3 else [*shorter[:2], "…"]), 14)
+    return "" if len(members) == 1 else ", ".join(shorter if len(shorter) <= 3 else [*shorter[:2], "…"])
+
+
+def save(path):
+    """Draw the workflow's rules as SVG, without arrows that a longer way implies. Raises UserError without Graphviz."""
+    if not shutil.which("dot"):
+        raise UserError("the picture of the rules needs Graphviz: install it (apt-get install graphviz)")
+    text = dot(*rules())
+    for command in (["tred"], ["dot", "-Tsvg"]):
+        text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    with atomic_path(path) as temporary:
+        temporary.write_text(re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL), encoding="utf-8")

@@ -75,16 +75,3 @@ def stop(axes, x, y, upright=True):
     """A bar across a line at which errors stop."""
     dx, dy = (0, 9) if upright else (9, 0)
     axes.plot((x - dx, x + dx), (y - dy, y + dy), color=INK, linewidth=4, zorder=3)
-
-
-def bent(stops, half=54):
-    """Points of a smooth line between boxes, from the first's right edge to the last's left edge, level at each."""
-    flat = [(stops[0][0] + half, stops[0][1])]
-    for x, y in stops[1:-1]:
-        flat += [(x - half, y), (x + half, y)]
-    x_end, y_end = stops[-1][0] - half, stops[-1][1]
-    points = []
-    for (x, y), (x2, y2) in zip(flat, [*flat[1:], (x_end - 10, y_end)], strict=True):
-        shares = [i / 20 for i in range(21)]
-        points += [(x + t * (x2 - x), y + (y2 - y) * t * t * (3 - 2 * t)) for t in shares]
-    return [*points, (x_end, y_end)]

@@ -30,11 +30,6 @@ def graph():
     return rulegraph.rules()
 
 
-@pytest.fixture(autouse=True)
-def asked_once(graph, monkeypatch):
-    monkeypatch.setattr(rulegraph, "rules", lambda: graph)
-
-
 @pytest.fixture
 def drawn(request):
     with rc_context(sketch.LOOK):
@@ -60,7 +55,7 @@ def test_tracked_pictures_are_what_is_drawn_now(name, tmp_path):
 
 
 def test_no_other_picture_is_tracked():
-    assert {path.stem for path in (DOCS / "pictures").iterdir()} == set(PICTURES)
+    assert {path.stem for path in (DOCS / "pictures").iterdir()} == {*PICTURES, pictures.GRAPH}
 
 
 def test_the_command_draws_into_another_folder(tmp_path):
@@ -75,11 +70,11 @@ def test_an_unknown_name_is_refused(tmp_path):
         pictures.main(["netwrok", "--out", str(tmp_path)])
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", [*PICTURES, pictures.GRAPH])
 def test_pictures_refer_to_nothing_outside(name):
     for element in tracked(name).iter():
         tag = element.tag.rsplit("}", 1)[-1]
-        assert tag not in {"image", "script", "a", "foreignObject", "text"}
+        assert tag not in {"image", "script", "a", "foreignObject"} and (tag != "text" or name == pictures.GRAPH)
         assert "import" not in (element.text or "")
         for key, value in element.attrib.items():
             assert not key.endswith(("href", "resource")) or value.startswith("#")
@@ -138,25 +133,36 @@ def test_every_rule_of_the_workflow_is_in_the_graph(graph):
     assert sorted(members) == sorted(rulegraph.snakemake("--list-rules").split())
     assert {"fig1", "published_fig2", "learning_curves", "figures"} <= set(nodes["figures"])
     assert {rule for rule in members if rule.startswith("train_")} == set(nodes["train"])
-    assert {f"rule-{node}" for node in nodes} == {it for it in ids("rules") if it and it.startswith("rule-")}
     assert {("prepare", "train"), ("train", "collect"), ("collect", "claims"), ("page", "artifact")} <= set(edges)
-    assert ("collect", "page") not in edges  # by way of the figures
+
+
+def test_the_tracked_graph_is_that_of_the_rules(graph):
+    """Nodes and, but for those that a longer way implies, arrows: whoever changes rules draws it again."""
+    nodes, edges = graph
+    titles = {element.text for element in tracked("rules").iter() if element.tag.endswith("}title")} - {"rules"}
+    arrows = {tuple(title.split("->")) for title in titles if "->" in title}
+    assert {title for title in titles if "->" not in title} == set(nodes), "run: python docs/pictures.py rules"
+    assert arrows <= set(edges) and reached(arrows) == reached(edges), "run: python docs/pictures.py rules"
+    drawn = {name: f"{name} {rulegraph.shown(name, members)}" for name, members in nodes.items()}
+    words = " ".join(element.text for element in tracked("rules").iter() if element.tag.endswith("}text"))
+    assert all(word in words for text in drawn.values() for word in text.split()), "run: python docs/pictures.py rules"
+
+
+def reached(arrows):
+    """All pairs between which a way leads."""
+    ways = set(arrows)
+    while more := {(a, d) for a, b in ways for c, d in ways if b == c} - ways:
+        ways |= more
+    return ways
+
+
+def test_without_graphviz_the_graph_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="needs Graphviz: install it"):
+        rulegraph.save(tmp_path / "rules.svg")
+    assert not any(tmp_path.iterdir())
 
 
 def test_what_snakemake_refuses_is_one_line():
     with pytest.raises(UserError, match="^snakemake --no-such-option failed: .*no-such-option.*$"):
         rulegraph.snakemake("--no-such-option")
-
-
-def test_layers_of_a_graph():
-    edges = [("a", "b"), ("b", "c"), ("a", "c"), ("late", "c"), ("c", "d")]
-    assert rulegraph.without_shortcuts(edges) == {*edges} - {("a", "c")}
-    layers = {"a": 0, "b": 1, "late": 1, "c": 2, "d": 3}
-    assert rulegraph.depths(layers, edges) == layers
-
-
-def test_a_long_arrow_keeps_clear_of_the_boxes_that_it_passes():
-    places, ways = rulegraph.place("abcde", [("a", "b"), ("b", "c"), ("c", "d"), ("a", "e"), ("e", "d")])
-    assert len(set(places.values())) == 5
-    passed = [stop for way in ways for stop in way[1:-1]]
-    assert len(passed) == 1 and passed[0] not in places.values()
