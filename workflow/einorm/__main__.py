@@ -23,6 +23,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that complains in one line, too."""
 
     def error(self, message: str) -> NoReturn:
+        """Say a mistake in one line, without the usage, and exit with 2."""
         self.exit(2, f"einorm: error: {message} (see {self.prog} --help)\n")
 
 

@@ -131,8 +131,10 @@ def all_rows(folder: Path | str) -> DataFrame:
 
 
 def trainings(folder: Path) -> list[dict[str, Any]]:
-    """What trained the runs of a folder of tables (`provenance.trainings`); an archive's manifest names the machine of
-    runs that did not record theirs."""
+    """What trained the runs of a folder of tables (`provenance.trainings`).
+
+    An archive's manifest names the machine of runs that did not record theirs.
+    """
     runs, costs = (tables.read(folder / f"{name}.parquet", name) for name in ("runs", "costs"))
     machine = check(folder)["machine"] if (folder / MANIFEST).exists() else None
     return provenance.trainings(runs.merge(costs, on=[*tables.KEYS], validate="1:1"), machine)

@@ -84,6 +84,7 @@ class Settings(Strict):
     @field_validator("tasks", "variants", "conditions", "dataset")
     @classmethod
     def known_names(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a name that nothing has."""
         names: dict[str | None, Any] = {
             "tasks": TASKS,
             "variants": VARIANTS,
@@ -99,6 +100,7 @@ class Settings(Strict):
     @field_validator("tasks", "variants", "conditions", "epsilons", "lambda_epsilons", "configs")
     @classmethod
     def no_duplicates(cls, value: Any) -> Any:
+        """Refuse a list with a value twice."""
         if isinstance(value, list) and len(set(value)) < len(value):
             raise ValueError("a value is listed twice")
         return value
@@ -106,6 +108,7 @@ class Settings(Strict):
     @field_validator("configs")
     @classmethod
     def published_configs(cls, value: int | list[int]) -> list[int]:
+        """Take a number of configurations for the first ones, and refuse those that are not published."""
         chosen = list(range(value)) if isinstance(value, int) else value
         available = len(hyperparameters())
         if not chosen or min(chosen) < 0 or max(chosen) >= available:
@@ -126,13 +129,16 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def some_runs(self) -> Self:
+        """Refuse settings that ask for no run."""
         if set(self.conditions) == {"inorm_lambda"} and not self.lambda_epsilons:
             raise ValueError("the lambda sweep (condition inorm_lambda) has no epsilon: give lambda_epsilons")
         return self
 
     def science(self) -> dict[str, Any]:
-        """The part that decides results, a dict of plain values; without `randomness` where it is our own, so that
-        archives that are older than this key keep their digests."""
+        """The part that decides results, a dict of plain values.
+
+        It has no `randomness` where that is our own, so that archives that are older than this key keep their digests.
+        """
         return self.model_dump(exclude={*NOT_SCIENCE, *(("randomness",) if self.randomness == "own" else ())})
 
 
@@ -251,8 +257,10 @@ def _read_yaml(path: Path | str) -> dict[str, Any]:
 
 
 def _typed(value: Any) -> Any:
-    """The value with numbers, booleans and null in their types: inside lists and mappings, Snakemake's --config leaves
-    them as text."""
+    """The value with numbers, booleans and null in their types.
+
+    Inside lists and mappings, Snakemake's --config leaves them as text.
+    """
     if isinstance(value, dict):
         return {key: _typed(inner) for key, inner in value.items()}
     if isinstance(value, list):

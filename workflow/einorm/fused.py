@@ -89,8 +89,11 @@ def prepare_chunk(network: "Network", x_shape: Sequence[int], steps: int) -> Chu
 
 
 def _arrays(layer: Layer, inputs: list[int], images: int) -> dict[str, torch.Tensor]:
-    """What the kernels need of a layer: widths (R) of its parts, tiles of its rows and inputs, and room for y and the
-    signals G (R, rows, B), p (R, n_e, B), dx (R, inputs, B) and the rates of two steps (2, R, n_e, B)."""
+    """What the kernels need of a layer: widths (R) of its parts, tiles of its rows and inputs, and room.
+
+    The room is for y and the signals G (R, rows, B), p (R, n_e, B), dx (R, inputs, B) and the rates of two steps
+    (2, R, n_e, B).
+    """
     widths = [int(width) for width in layer.widths.flatten()]
     inhibitory = [min(inhibitory_units(width), layer.n_i) for width in widths]
     used = {"Wex": widths, "Wix": inhibitory, "Bix": widths}

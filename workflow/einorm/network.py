@@ -236,8 +236,10 @@ def drive(layer: Layer, x: torch.Tensor) -> torch.Tensor:
 
 
 def moments(z: torch.Tensor, layer: Layer) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean (R, 1, B), deviations (R, n, B) and population variance (R, 1, B) of z over units; z is zero in padding, and
-    so are the deviations."""
+    """Mean (R, 1, B), deviations (R, n, B) and population variance (R, 1, B) of z over units.
+
+    z is zero in padding, and so are the deviations.
+    """
     mean = mean_units(z, layer)
     deviation = torch.addcmul(z, layer.mask, mean, value=-1)
     return mean, deviation, mean_units(deviation * deviation, layer)

@@ -19,7 +19,7 @@ DRAWING = ("snakemake", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "se
 
 
 def machine() -> Facts:
-    """This machine: processor, cores, operating system, Python."""
+    """The machine that this runs on: processor, cores, operating system, Python."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

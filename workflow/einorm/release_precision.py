@@ -41,6 +41,7 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, A: torch.Tensor, x: torch.Tensor, heard: int) -> torch.Tensor:
+        """A x (R, m, n), from factors that are rounded to float16."""
         A, x = rounded(A), rounded(x)
         ctx.save_for_backward(A, x)
         ctx.heard = heard
@@ -48,6 +49,7 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> Any:
+        """Gradients of A and x, in float16."""
         A, x = ctx.saved_tensors
         g = rounded(g)
         dA = rounded(g @ x.mT) if ctx.needs_input_grad[0] else None
@@ -60,6 +62,7 @@ class Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: torch.Tensor, network: "Network", i: int) -> torch.Tensor:
+        """z (R, n, B) of layer i, or LN of it."""
         condition, layer = network.condition, network.layers[i]
         normalized, sigma = layer_norm(z, layer)
         learned = condition.normalization == "learned"
@@ -69,6 +72,7 @@ class Normalize(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor) -> Any:
+        """The error signal (R, n, B) that the condition's rule passes on; pooling weights that learn do so here."""
         (z, sigma), network, layer = ctx.saved_tensors, ctx.network, ctx.network.layers[ctx.i]
         signal = network.condition.error_signal
         passed = ERROR_SIGNALS[signal](g, z, sigma, layer)
@@ -237,8 +241,11 @@ def train_step(network: "Network", x: torch.Tensor, targets: torch.Tensor) -> to
 
 
 def rescale(memory: dict[str, torch.Tensor], finite: torch.Tensor) -> None:
-    """The next loss scale (R) of every run, by PyTorch's GradScaler: halved after a gradient that is not finite,
-    doubled after 2,000 in a row that are. The scale is a power of two, so that dividing by it is exact."""
+    """The next loss scale (R) of every run, by the rule of PyTorch's GradScaler.
+
+    It is halved after a gradient that is not finite, doubled after 2,000 in a row that are. The scale is a power of
+    two, so that dividing by it is exact.
+    """
     streak = memory.get("streak", torch.zeros_like(finite, dtype=torch.int64)) * finite + finite
     grown = streak == PATIENCE
     memory["scale"] = memory["scale"] * torch.where(finite, torch.where(grown, GROWTH, 1.0), BACKOFF)

@@ -161,8 +161,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def write_csv(frame: Any, path: Path | str) -> None:
-    """Write a DataFrame as CSV that every program reads: infinite limits are empty cells, since a spreadsheet takes
-    ``-inf`` for a formula, and texts name epsilon, since it takes UTF-8 for something else. Raises as `atomic_path`."""
+    """Write a DataFrame as CSV that every program reads. Raises as `atomic_path`.
+
+    Infinite limits are empty cells, since a spreadsheet takes ``-inf`` for a formula. Texts name epsilon, since it
+    takes UTF-8 for something else.
+    """
     plain = frame.replace([np.inf, -np.inf], np.nan).replace("ε", "epsilon", regex=True)
     with atomic_path(path) as temporary:
         plain.to_csv(temporary, index=False)

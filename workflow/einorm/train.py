@@ -144,8 +144,10 @@ def steps_of(network: Network, run: Run, shifts: torch.Tensor, step: str) -> Ste
 
 
 def plain_steps(network: Network, step: Callable[..., torch.Tensor] = train_step) -> Steps:
-    """A function of a batch's images and targets that trains the network and returns the losses (1, R); its attribute
-    `most` is the number of batches that it takes at once."""
+    """A function of a batch's images and targets that trains the network and returns the losses (1, R).
+
+    Its attribute `most` is the number of batches that it takes at once.
+    """
 
     def steps(x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return step(network, x, targets)[None]
@@ -222,8 +224,11 @@ def run_facts(run: Run, collapsed_step: int, collapsed_in: str) -> Row:
 
 
 def image_parts(run: Run, images: Arrays, device: str) -> dict[str, Part]:
-    """The images of a run: train, held_out and test, each (images (n, pixels) uint8, labels (n), smoothed targets
-    (classes, n)); held_out are the last training images where the variant measures its accuracy on them."""
+    """The images of a run: train, held_out and test.
+
+    Each is (images (n, pixels) uint8, labels (n), smoothed targets (classes, n)). held_out are the last training images
+    where the variant measures its accuracy on them.
+    """
     variant = how(run)
     n = run["train_images"] - variant["validation_images"]
     return {

@@ -1,4 +1,6 @@
-"""Networks to take away: the paper's layers and error signals as PyTorch modules in plain autograd. Training is::
+"""Networks to take away: the paper's layers and error signals as PyTorch modules in plain autograd.
+
+Training is::
 
     model = network("gradnorm_full", hidden=256)
     optimizer = torch.optim.SGD(parameter_groups(model))
