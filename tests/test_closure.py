@@ -243,6 +243,7 @@ DECIDES = {
     "fused.py": ("prepare_chunk", {"benchmark"}),
     "gpu.py": ("steps_on", {"benchmark"}),
     "hyperparameters.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
+    "images.py": ("shifted", {"training", "report"}),
     "job.py": ("finished_rows", set()),
     "jobfile.py": ("run_queue", set()),
     "jobs.py": ("batch_by_width", {"collect"}),

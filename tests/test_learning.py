@@ -11,9 +11,19 @@ import torch
 from conftest import REPOSITORY
 from einorm.conditions import CONDITIONS, KINDS, LayerKind
 from einorm.error_signals import ERROR_SIGNALS, mean_units
-from einorm.learning import build, layer_norm, measure, smooth_targets, train_step
+from einorm.learning import (
+    build,
+    cross_entropy,
+    forward_network,
+    layer_norm,
+    measure,
+    send_back,
+    smooth_targets,
+    train_step,
+)
 from einorm.network import initial_layer, initial_network, stack_layers
 from einorm.tools.golden import TOLERANCE, replay
+from einorm.variants import PAPER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import OURS
@@ -158,6 +168,38 @@ def test_dales_principle_holds_after_any_number_of_steps(condition, seed, steps)
                 assert (value >= 0).all(), name
         padding = layer.mask[:, :, 0] == 0
         assert (layer.weights()["Wex"][padding] == 0).all(), "padding must stay empty"
+
+
+def test_without_dales_principle_weights_change_their_signs():
+    weights, rates = random_runs("gradnorm_full", [12])
+    networks = [
+        build("gradnorm_full", weights, rates, torch.float64, way=PAPER | {"dale": dale}) for dale in (True, False)
+    ]
+    for x, y in batches(30):
+        for network in networks:
+            train_step(network, x, smooth_targets(y, 10, dtype=torch.float64))
+    lowest = [min(layer.non_negative.min().item() for layer in network.layers) for network in networks]
+    assert lowest[0] == 0 and lowest[1] < -0.01
+
+
+@pytest.mark.parametrize("condition", ["ei_ln", "inorm", "gradnorm_full"])
+def test_error_signals_are_those_that_weights_learn_from(condition):
+    """Sent back, they change nothing; times the input and the rates they are what a step subtracts from the weights."""
+    weights, rates = random_runs(condition, [12, 9])
+    network = build(condition, weights, rates, torch.float64, way=PAPER | {"dale": False})
+    ((x, y),) = batches(1)
+    targets = smooth_targets(y, 10, dtype=torch.float64)
+    before = [layer.W.clone() for layer in network.layers]
+    states = forward_network(network, x.mT)
+    error = (cross_entropy(states[-1]["z"], targets)[1].exp() - targets) / len(x)
+    found = [(i, signals["h"], G @ states[i]["x"].mT) for i, _, signals, G in send_back(network, states, error)]
+    assert [i for i, *_ in found] == [2, 1, 0]
+    assert all(torch.equal(layer.W, W) for layer, W in zip(network.layers, before, strict=True))
+    train_step(network, x, targets)
+    for i, h, gradient in found:
+        layer = network.layers[i]
+        torch.testing.assert_close(before[i] - layer.W, network.rates[i]["W"] * gradient)
+        assert h.shape == (2, layer.n_e, len(x))
 
 
 @pytest.mark.parametrize("depth", [1, 3, 4])

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import REPOSITORY, run_documented
 from einorm import config, device, job, jobs, provenance, runs, tables, train
+from einorm import images as images_of
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.planning import plan
@@ -89,7 +90,7 @@ def test_collapse_in_the_last_update_is_seen_in_the_test_loss():
 def test_accuracy_and_loss_are_those_of_the_shifted_test_set(images):
     network = train.network_of(some_runs("e_only_ln"), 784)
     shifts = torch.linspace(-0.5, 0.5, 1200)
-    part = (*train.image_part(images, "test", slice(1200)), shifts)
+    part = (*images_of.image_part(images, "test", slice(1200)), shifts)
     loss, accuracy = train.evaluate(network, part, train.TASKS["luminosity"][1])
     x = (torch.from_numpy(images["test_images"][:1200]) / 255 + shifts[:, None]).clamp(0, 1)
     logits = train.forward_network(network, x.t())[-1]["z"]
@@ -171,7 +172,7 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
     run = some_runs("lateral_inhibition")
     network = train.network_of(run, 784)
     sizes = (("train", 320), ("test", 600))
-    parts = [(*train.image_part(images, part, slice(n)), torch.zeros(n)) for part, n in sizes]
+    parts = [(*images_of.image_part(images, part, slice(n)), torch.zeros(n)) for part, n in sizes]
 
     def forbidden(*_):
         raise AssertionError("a call that waits for the device")
@@ -203,13 +204,13 @@ def test_budget_prints_every_preset():
 
 
 def test_shuffling_changes_the_order_and_nothing_else(images, no_shifts):
-    part = (*train.image_part(images, "train", slice(500)), torch.arange(500.0))
-    shuffled = train.in_order("shuffled", part, 0, 1)
+    part = (*images_of.image_part(images, "train", slice(500)), torch.arange(500.0))
+    shuffled = images_of.in_order("shuffled", part, 0, 1)
     order = shuffled[3].long()
     assert sorted(order.tolist()) == list(range(500)) and not torch.equal(order, torch.arange(500))
     assert torch.equal(shuffled[0], part[0][order]) and torch.equal(shuffled[1], part[1][order])
     assert torch.equal(shuffled[2], part[2][:, order])
-    again, other = train.in_order("shuffled", part, 0, 1), train.in_order("shuffled", part, 0, 2)
+    again, other = images_of.in_order("shuffled", part, 0, 1), images_of.in_order("shuffled", part, 0, 2)
     assert torch.equal(again[3], shuffled[3]) and not torch.equal(other[3], shuffled[3])
 
 

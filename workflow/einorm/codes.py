@@ -53,6 +53,7 @@ def training_parts(condition: str, task: str, randomness: str = "own", precision
         *drawn,
         *ARITHMETIC.get(precision, ()),  # of archived variants the code is gone
         ["train.py", "train"],
+        ["images.py", "image_parts", "in_order", "shifted", "shifts_of_epoch"],
         ["variants.py", "how"],
         ["conditions.py", "LayerKind"],
         ["error_signals.py", rule, "center", "full", "unchanged"],

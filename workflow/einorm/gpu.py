@@ -50,12 +50,13 @@ def has_triton() -> bool:
 def step_on(device: str, runs: "list[Run]") -> str:
     """The step (`codes.STEPS`) that trains a batch of runs on a device.
 
-    On a CPU it is plain, on a GPU fused, or graph where the fused step cannot. The release's precision has the plain
-    step only.
+    On a CPU it is plain, on a GPU fused, or graph where the fused step cannot: Dale's principle is built into it. The
+    release's precision has the plain step only.
     """
-    if device == "cpu" or how(runs[0])["precision"] != "float32":
+    way = how(runs[0])
+    if device == "cpu" or way["precision"] != "float32":
         return "plain"
-    if not has_triton():
+    if not has_triton() or not way["dale"]:
         return "graph"
     from . import fused
 

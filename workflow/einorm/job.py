@@ -89,7 +89,7 @@ prepared = lru_cache(1)(load)  # images: jobs of one process share them
 
 
 def versions(device: str = "cpu") -> str:
-    """What trains here and can matter to a result, as JSON: versions, git commit, the machine, its GPU if that trains."""
+    """What trains here and can matter to a result, as JSON: versions, git commit, machine, its GPU if that trains."""
     names: dict[str, Any] = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     machine = provenance.machine() | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})
     names |= {"einorm": __version__, "commit": provenance.commit(), "machine": machine}

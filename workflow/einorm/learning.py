@@ -4,7 +4,7 @@ Everything is written out by hand, since the error signal is what the paper is a
 is autograd in tests/oracle.py. Symbols, equations and shapes as in `network`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,14 +37,14 @@ class Network:
     condition: Condition
     layers: list[Layer]
     lambdas: torch.Tensor
-    rates: list[dict]
-    way: dict
-    memory: dict = field(default_factory=dict)
+    rates: list[dict[str, torch.Tensor]]
+    way: dict[str, Any]
+    memory: dict[str, torch.Tensor] = field(default_factory=dict)
     collapsed_in: list[str] = field(default_factory=list)
 
 
 def build(
-    condition: Any,
+    condition: str,
     weights: list[list[dict[str, Any]]],
     hyperparameters: list[dict[str, Any]],
     dtype: torch.dtype = torch.float32,
@@ -60,8 +60,8 @@ def build(
     hyperparameters : list of R dicts with lr (of Wex and b), lr_wix (of Wix and Bix), lr_wei, lambda
     way : how they train, see `Network`
     """
-    condition = CONDITIONS[condition]
-    kinds = [condition.layer] * (len(weights[0]) - 1) + ["ei"]
+    entry = CONDITIONS[condition]
+    kinds = [entry.layer] * (len(weights[0]) - 1) + ["ei"]
     layers = stack_network(kinds, weights, dtype, device)
 
     def per_run(name: str) -> torch.Tensor:
@@ -81,7 +81,7 @@ def build(
         }
 
     quiet = [""] * len(weights)
-    return Network(condition, layers, per_run("lambda"), [rates(layer) for layer in layers], way, collapsed_in=quiet)
+    return Network(entry, layers, per_run("lambda"), [rates(layer) for layer in layers], way, collapsed_in=quiet)
 
 
 def select(network: Network, keep: torch.Tensor) -> Network:
@@ -157,7 +157,34 @@ def train_step(network: Network, x: torch.Tensor, targets: torch.Tensor) -> torc
     """
     states = forward_network(network, x.mT)
     loss, log_p = cross_entropy(states[-1]["z"], targets)
-    g = log_p.exp_().sub_(targets).div_(x.shape[-2])
+    error = log_p.exp_().sub_(targets).div_(x.shape[-2])
+    for i, g, signals, G in send_back(network, states, error):
+        if network.condition.error_signal == "lateral_plastic" and i < len(network.layers) - 1:
+            learn_pooling(network.layers[i], network.rates[i]["w"], g)
+        update(network, i, states[i], signals, G)
+    return loss
+
+
+def send_back(
+    network: Network, states: list[dict[str, torch.Tensor]], g: torch.Tensor
+) -> Iterator[tuple[int, torch.Tensor, dict[str, torch.Tensor], torch.Tensor]]:
+    """Error signals of every layer, from the readout down; nothing is updated here.
+
+    A layer may be updated as soon as its signals are there: those of the layers below no longer need its weights. Which
+    weights pass the task's error on is in the layer's kind (`conditions.KINDS`).
+
+    Parameters
+    ----------
+    states : of all layers, `forward_network`
+    g : (R, classes, B), the task's error dL/dz at the readout
+
+    Yields
+    ------
+    i : index of the layer
+    g : (R, n, B), the task's error dL/d(normalized z), zero where ReLU was not active
+    signals : dict of (R, n, B), those at the inputs of its units, see `hidden_signals`
+    G : (R, rows, B), those at the rows of its W
+    """
     for i in reversed(range(len(network.layers))):
         layer, state = network.layers[i], states[i]
         if layer is network.layers[-1]:
@@ -165,10 +192,15 @@ def train_step(network: Network, x: torch.Tensor, targets: torch.Tensor) -> torc
         else:
             g = torch.ops.aten.threshold_backward(g, state["rate"], 0)  # where ReLU was active
             signals = hidden_signals(network, layer, state, g)
-            if network.condition.error_signal == "lateral_plastic":
-                learn_pooling(layer, network.rates[i]["w"], g)
-        g = update(layer, network.rates[i], state, signals, needs_input_error=i > 0)  # type: ignore[assignment]
-    return loss
+        parts = [signals["h"]]
+        if "a" in state:
+            parts.append(torch.bmm(layer.Wei.mT, signals["p"]))
+        if "u" in signals:
+            parts.append(signals["u"])
+        G = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+        below = torch.bmm(layer.passing.mT, G[:, : layer.passing.shape[1]]) if i > 0 else g
+        yield i, g, signals, G
+        g = below
 
 
 def hidden_signals(
@@ -215,34 +247,16 @@ def learn_pooling(layer: Layer, rate: torch.Tensor, g: torch.Tensor) -> None:
 
 
 def update(
-    layer: Layer,
-    rates: dict[str, torch.Tensor],
-    state: dict[str, torch.Tensor],
-    signals: dict[str, torch.Tensor],
-    needs_input_error: bool,
-) -> torch.Tensor | None:
-    """Send the signals (R, n, B) on to the layer's input and weights; return dL/dx (R, inputs, B) of the task, or None.
-
-    Which weights pass the task's error on, and whether Wei learns, is in the layer's kind (`conditions.KINDS`).
-    """
-    parts = [signals["h"]]
-    if "a" in state:
-        parts.append(torch.bmm(layer.Wei.mT, signals["p"]))
-    if "u" in signals:
-        parts.append(signals["u"])
-    G = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-
-    dx = None
-    if needs_input_error:
-        passing = layer.passing
-        dx = torch.bmm(passing.mT, G[:, : passing.shape[1]])
-
+    network: Network, i: int, state: dict[str, torch.Tensor], signals: dict[str, torch.Tensor], G: torch.Tensor
+) -> None:
+    """Let layer i learn from its signals (`send_back`), in place; with Dale's principle where the runs keep to it."""
+    layer, rates = network.layers[i], network.rates[i]
     layer.b.sub_(rates["b"] * signals["h"].sum(2, keepdim=True))
     if layer.kind.learns("Wei"):
         layer.Wei.baddbmm_(signals["p"] * rates["Wei"], state["a"].mT, alpha=-1)
     _subtract_outer(layer.W, G.mul_(rates["W"]) if G is not signals["h"] else G * rates["W"], state["x"])
-    obey_dale(layer)
-    return dx
+    if network.way["dale"]:
+        obey_dale(layer)
 
 
 def _subtract_outer(W: torch.Tensor, G: torch.Tensor, x: torch.Tensor) -> None:

@@ -220,14 +220,11 @@ def train_step(network: "Network", x: torch.Tensor, targets: torch.Tensor) -> to
     leaves = [values for layer in weights for values in layer.values()]
     task, total = loss_of(network, x, targets, weights)
     scaled = network.way["loss_scaling"]
-    scale = network.memory.setdefault("scale", torch.full_like(task, FIRST_SCALE)) if scaled else None
+    scale = network.memory.setdefault("scale", torch.full_like(task, FIRST_SCALE)) if scaled else torch.ones_like(task)
     gradients = torch.autograd.grad((total * scale if scaled else total).sum(), leaves)
     finite = torch.stack([gradient.flatten(1).sum(1) for gradient in (task[:, None], *gradients)]).isfinite().all(0)
     if scaled:
-        gradients = [  # type: ignore[assignment]
-            torch.where(finite[:, None, None], g / scale[:, None, None], 0)  # type: ignore[index]
-            for g in gradients
-        ]
+        gradients = tuple(torch.where(finite[:, None, None], g / scale[:, None, None], 0) for g in gradients)
         rescale(network.memory, finite)
     elif not finite.all():
         for r in (~finite).nonzero().flatten().tolist():
@@ -235,8 +232,9 @@ def train_step(network: "Network", x: torch.Tensor, targets: torch.Tensor) -> to
     learning = [pair for layer in parts for pair in layer.values()]
     for (values, rate), gradient in zip(learning, gradients, strict=True):
         values.addcmul_(rate, gradient, value=-1)
-    for layer in network.layers:
-        obey_dale(layer)
+    if network.way["dale"]:
+        for layer in network.layers:
+            obey_dale(layer)
     return task.detach()
 
 

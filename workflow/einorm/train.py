@@ -16,27 +16,22 @@ import torch
 
 from . import gpu, release_precision, release_randomness, tables
 from .conditions import CONDITIONS
+from .images import Apply, Arrays, Part, image_parts, in_order, shifted, shifts_of_epoch
 from .learning import (
-    LABEL_SMOOTHING,
     Network,
     build,
     cross_entropy,
     forward_network,
     measure,
     select,
-    smooth_targets,
     train_step,
 )
 from .network import initial_network
 from .runs import Run, run_digest
-from .runtime import stream
 from .tasks import TASKS
 from .variants import how
 
-Arrays = dict[str, np.ndarray]
 Row = dict[str, Any]  # of a shard
-Part = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images, labels, targets
-Shift = Callable[..., torch.Tensor]  # a function of `tasks.TASKS` that applies a shift
 Steps = Any  # a function of a batch's images and targets with an attribute, see `plain_steps`
 Forward = Callable[..., list[dict[str, torch.Tensor]]]  # called as `forward_network`
 
@@ -115,24 +110,25 @@ def train(
     first, started = runs[0], time.perf_counter()
     parts = image_parts(first, images, device)
     network, in_batch, steps = network_of(runs, parts["train"][0].shape[1], device=device), [*range(len(runs))], None
-    collapses, records = {}, []  # type: ignore[var-annotated]
+    collapses: dict[int, tuple[int, str]] = {}
+    records: list[Row] = []
     for epoch in range(1, first["epochs"] + 1):
-        rows = {}
+        trained: dict[int, Row] = {}
         if len(collapses) < len(runs):
             drawn = shifts_of_epoch(shifts, epoch, in_batch, device)
             steps = steps or steps_of(network, first, drawn[0], step)
             measured, bad = train_and_measure(network, steps, parts, drawn, first, epoch)
             collapses = {in_batch[i]: (n, network.collapsed_in[i]) for i, n in bad.items()} | collapses
-            rows = {r: row for r, row in zip(in_batch, measured, strict=True) if r not in collapses}
-            if bad and rows and step == "plain":  # a GPU's steps are recorded for all runs: there collapsed ones stay
-                keep = [i for i, r in enumerate(in_batch) if r in rows]
-                network, in_batch, steps = select(network, torch.tensor(keep, device=device)), [*rows], None
-        rows = [rows.get(r, UNDEFINED) | {"epoch": epoch, "run": r} for r in range(len(runs))]  # type: ignore
+            trained = {r: row for r, row in zip(in_batch, measured, strict=True) if r not in collapses}
+            if bad and trained and step == "plain":  # a GPU's steps are recorded: there collapsed runs stay
+                keep = [i for i, r in enumerate(in_batch) if r in trained]
+                network, in_batch, steps = select(network, torch.tensor(keep, device=device)), [*trained], None
+        rows = [trained.get(r, UNDEFINED) | {"epoch": epoch, "run": r} for r in range(len(runs))]
         records += rows
         report(epoch, first["epochs"], rows, time.perf_counter() - started)
     facts = [run_facts(run, *collapses.get(r, (-1, ""))) | {"run": r} for r, run in enumerate(runs)]
-    rows = pd.DataFrame(records).merge(pd.DataFrame(facts), on="run").drop(columns="run")
-    return rows.assign(seconds=(time.perf_counter() - started) / len(runs))
+    table = pd.DataFrame(records).merge(pd.DataFrame(facts), on="run").drop(columns="run")
+    return table.assign(seconds=(time.perf_counter() - started) / len(runs))
 
 
 def steps_of(network: Network, run: Run, shifts: torch.Tensor, step: str) -> Steps:
@@ -188,32 +184,6 @@ def train_and_measure(
     return epoch_rows(losses, metrics, test_loss, test_acc), {r: before + n for r, n in bad.items()}
 
 
-def shifts_of_epoch(
-    shifts: Arrays, epoch: int, alive: list[int], device: str
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """Shifts of an epoch: of training, of the batch that mu and var are measured on, and of the test images.
-
-    Parameters
-    ----------
-    shifts : as in `train`
-    epoch : int, from 1
-    alive : indices of the runs that are still training
-
-    Returns
-    -------
-    three tensors (n), or (R, n) where runs see shifts of their own; the second is None with random numbers of our own,
-    which measure mu and var on the last training batch, and whose test shifts are the same in every epoch
-    """
-
-    def of_epoch(part: np.ndarray) -> torch.Tensor:
-        d = torch.as_tensor(part[epoch - 1], device=device)
-        return d if d.dim() == 1 else d[alive]
-
-    if "evaluation" not in shifts:
-        return of_epoch(shifts["train"]), None, torch.as_tensor(shifts["test"], device=device)
-    return tuple(of_epoch(shifts[name]) for name in ("train", "evaluation", "test"))  # type: ignore[return-value]
-
-
 def run_facts(run: Run, collapsed_step: int, collapsed_in: str) -> Row:
     """Columns of a shard that are the same in every epoch of a run."""
     facts = {"variant": "paper", "randomness": "own", "lambda_": run["lambda"]}
@@ -223,52 +193,10 @@ def run_facts(run: Run, collapsed_step: int, collapsed_in: str) -> Row:
     return facts | {"digest": run_digest(run)}
 
 
-def image_parts(run: Run, images: Arrays, device: str) -> dict[str, Part]:
-    """The images of a run: train, held_out and test.
-
-    Each is (images (n, pixels) uint8, labels (n), smoothed targets (classes, n)). held_out are the last training images
-    where the variant measures its accuracy on them.
-    """
-    variant = how(run)
-    n = run["train_images"] - variant["validation_images"]
-    return {
-        "train": image_part(images, "train", slice(n), device, variant["label_smoothing"]),
-        "held_out": image_part(images, "train", slice(n, run["train_images"]), device),
-        "test": image_part(images, "test", slice(run["test_images"]), device),
-    }
-
-
-def image_part(
-    images: Arrays, part: str, which: slice, device: str = "cpu", smoothing: float = LABEL_SMOOTHING
-) -> Part:
-    """Images, labels and targets, as in `image_parts`, of a slice of the training or test set."""
-    x = torch.as_tensor(images[f"{part}_images"][which], device=device)
-    labels = torch.as_tensor(images[f"{part}_labels"][which].astype(np.int64), device=device)
-    classes = int(images["train_labels"].max()) + 1
-    return x, labels, smooth_targets(labels, classes, smoothing)
-
-
-def shifted(images: torch.Tensor, shifts: torch.Tensor, apply_shift: Shift) -> torch.Tensor:
-    """Images (B, pixels) uint8 with their shifts (B): (B, pixels); with shifts (R, B) of each run: (R, B, pixels)."""
-    x = images.float().div_(255)
-    if shifts.dim() == 1:
-        return apply_shift(x, shifts)
-    return apply_shift(x.repeat(len(shifts), 1), shifts.flatten()).view(len(shifts), *x.shape)
-
-
-def in_order(order: str, training: tuple[torch.Tensor, ...], seed: int, epoch: int) -> tuple[torch.Tensor, ...]:
-    """The training images of an epoch, with labels, targets and shifts: in file order as published, or shuffled."""
-    if order == "file":
-        return training
-    x, labels, targets, shifts = training
-    permutation = torch.from_numpy(stream(seed, "order", epoch).permutation(len(x))).to(x.device)
-    return x[permutation], labels[permutation], targets[:, permutation], shifts[..., permutation]
-
-
 def train_epoch(
     network: Network,
     training: tuple[torch.Tensor, ...],
-    apply_shift: Shift,
+    apply_shift: Apply,
     batch_size: int,
     steps: Steps,
     forward: Forward = forward_network,
@@ -299,7 +227,7 @@ def train_epoch(
 
 
 def evaluate(
-    network: Network, test: tuple[torch.Tensor, ...], apply_shift: Shift, forward: Forward = forward_network
+    network: Network, test: tuple[torch.Tensor, ...], apply_shift: Apply, forward: Forward = forward_network
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss (R) and accuracy (R), in %, on shifted images that are not trained on; test as training in `train_epoch`.
 
@@ -336,5 +264,5 @@ def epoch_rows(
     columns["validation_acc"] = metrics.pop("validation_acc", torch.full_like(columns["train_loss"], torch.nan))
     for name, values in metrics.items():
         columns |= {f"{name}{i}": values[:, i] for i in range(values.shape[1])}
-    columns = {name: values.double().cpu().tolist() for name, values in columns.items()}  # type: ignore[misc]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    numbers = [values.double().cpu().tolist() for values in columns.values()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*numbers, strict=True)]

@@ -17,6 +17,7 @@ PAPER = {
     "order": "file",  # of the training images, or shuffled anew in every epoch
     "label_smoothing": 0.1,
     "hidden_layers": 2,
+    "dale": True,  # excitatory and inhibitory weights stay non-negative; False: they may change their signs
     "validation_images": 0,  # the last training images, held out: their accuracy is measured beside the test set's
 }
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -28,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "release_earlier_loss": {"precision": "release", "local_loss": "layer_norm"},
     "shuffled": {"order": "shuffled"},
     "no_smoothing": {"label_smoothing": 0.0},
+    "no_dale": {"dale": False},
     "depth1": {"hidden_layers": 1},
     "depth3": {"hidden_layers": 3},
     "depth4": {"hidden_layers": 4},
