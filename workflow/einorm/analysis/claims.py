@@ -1,11 +1,14 @@
 """Which claims of the paper hold here, and how strongly: the rules of claims.yaml applied to the runs."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from .. import tables
+from ..config import Settings
 from ..runtime import UserError, atomic_path, nearest, write_csv
 from . import published, stats
 from .comparisons import compare_all, corrected, identity, smallest_margin
@@ -14,16 +17,19 @@ from .effects import NO_EFFECT, effect
 from .explain import explain
 from .judging import VERDICTS, judge, missing_runs, region
 from .oddities import oddities
+from .published import Values
 from .published_effects import published_at_chance
 from .robustness import robustness
 from .same_size import compare_sizes
 from .selection import PAPER_TASK, as_published, at_chance, metric_values, of_task
-from .statements import load_rules
+from .statements import Rules, Statement, load_rules
 
 UNITS = {"test_acc": "points"}
 
 
-def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
+def evaluate(
+    rules: Rules, runs: DataFrame, settings: Settings, values: Values, task: str = PAPER_TASK, only: str | None = None
+) -> DataFrame:
     """Every statement on the runs of a task, by the rule that counts all runs and, where it differs, the published one.
 
     Parameters
@@ -61,12 +67,14 @@ def evaluate(rules, runs, settings, values, task=PAPER_TASK, only=None):
     return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
-def used(rules):
+def used(rules: Rules) -> dict[str, None]:
     """Selections by which statements are judged."""
     return dict.fromkeys(["all", *(statement.published_rule for statement in rules.statements)])
 
 
-def judged(statement, rules, runs, incomplete, selection, p_holm):
+def judged(
+    statement: Statement, rules: Rules, runs: DataFrame, incomplete: list[dict[str, Any]], selection: str, p_holm: float
+) -> dict[str, Any]:
     """Effect, verdict and reason, the verdict by the median difference, the smallest margin, the corrected p."""
     missing = missing_runs(statement, rules, runs, [cell for cell in incomplete if cell["variant"] == "paper"])
     if missing:
@@ -81,9 +89,10 @@ def judged(statement, rules, runs, incomplete, selection, p_holm):
     return result | words | {"smallest_margin": margin, "p_holm": p_holm if statement.of == "difference" else np.nan}
 
 
-def chance(statement, rules, runs, values):
+def chance(statement: Statement, rules: Rules, runs: DataFrame, values: Values) -> dict[str, Any]:
     """Runs at chance, and all runs, of both conditions at the statement's epsilons: here, and as published."""
-    epsilons, found = rules.epsilons(statement), {}
+    epsilons = rules.epsilons(statement)
+    found: dict[str, Any] = {}
     for name, condition in (("x", statement.x), ("y", statement.y)):
         chosen = runs[(runs["condition"] == condition) & runs["epsilon"].isin(epsilons)]
         here = (int(at_chance(chosen).sum()), len(chosen)) if condition else (0, 0)
@@ -93,7 +102,7 @@ def chance(statement, rules, runs, values):
     return found
 
 
-def extension(rules, runs, settings, values, task):
+def extension(rules: Rules, runs: DataFrame, settings: Settings, values: Values, task: str) -> DataFrame:
     """The statements on a task of ours, by the same rules: an extension, for which nothing was published."""
     nothing = {name: column.iloc[:0] for name, column in values.items()}
     table = evaluate(rules, runs, settings, nothing, task)
@@ -105,7 +114,7 @@ def extension(rules, runs, settings, values, task):
     )
 
 
-def show(name, tables_folder, rules_path, published_folder):
+def show(name: str, tables_folder: Path | str, rules_path: Path | str, published_folder: Path | str) -> str:
     """One statement whole, in words: `explain.explain`, and the runs that are its evidence.
 
     Raises
@@ -129,7 +138,9 @@ def show(name, tables_folder, rules_path, published_folder):
     return "\n".join([f"{name} on {tables_folder}", *lines, "", shown[columns].to_string(index=False)])
 
 
-def write(runs, settings, rules_path, published_folder, out):
+def write(
+    runs: DataFrame, settings: Settings, rules_path: Path | str, published_folder: Path | str, out: Path | str
+) -> None:
     """Write claims.parquet and .csv, comparisons.csv, oddities.csv, published_check.csv and robustness.csv to a folder.
 
     Raises

@@ -92,7 +92,7 @@ def still_at_chance(runs: DataFrame, chance: Any, variant: str, condition: str, 
     return {"chance_as_published": len(lost), "still_at_chance": len(still)}
 
 
-def share_interval(k: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+def share_interval(k: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """Exact binomial interval (Clopper and Pearson) of a share k / n, as numbers of n runs; NaN where there is no k."""
     if not np.isfinite([k, n]).all():
         return np.nan, np.nan

@@ -40,7 +40,7 @@ def corrected(rules: Rules, runs: DataFrame, selection: str) -> dict[Any, float]
     return dict(zip(found, map(float, stats.holm(list(found.values()))), strict=True))
 
 
-def identity(metric: str, x: str, y: str, epsilon: float | str) -> Any:
+def identity(metric: str, x: str, y: str | None, epsilon: float | str) -> Any:
     """What identifies a test: its metric, its two conditions in either order, and epsilon (or "pooled")."""
     return metric, frozenset((x, y)), epsilon if epsilon == "pooled" else float(epsilon)
 

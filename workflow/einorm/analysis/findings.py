@@ -14,11 +14,14 @@ or ``correlation`` (Spearman's, with the column ``with``). ``smallest`` is the s
 a text in place of a query is a sum or difference of earlier numbers, which ``where`` may hold, too.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
+from pandas import DataFrame
 
 from .. import tables
 from ..runtime import UserError, write_csv
@@ -26,8 +29,11 @@ from ..tables import layer_mean
 from . import claims, published, stats
 from .robustness import robustness
 from .selection import as_published, of_task
-from .statements import load_rules
+from .statements import Rules, load_rules
 
+Entry = dict[str, Any]  # of deviations.yaml
+Query = dict[str, Any]
+Sources = dict[str, DataFrame]
 FILE = "evidence.csv"
 SOURCES = ("runs", "robustness", "published", "box", "claim")
 TEXTS = (
@@ -40,7 +46,7 @@ STATUS = ("explained", "likely", "open")
 LAST_EPOCHS = 10  # over which moments of the activity are averaged
 LN = "e_only_ln"
 VALUE = {"claim": "effect", "robustness": "change", "box": "value"}  # what a query reads where it names no column
-TAKE = {
+TAKE: dict[str, Callable[[Any], Any]] = {
     "median": np.median,
     "min": np.min,
     "max": np.max,
@@ -49,7 +55,7 @@ TAKE = {
 }
 
 
-def load(path):
+def load(path: Path | str) -> dict[str, Any]:
     """Entries "deviations" and "findings" of a deviations.yaml; raises UserError if it cannot be read."""
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -59,7 +65,13 @@ def load(path):
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
 
-def write(folder, robustness_folders, artifact, published_folder, out):
+def write(
+    folder: Path | str | None,
+    robustness_folders: Iterable[Path | str],
+    artifact: Path | str,
+    published_folder: Path | str,
+    out: Path | str,
+) -> None:
     """Write the numbers of all findings to evidence.csv in a folder, with their queries.
 
     Parameters
@@ -86,7 +98,9 @@ def write(folder, robustness_folders, artifact, published_folder, out):
     print(f"{len(rows)} numbers of {len(entries)} findings")
 
 
-def read(folder, robustness_folders, rules, published_folder):
+def read(
+    folder: Path | str, robustness_folders: Iterable[Path | str], rules: Rules, published_folder: Path | str
+) -> Sources:
     """What queries read: source -> DataFrame."""
     runs, epochs = (of_task(tables.read(Path(folder) / f"{name}.parquet", name)) for name in ("runs", "epochs"))
     values, settings = published.load(published_folder), tables.settings_of(Path(folder) / "runs.parquet")
@@ -101,7 +115,7 @@ def read(folder, robustness_folders, rules, published_folder):
     }
 
 
-def with_derived(runs, epochs):
+def with_derived(runs: DataFrame, epochs: DataFrame) -> DataFrame:
     """Runs with further columns.
 
     Returns
@@ -125,9 +139,9 @@ def with_derived(runs, epochs):
     return runs.join(moments, on=[*tables.KEYS])
 
 
-def numbers(entry, sources):
+def numbers(entry: Entry, sources: Sources) -> dict[str, Any]:
     """Name -> value (a number, or a word) of an entry's evidence; raises UserError where a query fails."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, query in entry.get("evidence", {}).items():
         try:
             if isinstance(query, str):
@@ -141,7 +155,7 @@ def numbers(entry, sources):
     return found
 
 
-def answer(query, sources, found=()):
+def answer(query: Query, sources: Sources, found: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> Any:
     """The number, or the word, that a query asks for; found: earlier ones, by name. Raises ValueError if it is none."""
     chosen = rows(query, sources, found)
     values = chosen[query.get("value", VALUE.get(source_of(query), "test_acc"))].dropna()
@@ -164,7 +178,7 @@ def answer(query, sources, found=()):
     return float(TAKE[take](values))
 
 
-def rows(query, sources, found=()):
+def rows(query: Query, sources: Sources, found: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> DataFrame:
     """The rows of its source that a query is about; as `answer`."""
     source = source_of(query)
     table, chosen = sources[source], query[source]
@@ -176,7 +190,7 @@ def rows(query, sources, found=()):
     return table.query(query["where"].format(**dict(found)), engine="python") if "where" in query else table
 
 
-def source_of(query):
+def source_of(query: Query) -> str:
     """The source that a query names; raises ValueError if it does not name exactly one."""
     named = [source for source in SOURCES if source in query]
     if len(named) != 1:
@@ -184,17 +198,17 @@ def source_of(query):
     return named[0]
 
 
-def in_words(query):
+def in_words(query: Query | str) -> str:
     """A query on one line."""
     return query if isinstance(query, str) else yaml.safe_dump(query, default_flow_style=True, width=1000).strip()
 
 
-def filled(entry, found):
+def filled(entry: Entry, found: Mapping[str, Any]) -> Entry:
     """An entry with the numbers in its texts (`TEXTS`)."""
     return entry | {name: " ".join(entry[name].format(**found).split()) for name in TEXTS if name in entry}
 
 
-def read_filled(artifact, claims_folder):
+def read_filled(artifact: Path | str, claims_folder: Path | str) -> list[Entry]:
     """The findings as the report shows them: filled in from evidence.csv; those without numbers there are left out.
 
     Raises UserError if evidence.csv is missing.
@@ -204,14 +218,14 @@ def read_filled(artifact, claims_folder):
         table = pd.read_csv(path, dtype={"value": str})
     except FileNotFoundError:
         raise UserError(f"{path} is missing: make it with snakemake evidence") from None
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for row in table.to_dict("records"):
         found.setdefault(row["finding"], {})[row["name"]] = as_number(row["value"])
     entries = load(Path(artifact) / "deviations.yaml")["findings"]
     return [filled(entry, found[entry["id"]]) for entry in entries if entry["id"] in found]
 
 
-def as_number(text):
+def as_number(text: str) -> int | float | str:
     """A value of evidence.csv: a number where it is one, a whole one where it is written as one, else the word."""
     for kind in (int, float):
         try:

@@ -83,7 +83,7 @@ def as_runs(runs: DataFrame) -> DataFrame:
     return pd.DataFrame(columns | {"test_acc": chosen["value"]}).reset_index(drop=True)
 
 
-def matched_runs(published: Values, figure: str, panel: str, epsilon: float) -> DataFrame:
+def matched_runs(published: Values, figure: str, panel: str, epsilon: float | None) -> DataFrame:
     """Points of a published scatter: DataFrame with x, y (test accuracy, %) and epsilon, a row per configuration."""
     runs = published["runs"]
     chosen = runs[(runs["figure"] == figure) & (runs["panel"] == panel) & (runs["kind"] == "scatter_y")]

@@ -1,19 +1,30 @@
 """The published counterpart of an effect, by the estimator and the selection that it has here; and ours by theirs."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
+from pandas import DataFrame
 
 from . import published, stats
 from .effects import estimate, groups_of, method_of
+from .published import Values
 from .selection import at_chance, selected
+from .statements import Statement
 
 NOTHING = {"effect": np.nan, "low": np.nan, "high": np.nan, "method": "none", "n_x": 0, "n_y": 0, "approximate": False}
-DISTANCES = {"mu_distance": ("mu", lambda v: v), "var_distance": ("var", np.log10)}  # |mu|, |log10 var|
+DISTANCES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "mu_distance": ("mu", lambda v: v),
+    "var_distance": ("var", np.log10),
+}  # |mu|, |log10 var|
 # Methods: those of `effects.method_of` where every run was published; "independent trend", since configurations are
 # not named; of binned histograms; and of boxes, by their quartiles.
 APPROXIMATE = ("independent trend", "bins", "boxes")
 
 
-def published_effect(statement, values, selection, level=stats.LEVEL):
+def published_effect(
+    statement: Statement, values: Values, selection: str, level: float = stats.LEVEL
+) -> dict[str, Any]:
     """The effect of a statement in the published runs, histograms or boxes.
 
     Parameters
@@ -29,6 +40,8 @@ def published_effect(statement, values, selection, level=stats.LEVEL):
     dict
         effect, low, high (unit of the metric; NaN: not published), method, n_x, n_y, approximate
     """
+    found: stats.Estimate | None
+    counts: list[float]
     groups = published_groups(statement, values, selection)
     if groups:
         method = "independent trend" if statement.of == "trend" else method_of(groups, False)
@@ -48,7 +61,9 @@ def published_effect(statement, values, selection, level=stats.LEVEL):
     return NOTHING | limits | sizes | {"method": method, "approximate": method in APPROXIMATE or pooled}
 
 
-def same_way(statement, method, runs, selection, level=stats.LEVEL):
+def same_way(
+    statement: Statement, method: str, runs: DataFrame, selection: str, level: float = stats.LEVEL
+) -> stats.Estimate:
     """Effect, low and high of our runs by the method of a published effect.
 
     Parameters
@@ -70,14 +85,15 @@ def same_way(statement, method, runs, selection, level=stats.LEVEL):
     return by_method(statement, groups, method, level)
 
 
-def by_method(statement, groups, method, level):
+def by_method(statement: Statement, groups: list[DataFrame], method: str, level: float) -> stats.Estimate:
     """Effect, low and high of groups of runs (`effects.groups_of`); of a trend, of two independent differences."""
     if method != "independent trend":
         return estimate(groups, method, False, level)
-    return stats.mover(*(estimate(pair, "paired", False, level) for pair in (groups[:2], groups[2:])))
+    here, there = (estimate(pair, "paired", False, level) for pair in (groups[:2], groups[2:]))
+    return stats.mover(here, there)
 
 
-def published_groups(statement, values, selection):
+def published_groups(statement: Statement, values: Values, selection: str) -> list[DataFrame]:
     """Groups of published runs (`effects.groups_of`), if every run of the statement's conditions was published."""
     runs = values["complete"]
     known = set(runs["condition"])
@@ -86,7 +102,7 @@ def published_groups(statement, values, selection):
     return groups_of(statement, runs, selection)
 
 
-def binned(statement, values, condition):
+def binned(statement: Statement, values: Values, condition: str) -> DataFrame:
     """Middles of the bins of a published histogram, one per run, and half a bin: DataFrame value, half."""
     where = (statement.figure.capitalize(), statement.panel, condition, statement.epsilon)
     bins = published.bins(values, *where)
@@ -95,16 +111,19 @@ def binned(statement, values, condition):
     return rows.assign(value=middle, half=(rows["bin_right"] - rows["bin_left"]) / 2)[["value", "half"]]
 
 
-def from_bins(groups, level):
+def from_bins(groups: list[DataFrame], level: float) -> stats.Estimate:
     """Effect, low and high of binned runs: a run may lie anywhere in its bin, so the limits are half a bin further."""
     samples = [group["value"] for group in groups]
-    interval = stats.median_interval if len(samples) == 1 else stats.hodges_lehmann
-    middle, low, high = interval(*samples, level)
+    if len(samples) == 1:
+        middle, low, high = stats.median_interval(samples[0], level)
+    else:
+        x, y = samples
+        middle, low, high = stats.hodges_lehmann(x, y, level)
     reach = sum(group["half"].max() for group in groups)
     return middle, low - reach, high + reach
 
 
-def box(statement, values, condition, selection):
+def box(statement: Statement, values: Values, condition: str, selection: str) -> tuple[float, float, float]:
     """Median, interquartile range and number of runs of a published box; NaN where it does not tell.
 
     Of a box that leaves runs at chance out, the median of all runs is not known; where runs were at chance, no range
@@ -119,7 +138,7 @@ def box(statement, values, condition, selection):
     metric, transform = DISTANCES.get(statement.metric, (statement.metric, None))
     at = (statement.figure.capitalize(), statement.panel)
 
-    def read(name):
+    def read(name: str) -> Any:
         return published.statistic(values, condition, statement.epsilon, metric, name, *at)
 
     middle, q1, q3 = (read(name) for name in ("median", "q1", "q3"))
@@ -140,13 +159,16 @@ def box(statement, values, condition, selection):
     return middle, q3 - q1, n
 
 
-def from_boxes(boxes, level):
+def from_boxes(boxes: list[tuple[float, float, float]], level: float) -> stats.Estimate:
     """Effect, low and high from (median, interquartile range, n) of one or two boxes (`stats.quartile_interval`)."""
     limits = [stats.quartile_interval(*box, level) for box in boxes]
-    return limits[0] if len(limits) == 1 else stats.mover(*limits)
+    if len(limits) == 1:
+        return limits[0]
+    x, y = limits
+    return stats.mover(x, y)
 
 
-def published_at_chance(values, condition, epsilons):
+def published_at_chance(values: Values, condition: str, epsilons: Iterable[float]) -> tuple[float, ...]:
     """Published runs at chance, and all published runs, of a condition at some epsilons; NaN where not told."""
     runs = values["complete"]
     counts = []

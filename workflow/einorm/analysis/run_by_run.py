@@ -7,10 +7,14 @@ same way (`expected`), and configurations in random order (`agreement`). docs/re
 before the runs of the reproduction.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from pandas import DataFrame
 from scipy import optimize
 from scipy import stats as tests
 
@@ -18,6 +22,7 @@ from .. import archive, tables
 from ..runtime import write_csv
 from . import published
 from .selection import CHANCE, as_published
+from .stats import FloatArray
 
 #: By which conditions points are given configurations, and which one judges; the best known way is a condition's last.
 JUDGED = (
@@ -43,7 +48,7 @@ RELEASE, OWN = SERIES = ("release", "own")  # random numbers of the runs; own: w
 VERDICTS = ("met", "not met", "cannot tell", "not computed")
 
 
-def write(folders, published_folder, out):
+def write(folders: Mapping[str, Path | str | None], published_folder: Path | str, out: Path | str) -> None:
     """Write run_by_run.csv (how near), run_by_run_points.csv and run_by_run_cells.csv to a folder.
 
     Parameters
@@ -67,7 +72,7 @@ def write(folders, published_folder, out):
     print("; ".join(f"{verdict}: {counts.get(verdict, 0)}" for verdict in VERDICTS))
 
 
-def finished(folder):
+def finished(folder: Path | str | None) -> DataFrame:
     """Runs of a folder of tables, trained as published; none without a folder."""
     columns = ["condition", "epsilon", "config", "test_acc"]
     if folder is None:
@@ -77,7 +82,7 @@ def finished(folder):
     return as_published(tables.read(Path(folder) / "runs.parquet", "runs"))[columns]
 
 
-def compare(theirs, series):
+def compare(theirs: DataFrame, series: Mapping[str, DataFrame]) -> tuple[DataFrame, DataFrame]:
     """Every way to judge (`JUDGED`) at every published epsilon, for every series of runs.
 
     Parameters
@@ -110,7 +115,7 @@ def compare(theirs, series):
     return pd.concat([pd.DataFrame(columns=columns), *rows])[columns], pd.DataFrame(found)
 
 
-def together(runs, epsilon, conditions, n=None):
+def together(runs: DataFrame, epsilon: float, conditions: Sequence[str], n: int | None = None) -> DataFrame:
     """Accuracies at an epsilon, a row per configuration and a column per condition; empty unless all have n runs."""
     groups = [runs[(runs["epsilon"] == epsilon) & (runs["condition"] == condition)] for condition in conditions]
     if any(len(group) != (n or len(group)) for group in groups):
@@ -119,7 +124,7 @@ def together(runs, epsilon, conditions, n=None):
     return pd.concat(frames, axis=1, keys=conditions, join="inner").sort_index()
 
 
-def match(points, ours, by, judged):
+def match(points: DataFrame, ours: DataFrame, by: Sequence[str], judged: str) -> DataFrame:
     """Points with the configurations that are assigned to them: DataFrame point, config, odds, published, here."""
     chosen, odds = assign(points[[*by]], ours[[*by]], [NOISE[condition] for condition in by])
     here = ours.iloc[chosen]
@@ -127,7 +132,7 @@ def match(points, ours, by, judged):
     return pd.DataFrame(columns | {"published": points[judged].to_numpy(), "here": here[judged].to_numpy()})
 
 
-def assign(theirs, ours, noise):
+def assign(theirs: ArrayLike, ours: ArrayLike, noise: ArrayLike) -> tuple[NDArray[np.intp], FloatArray]:
     """Give every published point the configuration that makes the whole most likely, each configuration once.
 
     With normal noise this is the assignment of the smallest sum of squares; by one condition it sorts both sides.
@@ -155,13 +160,13 @@ def assign(theirs, ours, noise):
     return chosen, odds
 
 
-def minus_log_likelihood(theirs, ours, noise):
+def minus_log_likelihood(theirs: ArrayLike, ours: ArrayLike, noise: ArrayLike) -> FloatArray:
     """(n, n): of every point (row) being a run of every configuration (column); arguments as of `assign`."""
     theirs, ours = np.asarray(theirs, float)[:, None], np.asarray(ours, float)[None]
     return np.where(theirs > CHANCE, ((theirs - ours) / noise) ** 2 / 2, 0).sum(axis=2)
 
 
-def agreement(theirs, ours):
+def agreement(theirs: ArrayLike, ours: ArrayLike) -> dict[str, Any]:
     """How near accuracies are, run by run, and how near they are by chance: with the configurations in random order.
 
     Parameters
@@ -185,7 +190,7 @@ def agreement(theirs, ours):
     return found | {"p_chance": (1 + (medians <= found["median_difference"]).sum()) / (1 + PERMUTATIONS)}
 
 
-def expected(points, by, judged):
+def expected(points: DataFrame, by: Sequence[str], judged: str) -> dict[str, float]:
     """Median difference (points) that a way to judge finds where the runs here are the published ones with `NOISE`.
 
     Published runs at chance stand for runs that end anywhere here: their accuracies are drawn from the others'.
@@ -210,7 +215,7 @@ def expected(points, by, judged):
     return dict(zip(names, np.quantile(medians, QUANTILES).round(4), strict=True))
 
 
-def judge(matched, usual):
+def judge(matched: DataFrame | None, usual: dict[str, float]) -> dict[str, Any]:
     """What one way to judge finds, with its verdict: runs are met if their median difference is as expected of them."""
     if matched is None:
         return {"verdict": "not computed"}
@@ -220,7 +225,7 @@ def judge(matched, usual):
     return found | {"verdict": "met" if found["median_difference"] <= usual["expected_high"] else "not met"}
 
 
-def against_own(found, matched):
+def against_own(found: list[dict[str, Any]], matched: dict[str, DataFrame]) -> list[dict[str, Any]]:
     """Rows of all series with how the release's differences compare with those of own random numbers.
 
     Where own random numbers meet the published runs, too, or are not computed, nothing follows from the release's.
@@ -230,14 +235,14 @@ def against_own(found, matched):
         release = rows[RELEASE]
         if OWN in matched:
             judges = matched[RELEASE]["published"] > CHANCE
-            near, far = (np.abs(m["published"] - m["here"]).round(6)[judges] for m in map(matched.get, (RELEASE, OWN)))
+            near, far = (np.abs(m["published"] - m["here"]).round(6)[judges] for m in (matched[RELEASE], matched[OWN]))
             release["p_nearer"] = tests.wilcoxon(near, far, alternative="less").pvalue if any(near != far) else 1.0
         if release["verdict"] == "met" and rows.get(OWN, {}).get("verdict") != "not met":
             release["verdict"] = "cannot tell"
     return list(rows.values())
 
 
-def compare_cells(theirs, series):
+def compare_cells(theirs: DataFrame, series: Mapping[str, DataFrame]) -> DataFrame:
     """Accuracies of every published condition and epsilon as a whole, without configurations.
 
     Returns

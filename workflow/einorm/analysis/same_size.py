@@ -1,11 +1,16 @@
 """Is an effect of the published size? The second verdict on a statement, next to whether it holds here."""
 
+from typing import Any
+
 import numpy as np
+from pandas import DataFrame
 
 from ..variants import VARIANTS
 from . import stats
 from .judging import missing_runs, signed
+from .published import Values
 from .published_effects import NOTHING, published_effect, same_way
+from .statements import Rules, Statement
 
 SIZES = ("differs", "unclear", "same size", "not computed", "not published")
 EQUAL_LEVEL = 0.90  # of the interval that must lie within the margin: two one-sided tests at 5 %
@@ -16,7 +21,15 @@ NO_SIZE = dict.fromkeys(
 ) | {"size_seeds": ""}  # fmt: skip
 
 
-def compare_sizes(statement, rules, values, selection, runs, incomplete, published_seed=False):
+def compare_sizes(
+    statement: Statement,
+    rules: Rules,
+    values: Values,
+    selection: str,
+    runs: DataFrame,
+    incomplete: list[dict[str, Any]],
+    published_seed: bool = False,
+) -> dict[str, Any]:
     """The published effect, ours by its method, their difference with its intervals, and the verdict.
 
     Parameters
@@ -55,9 +68,11 @@ def compare_sizes(statement, rules, values, selection, runs, incomplete, publish
     return facts | sizes | {"tau": tau, "size_seeds": seeds, "size_verdict": verdict, "size_reason": reason}
 
 
-def differences(statement, values, selection, method, runs, tau):
+def differences(
+    statement: Statement, values: Values, selection: str, method: str, runs: DataFrame, tau: float
+) -> dict[str, float]:
     """Our effect minus the published one with its intervals at 95 % and 90 %, and the prediction interval at 95 %."""
-    found = {}
+    found: dict[str, float] = {}
     for level, suffix in ((stats.LEVEL, ""), (EQUAL_LEVEL, "90")):
         theirs = published_effect(statement, values, selection, level)
         published = (theirs["effect"], theirs["low"], theirs["high"])
@@ -72,7 +87,7 @@ def differences(statement, values, selection, method, runs, tau):
     return found
 
 
-def judge_size(sizes, delta, epochs, needed):
+def judge_size(sizes: dict[str, float], delta: float, epochs: int, needed: int) -> tuple[str, str]:
     """The verdict on the size, and its reason in words."""
     low, high = sizes["size_difference_low"], sizes["size_difference_high"]
     if not np.isfinite([low, high]).all():
@@ -88,13 +103,15 @@ def judge_size(sizes, delta, epochs, needed):
     return "unclear", f"{words} holds 0, the 90 % interval is not within {delta:g}"
 
 
-def trained(statement, rules, runs):
+def trained(statement: Statement, rules: Rules, runs: DataFrame) -> int:
     """Epochs of the shortest run that a statement rests on."""
     chosen = runs["condition"].isin(statement.conditions) & runs["epsilon"].isin(rules.epsilons(statement))
     return int(runs.loc[chosen, "epochs"].min())
 
 
-def seed_spread(statement, rules, method, selection, runs, incomplete):
+def seed_spread(
+    statement: Statement, rules: Rules, method: str, selection: str, runs: DataFrame, incomplete: list[dict[str, Any]]
+) -> tuple[float, str]:
     """Standard deviation of an effect between seeds beyond what its intervals explain, and what it is known from.
 
     tau^2 = max(0, variance of the effect between seeds - mean squared standard error), of runs that differ in nothing
@@ -111,5 +128,5 @@ def seed_spread(statement, rules, method, selection, runs, incomplete):
         errors.append((high - low) / (2 * stats.normal_quantile(stats.LEVEL)))
     if len(effects) < 2:
         return 0.0, "one seed"
-    spread = np.var(effects, ddof=1) - np.mean(np.square(errors))
+    spread = float(np.var(effects, ddof=1) - np.mean(np.square(errors)))
     return float(np.sqrt(max(0.0, spread))), f"{len(effects)} seeds"

@@ -4,22 +4,29 @@ Reproduction and replication are judged by the rules. Robustness has no verdict,
 says whether a statement gets the same answer when one thing about the training is changed.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 
 from .. import archive, tables
+from ..config import Settings
 from ..runtime import UserError, write_csv
 from . import published
 from .claims import judged
 from .completeness import incomplete_cells
 from .effects import estimate, groups_of, method_of
 from .judging import missing_runs, outside, within
+from .published import Values
 from .same_size import compare_sizes
 from .selection import as_published, of_task
-from .statements import load_rules
+from .statements import Rules, Statement, load_rules
 
+Folders = Mapping[str, Path | str | None]  # of tables; None: there is none
+Change = tuple[str, DataFrame, DataFrame, Settings]  # a changed way to train, see `ways`
 FILE = "side_by_side.csv"
 KINDS = ("reproduction", "replication")
 SHOWN = ("verdict", "reason", "effect", "low", "high", "size_verdict")
@@ -29,7 +36,13 @@ COLUMNS = ["id", "claim", "text", "published_effect", "published_low", "publishe
 COLUMNS += [f"{kind}_{name}" for kind in KINDS for name in SHOWN] + ["ways", "unchanged", "short", "changed"]
 
 
-def write(folders, robustness_folders, rules_path, published_folder, out):
+def write(
+    folders: Folders,
+    robustness_folders: Iterable[Path | str],
+    rules_path: Path | str,
+    published_folder: Path | str,
+    out: Path | str,
+) -> None:
     """Write the answers (`side_by_side`) to side_by_side.csv in a folder.
 
     Parameters
@@ -51,14 +64,14 @@ def write(folders, robustness_folders, rules_path, published_folder, out):
         print(f"{kind}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
-def answers(rules, values, folders, robustness_folders):
+def answers(rules: Rules, values: Values, folders: Folders, robustness_folders: Iterable[Path | str]) -> DataFrame:
     """The table of `side_by_side` from folders of tables, as of `write`; values: `published.load`."""
     judgements = {kind: judgement(rules, values, folder) for kind, folder in folders.items()}
     changes = [change for folder in robustness_folders for change in ways(*runs_of(folder))]
     return side_by_side(rules, judgements, changes)
 
 
-def runs_of(folder):
+def runs_of(folder: Path | str) -> tuple[DataFrame, Settings]:
     """Runs of a folder of tables, an archive (then checked) or results/tables, and the settings that made them."""
     path = Path(folder) / "runs.parquet"
     if (path.parent / archive.MANIFEST).exists():
@@ -66,7 +79,7 @@ def runs_of(folder):
     return of_task(tables.read(path, "runs")), tables.settings_of(path)
 
 
-def judgement(rules, values, folder):
+def judgement(rules: Rules, values: Values, folder: Path | str | None) -> dict[str, dict[str, Any]]:
     """Id of a statement -> its verdicts on all runs of a folder of tables; of none where there is no folder."""
     if folder is None:
         return {}
@@ -79,7 +92,7 @@ def judgement(rules, values, folder):
     }
 
 
-def side_by_side(rules, judgements, changes):
+def side_by_side(rules: Rules, judgements: Mapping[str, dict[str, dict[str, Any]]], changes: list[Change]) -> DataFrame:
     """A row per statement.
 
     Parameters
@@ -107,14 +120,14 @@ def side_by_side(rules, judgements, changes):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def ways(runs, settings):
+def ways(runs: DataFrame, settings: Settings) -> list[Change]:
     """The changed ways to train of an archive that has the paper's way, too: (name, their runs, its runs, settings)."""
     paper = as_published(runs)
     changed = [name for name in settings.variants if name != "paper"] if len(paper) else []
     return [(name, runs[runs["variant"] == name], paper, settings) for name in changed]
 
 
-def robustness(statement, rules, changes):
+def robustness(statement: Statement, rules: Rules, changes: list[Change]) -> dict[str, Any]:
     """How many ways to train there are for a statement, and which change its answer; see `side_by_side`."""
     answers = []
     for name, changed, paper, settings in changes:
@@ -128,7 +141,7 @@ def robustness(statement, rules, changes):
     }
 
 
-def answer(statement, rules, runs, settings):
+def answer(statement: Statement, rules: Rules, runs: DataFrame, settings: Settings) -> str:
     """What the interval of a statement's effect says in some runs, however short; empty where runs are missing."""
     variants = set(runs["variant"])
     incomplete = [cell for cell in incomplete_cells(runs, settings) if cell["variant"] in variants]
@@ -143,7 +156,7 @@ def answer(statement, rules, runs, settings):
     return "does not hold" if outside(low, high, statement.holds) else "unclear"
 
 
-def in_words(row):
+def in_words(row: dict[str, Any]) -> str:
     """The robustness of a statement in words, from its row of `side_by_side`, texts empty where there is none."""
     if not row["ways"]:
         return "not computed"
@@ -151,7 +164,7 @@ def in_words(row):
     return f"{same}; {row['changed']}" if row["changed"] else same
 
 
-def read(folder):
+def read(folder: Path | str) -> list[dict[str, Any]]:
     """Rows of the file that `write` wrote to a folder, as dicts, with the robustness in words.
 
     Raises UserError if the file is missing.
@@ -163,7 +176,7 @@ def read(folder):
     return as_rows(table)
 
 
-def as_rows(table):
+def as_rows(table: DataFrame) -> list[dict[str, Any]]:
     """Rows of the table of `side_by_side` as dicts, with the robustness in words."""
     rows = table.fillna({"short": "", "changed": ""}).to_dict("records")
     return [row | {"robustness": in_words(row)} for row in rows]

@@ -106,7 +106,7 @@ def median_interval(x: Any, level: float = LEVEL) -> Estimate:
     return _median(x), -np.inf if np.isnan(low) else float(low), np.inf if np.isnan(high) else float(high)
 
 
-def quartile_interval(median: float, iqr: float, n: int, level: float = LEVEL) -> Estimate:
+def quartile_interval(median: float, iqr: float, n: float, level: float = LEVEL) -> Estimate:
     """An approximate interval of a median from the interquartile range of n values, standard error 0.93 IQR / sqrt(n).
 
     That of a normal sample: 1.253 standard deviations / sqrt(n), the interquartile range being 1.349 of them.

@@ -3,14 +3,17 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pandas import DataFrame
 
 from .. import __version__, provenance, tables
 from ..archive import CELL, MANIFEST, all_rows, check, count_rows
-from ..config import describe_difference
-from ..runs import cell_folder, cell_runs, cells, run_digest
+from ..config import Settings, describe_difference
+from ..runs import Cell, cell_folder, cell_runs, cells, run_digest
 from ..runtime import UserError, checksum
 from ..samples import make_samples
 from ..tables import TABLES
@@ -18,7 +21,15 @@ from ..tables import TABLES
 TO_WRITE = "archive to another folder with --out FOLDER, or give the settings of this one"
 
 
-def write(settings, preset, shards, samples, out, images=None, others=()):
+def write(
+    settings: Settings,
+    preset: str,
+    shards: Path | str,
+    samples: Path | str,
+    out: Path | str,
+    images: Path | str | None = None,
+    others: Sequence[Path | str] = (),
+) -> dict[str, Any]:
     """Archive every finished run of the settings: below `shards`, in other archives, and what `out` already holds.
 
     Parameters
@@ -58,7 +69,7 @@ def write(settings, preset, shards, samples, out, images=None, others=()):
     return _replace(out, shard, shown, settings, preset, facts, machine)
 
 
-def _rows_of(folders, settings):
+def _rows_of(folders: Iterable[Path | str], settings: Settings) -> list[DataFrame]:
     """Rows of archives, each of which holds runs of these settings."""
     planned = {run_digest(run) for cell in cells(settings) for run in cell_runs(settings, *cell)}
     found = []
@@ -70,7 +81,9 @@ def _rows_of(folders, settings):
     return found
 
 
-def _of_cell(settings, cell, shards, archived):
+def _of_cell(
+    settings: Settings, cell: Cell, shards: Path, archived: list[DataFrame]
+) -> tuple[DataFrame, dict[str, Any], list[dict[str, Any]]]:
     """Rows of a cell that count, how many runs they are, and the runs that do not count."""
     runs, names = cell_runs(settings, *cell), dict(zip(CELL, cell, strict=True))
     found = [tables.read(path, "shard") for path in sorted((shards / cell_folder(runs[0])).glob("*.parquet"))]
@@ -82,7 +95,7 @@ def _of_cell(settings, cell, shards, archived):
     return kept, names | counts, [names | other for other in left]
 
 
-def _samples(path, out, settings, images):
+def _samples(path: Path, out: Path, settings: Settings, images: Path | str | None) -> DataFrame:
     """The sample images of these settings: those of the path, the archive's own, or made from the prepared images."""
     for candidate in (path, out / "samples.parquet"):
         if candidate.exists():
@@ -97,7 +110,15 @@ def _samples(path, out, settings, images):
         return tables.read(made, "samples")
 
 
-def _replace(out, shard, samples, settings, preset, facts, machine):
+def _replace(
+    out: Path,
+    shard: DataFrame,
+    samples: DataFrame,
+    settings: Settings,
+    preset: str,
+    facts: dict[str, Any],
+    machine: provenance.Facts,
+) -> dict[str, Any]:
     """Write a new folder beside the old one and put it in its place: an interruption leaves one of the two whole."""
     fresh, old = (out.with_name(f".{out.name}.{kind}") for kind in ("new", "old"))
     for folder in (fresh, old):
@@ -127,5 +148,5 @@ def _replace(out, shard, samples, settings, preset, facts, machine):
     return manifest
 
 
-def _facts(path):
+def _facts(path: Path) -> dict[str, Any]:
     return {"sha256": checksum(path), "bytes": path.stat().st_size}

@@ -1,7 +1,9 @@
 """The bundle: one zip, ready for a DOI, with everything that the artifact claims and what it was made with and from."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .. import archive, tables
 from ..config import Settings, describe_difference
@@ -12,7 +14,15 @@ from . import crate, sources
 from .verify import CRATE, SUMS, canonical
 
 
-def write(project, tables_folder, claims_folder, figures_folder, pages, started, out):
+def write(
+    project: Path | str,
+    tables_folder: Path | str,
+    claims_folder: Path | str,
+    figures_folder: Path | str,
+    pages: Mapping[str, Path | str],
+    started: dict[str, Any],
+    out: Path | str,
+) -> None:
     """Write the bundle; equal files give equal bytes.
 
     Parameters
@@ -33,7 +43,7 @@ def write(project, tables_folder, claims_folder, figures_folder, pages, started,
     made |= {f"results/claims/{path.name}": path for path in sorted(Path(claims_folder).glob("claims.*"))}
     settings = Settings(**started["settings"])
     check_settings(made["results/tables/runs.parquet"], settings)
-    others = ("comparisons", "oddities", "published_check", "robustness")
+    others: tuple[str, ...] = ("comparisons", "oddities", "published_check", "robustness")
     others += ("side_by_side", "evidence", "run_by_run", "run_by_run_points", "run_by_run_cells")
     made |= {f"results/claims/{name}.csv": Path(claims_folder) / f"{name}.csv" for name in others}
     made |= {
@@ -50,7 +60,7 @@ def write(project, tables_folder, claims_folder, figures_folder, pages, started,
     print(f"{out}: {len(files)} files, {sum(map(len, files.values())) / 2**20:.1f} MB")
 
 
-def check_settings(path, settings):
+def check_settings(path: Path, settings: Settings) -> None:
     """Raise UserError where a table was not made with the settings that the crate is about to tell."""
     made_with = tables.read(path, "runs").attrs["settings"]
     if tables.settings_digest(made_with) != tables.settings_digest(settings.science()):
@@ -58,7 +68,7 @@ def check_settings(path, settings):
         raise UserError(f"{path} was made with other settings ({difference}): run snakemake artifact")
 
 
-def content(path):
+def content(path: Path) -> bytes:
     """Bytes of a file that must be there; raises UserError if it is not."""
     try:
         return path.read_bytes()
@@ -66,6 +76,6 @@ def content(path):
         raise UserError(f"{path} is missing: make it with snakemake artifact") from None
 
 
-def sha256(data):
+def sha256(data: bytes) -> str:
     """Sha256 (hex) of bytes."""
     return hashlib.sha256(data).hexdigest()

@@ -11,6 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rocrate.model.contextentity import ContextEntity
@@ -21,6 +22,7 @@ from ..config import Settings
 from ..data import checksums
 from ..tables import hours_in_words
 
+Files = dict[str, bytes]  # of a bundle, by name
 # Of the project's files, with the published values, the inputs of the run.
 INPUTS = ("config.yaml", "paper_artifact/claims.yaml")
 HYPERPARAMETERS = "workflow/einorm/hyperparameters.csv"
@@ -55,7 +57,7 @@ TYPES = {
 }
 
 
-def describe(files, made, started, trainings):
+def describe(files: Files, made: list[str], started: dict[str, Any], trainings: list[provenance.Facts]) -> bytes:
     """The RO-Crate metadata of a bundle (Workflow Run Crate 0.5 on RO-Crate 1.1), as bytes.
 
     Parameters
@@ -82,7 +84,7 @@ def describe(files, made, started, trainings):
     return (json.dumps(metadata, indent=1, sort_keys=True) + "\n").encode()
 
 
-def add_files(crate, files):
+def add_files(crate: ROCrate, files: Files) -> dict[str, Any]:
     """Add every file; name -> entity. The Snakefile becomes the crate's workflow."""
     with tempfile.NamedTemporaryFile() as stand_in:  # rocrate wants a source; the zip is written by `verify.canonical`
         kind = {"main": True, "lang": "snakemake", "properties": facts("Snakefile", files)}
@@ -92,7 +94,7 @@ def add_files(crate, files):
     return entities
 
 
-def facts(name, files):
+def facts(name: str, files: Files) -> dict[str, str]:
     """Size, hash and media type of a file, for the crate."""
     # Python's own table: the one of the operating system differs between machines, the bundle must not.
     kind = TYPES.get(Path(name).suffix) or mimetypes.MimeTypes().guess_type(name)[0] or "text/plain"
@@ -100,12 +102,12 @@ def facts(name, files):
     return {"name": name, "encodingFormat": kind, "contentSize": size, "sha256": sha256(files[name]).hexdigest()}
 
 
-def add(crate, identifier, kind, **properties):
+def add(crate: ROCrate, identifier: str, kind: str, **properties: Any) -> ContextEntity:
     """Add an entity that is no file."""
     return crate.add(ContextEntity(crate, identifier, properties={"@type": kind} | properties))
 
 
-def about_the_root(crate, citation, preset, entities):
+def about_the_root(crate: ROCrate, citation: dict[str, Any], preset: str, entities: dict[str, Any]) -> None:
     """Name, authors, licence and profiles of the crate."""
     crate.name = f"{citation['title']} ({preset} preset)"
     crate.description = "Source, inputs, tables, figures and verdicts of one run of the workflow."
@@ -124,12 +126,12 @@ def about_the_root(crate, citation, preset, entities):
     entities["README.md"]["about"] = root
 
 
-def full_name(author):
+def full_name(author: dict[str, str]) -> str:
     """Name of an author of CITATION.cff, a person or an entity."""
     return author.get("name") or f"{author['given-names']} {author['family-names']}"
 
 
-def about_the_workflow(crate, workflow, citation):
+def about_the_workflow(crate: ROCrate, workflow: Any, citation: dict[str, Any]) -> None:
     """Version of the workflow, and what it drew with."""
     here = provenance.drawing()
     workflow["version"] = citation["version"]
@@ -139,25 +141,25 @@ def about_the_workflow(crate, workflow, citation):
     workflow["softwareRequirements"] = [package(crate, *item) for item in here["versions"].items()]
 
 
-def profile(crate, name):
+def profile(crate: ROCrate, name: str) -> ContextEntity:
     """A Bioschemas profile."""
     return add(crate, f"{BIOSCHEMAS}/{name}/1.0-RELEASE", "CreativeWork", name=f"Bioschemas {name}", version="1.0")
 
 
-def package(crate, name, version):
+def package(crate: ROCrate, name: str, version: str) -> ContextEntity:
     """A version of a package, named by its home page where that is known."""
     home = {"url": HOMES[name]} if name in HOMES else {}
     identifier = f"{home.get('url', '')}#{name}-{version}"
     return add(crate, identifier, "SoftwareApplication", name=name, softwareVersion=version, **home)
 
 
-def value(crate, identifier, name, content, **properties):
+def value(crate: ROCrate, identifier: str, name: str, content: Any, **properties: Any) -> ContextEntity:
     """A named value; what is no text is written as JSON."""
     text = content if isinstance(content, str) else json.dumps(content, sort_keys=True)
     return add(crate, identifier, "PropertyValue", name=name, value=text, **properties)
 
 
-def add_run(crate, entities, made, started, data):
+def add_run(crate: ROCrate, entities: dict[str, Any], made: list[str], started: dict[str, Any], data: list[Any]) -> Any:
     """The action that drew figures and verdicts, and trained before that unless the tables are an archive's."""
     archived, overrides = started["settings"]["results"] == "archive", started["overrides"]
     tables = [name for name in made if name.startswith(TABLES)]
@@ -183,7 +185,7 @@ def add_run(crate, entities, made, started, data):
     )
 
 
-def parameters(crate, started):
+def parameters(crate: ROCrate, started: dict[str, Any]) -> list[ContextEntity]:
     """The configuration that the workflow ran with: a value per key, each of a parameter of the workflow."""
     conforms, formal, actual = profile(crate, "FormalParameter"), [], []
     for name, content in {"preset": started["preset"], **started["settings"]}.items():
@@ -200,7 +202,9 @@ def parameters(crate, started):
     return actual
 
 
-def add_trainings(crate, entities, trainings, data):
+def add_trainings(
+    crate: ROCrate, entities: dict[str, Any], trainings: list[provenance.Facts], data: list[Any]
+) -> list[Any]:
     """The actions that trained the runs of the tables, one per combination of machine, versions, device and threads."""
     places, actions = [], []
     for i, training in enumerate(trainings, 1):
@@ -225,7 +229,7 @@ def add_trainings(crate, entities, trainings, data):
     return actions
 
 
-def place(crate, identifier, machine):
+def place(crate: ROCrate, identifier: str, machine: provenance.Facts) -> ContextEntity:
     """A machine as the place of an action: schema.org knows no computer."""
     facts = [value(crate, f"{identifier}-{name}", name, content) for name, content in machine.items()]
     return add(crate, identifier, "Place", name=provenance.machine_name(machine), additionalProperty=facts)

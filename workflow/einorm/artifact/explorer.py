@@ -3,12 +3,17 @@
 Altair says what the panels show, vl-convert brings the libraries that draw them; `page/explorer.js` links the panels.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
 import altair as alt
 import jinja2
 import numpy as np
 import vl_convert
 from matplotlib.colors import to_hex
 from matplotlib.markers import MarkerStyle
+from pandas import DataFrame, Series
 
 from .. import __version__, archive, tables
 from ..analysis.selection import PAPER_TASK
@@ -16,7 +21,9 @@ from ..conditions import CONDITIONS, label
 from ..figures import style
 from ..runtime import PACKAGE, atomic_path
 
-GREY = 0.45 * np.ones(3)  # of conditions that have no colour
+Scale = Literal["linear", "log"]
+Kind = dict[str, Any]  # of run: id, name and look
+GREY = (0.45, 0.45, 0.45)  # of conditions that have no colour
 PAGE = PACKAGE / "artifact" / "page"
 FIRST = ("e_only_ln", "inorm", "gradnorm_full")  # conditions that are shown at first: the paper's argument
 CURVE_VALUES = 250_000  # numbers in all learning curves: more, and the page would exceed 3 MB
@@ -24,7 +31,7 @@ RUN_COLUMNS = {  # column of the runs -> significant digits
     **dict.fromkeys(("lr", "lr_wei", "lr_wix", "test_acc"), 4),
     **dict.fromkeys(("train_loss", "test_loss", "output_alignment", "gradient_alignment"), 4),
 }
-AXES = {  # of the first panel: column -> title, kind of scale
+AXES: dict[str, tuple[str, Scale]] = {  # of the first panel: column -> title, kind of scale
     "lr": ("Learning rate", "log"),
     "lr_wei": ("Learning rate of Wei", "log"),
     "lr_wix": ("Learning rate of Wix", "log"),
@@ -44,7 +51,7 @@ CHOSEN = "length(chosen) == 0 || indexof(chosen, datum.config) >= 0"
 FOCUSED = "datum.run === focus"
 
 
-def write(folder, out):
+def write(folder: Path | str, out: Path | str) -> None:
     """Write the explorer of the runs in a folder of tables: equal tables and libraries, equal bytes.
 
     Parameters
@@ -83,19 +90,20 @@ def write(folder, out):
         temporary.write_text(page, encoding="utf-8")
 
 
-def libraries():
+def libraries() -> str:
     """Vega, Vega-Lite (the version that Altair writes for) and Vega-Embed, as JavaScript of an HTML page."""
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    return vl_convert.javascript_bundle(vl_version=version).replace("</script", "<\\/script")
+    bundle = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg]  # the stub demands a snippet
+    return bundle.replace("</script", "<\\/script")
 
 
-def kinds_of(runs):
+def kinds_of(runs: DataFrame) -> Series:
     """What is compared, a text per run: its condition, and the weight of the local loss where a condition has many."""
     swept = runs.groupby("condition")["lambda_"].transform("nunique") > 1
     return runs["condition"].where(~swept, runs["condition"] + " " + runs["lambda_"].map("{:g}".format))
 
 
-def describe_kinds(runs):
+def describe_kinds(runs: DataFrame) -> list[Kind]:
     """Id, name and look of every kind of run (`kinds_of`), a dict each, in the order of `CONDITIONS`."""
     found = runs.drop_duplicates("kind")[["kind", "condition", "lambda_"]]
     order = [*CONDITIONS, *sorted({*found["condition"]} - {*CONDITIONS})]
@@ -108,7 +116,7 @@ def describe_kinds(runs):
     return kinds
 
 
-def look_of(conditions):
+def look_of(conditions: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Condition -> colour and marker (those of the figures) and dashes."""
     return {
         condition: {
@@ -120,15 +128,15 @@ def look_of(conditions):
     }
 
 
-def outline(marker):
+def outline(marker: str) -> str:
     """A marker of matplotlib as SVG path, from -1.1 to 1.1."""
     shape = MarkerStyle(marker)
     (corners,) = shape.get_path().transformed(shape.get_transform()).to_polygons()
-    corners = corners * [1, -1] * 1.1 / np.abs(corners).max()  # in SVG y points down
+    corners = np.asarray(corners) * [1, -1] * 1.1 / np.abs(corners).max()  # in SVG y points down
     return "M" + "L".join(f"{x:.2f},{y:.2f}" for x, y in corners + 0.0) + "Z"
 
 
-def choices(values):
+def choices(values: Series) -> dict[str, Any]:
     """The options of a control, and the one that is chosen at first: the paper's own, or the largest epsilon."""
     found = sorted(values.unique().tolist())
     first = {"task": PAPER_TASK, "variant": "paper"}.get(values.name, found[-1])
@@ -136,19 +144,19 @@ def choices(values):
     return {"options": named, "first": first if first in found else found[0]}
 
 
-def columns(runs):
+def columns(runs: DataFrame) -> dict[str, list[Any]]:
     """The runs as the page holds them: column -> list, rounded; None where a value is not defined."""
     exact = {name: runs[name].tolist() for name in ("kind", "task", "variant", "epsilon", "config", "hidden_width")}
     rounded = {name: [shorter(v, digits) for v in runs[name]] for name, digits in RUN_COLUMNS.items()}
     return exact | rounded | {"status": runs["status"].tolist()}
 
 
-def shorter(value, digits):
+def shorter(value: float, digits: int) -> float | None:
     """A number with so many significant digits, or None where there is none."""
     return float(f"{value:.{digits}g}") if np.isfinite(value) else None
 
 
-def curves(runs, epochs):
+def curves(runs: DataFrame, epochs: DataFrame) -> dict[str, Any]:
     """The learning curves: the epochs that are kept, and of every metric a list per run, in the order of the runs."""
     keys = [*tables.KEYS]
     number = runs[keys].assign(run=runs.index)
@@ -162,13 +170,13 @@ def curves(runs, epochs):
     return {"epochs": kept, "curves": table}
 
 
-def kept_epochs(epochs, values_per_epoch):
+def kept_epochs(epochs: list[int], values_per_epoch: int) -> list[int]:
     """The epochs of the learning curves: all, or every second, third ... to the last, so that the page stays small."""
     step = -(-len(epochs) * values_per_epoch // CURVE_VALUES)
     return epochs[::-1][::step][::-1]
 
 
-def charts(kinds):
+def charts(kinds: list[Kind]) -> dict[str, dict[str, Any]]:
     """Panel -> what it can show -> Vega-Lite specification, without data."""
     paired = {f"paired {kind['id']}": paired_chart(kind, kinds) for kind in kinds}
     by_axis = {name: run_chart(name, title, scale, kinds) for name, (title, scale) in AXES.items()}
@@ -179,7 +187,7 @@ def charts(kinds):
     }
 
 
-def run_chart(column, title, scale, kinds, *below):
+def run_chart(column: str, title: str, scale: Scale, kinds: list[Kind], *below: alt.Chart) -> alt.LayerChart:
     """Test accuracy of every run against a column of the runs; `below`: charts to draw first."""
     axis = alt.Axis(labelOverlap="greedy", labelSeparation=8)
     x = alt.X(f"{column}:Q", title=title, axis=axis, scale=alt.Scale(type=scale, nice=False, padding=12))
@@ -190,7 +198,7 @@ def run_chart(column, title, scale, kinds, *below):
     return finish(*below, dots.add_params(brush()))
 
 
-def paired_chart(kind, kinds):
+def paired_chart(kind: Kind, kinds: list[Kind]) -> alt.LayerChart:
     """Test accuracy of every run against that of another condition in the same configuration, with the diagonal."""
     ends = alt.Chart().transform_aggregate(low="min(test_acc)", high="max(test_acc)", l="min(paired)", h="max(paired)")
     ends = ends.transform_calculate(paired="[min(datum.low, datum.l), max(datum.high, datum.h)]")
@@ -199,7 +207,7 @@ def paired_chart(kind, kinds):
     return run_chart("paired", f"{CURVES['test_acc'][:-4]} of {kind['label']} (%)", "linear", kinds, diagonal)
 
 
-def curve_chart(title, kinds):
+def curve_chart(title: str, kinds: list[Kind]) -> alt.LayerChart:
     """A metric over the epochs: a thin line per run, a thick one for the median of each condition."""
     x = alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False))
     y = alt.Y("value:Q", title=title, scale=alt.Scale(nice=False, padding=8))
@@ -211,34 +219,34 @@ def curve_chart(title, kinds):
     return finish(lines.add_params(brush()), medians)
 
 
-def coloured(kinds):
+def coloured(kinds: list[Kind]) -> alt.Color:
     """Colour of a mark by its kind of run."""
     return alt.Color("kind:N", scale=scale_of(kinds, "colour"), legend=None)
 
 
-def scale_of(kinds, look):
+def scale_of(kinds: list[Kind], look: str) -> alt.Scale:
     """Scale from the kinds of runs to one of their looks: colour, marker or dash."""
     return alt.Scale(domain=[kind["id"] for kind in kinds], range=[kind[look] for kind in kinds])
 
 
-def shown(opacity):
+def shown(opacity: float) -> Any:
     """Opacity of the chosen configurations, which are all as long as none is chosen; the others are faint."""
     chosen = alt.when(FOCUSED).then(alt.value(1)).when(CHOSEN).then(alt.value(opacity))
     return chosen.otherwise(alt.value(0.06))
 
 
-def focused(there, elsewhere):
+def focused(there: Any, elsewhere: Any) -> Any:
     """A look of the run that has the focus, and the look of all others: values, or an encoding for the others."""
     others = elsewhere if isinstance(elsewhere, alt.Color) else alt.value(elsewhere)
     return alt.when(FOCUSED).then(alt.value(there)).otherwise(others)
 
 
-def brush():
+def brush() -> alt.Parameter:
     """The selection by dragging, of one name in all panels."""
     return alt.selection_interval(name="brush")
 
 
-def finish(*layers):
+def finish(*layers: alt.Chart) -> alt.LayerChart:
     """Layers as one panel, which knows what is chosen and what has the focus, and fits the page."""
     named = [layer.properties(name=f"layer_{i}") for i, layer in enumerate(layers)]
     panel = alt.layer(*named, data=alt.NamedData(name="rows"), width="container", height=300)

@@ -1,6 +1,9 @@
 """A paragraph for the methods section of a paper, and entries to cite: all numbers are those of an archive."""
 
+from collections.abc import Iterator
 from pathlib import Path
+
+from pandas import DataFrame
 
 from .. import __version__, archive, provenance, tables
 from ..conditions import CONDITIONS
@@ -26,7 +29,7 @@ BIBTEX = """\
 }}"""
 
 
-def describe(folder):
+def describe(folder: Path | str) -> str:
     """The paragraph and two entries of BibTeX for the runs of an archive.
 
     Parameters
@@ -49,8 +52,9 @@ def describe(folder):
     return f"{' '.join(sentences)}\n\n{BIBTEX.format(version=__version__)}"
 
 
-def what(runs, settings):
+def what(runs: DataFrame, settings: Settings) -> Iterator[str]:
     """Sentences: how many networks of which conditions, what they learned, and how."""
+    assert isinstance(settings.configs, list)  # once they are checked
     labels = ", ".join(f"{CONDITIONS[name].label} ({name})" for name in settings.conditions)
     epsilons = " and ".join(f"{epsilon:g}" for epsilon in settings.epsilons)
     yield (
@@ -74,7 +78,7 @@ def what(runs, settings):
         yield f"Variants of the training are among them: {', '.join(others)}."
 
 
-def how_it_ran(held, trained):
+def how_it_ran(held: dict[str, DataFrame], trained: list[provenance.Facts]) -> Iterator[str]:
     """Sentences: with which software, on what, in how many hours."""
     versions = {key: {t["versions"].get(key) for t in trained} - {None} for key in ("einorm", "torch", "python")}
     named = ", ".join(f"{key} {', '.join(sorted(found))}" for key, found in versions.items() if found)

@@ -4,10 +4,12 @@ import base64
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
+from pandas import DataFrame
 from PIL import Image
 
 from .. import __version__, archive, lineage, provenance, tables
@@ -17,8 +19,9 @@ from ..analysis.explain import explain
 from ..analysis.judging import VERDICTS
 from ..analysis.same_size import SIZES
 from ..analysis.selection import PAPER_TASK
-from ..analysis.statements import load_rules
+from ..analysis.statements import Rules, load_rules
 from ..conditions import label
+from ..config import Settings
 from ..data import checksums
 from ..figures import FOREST, caption, category, names
 from ..hyperparameters import HYPERPARAMETERS
@@ -27,14 +30,20 @@ from .summary import summary
 
 PAGE = PACKAGE / "artifact" / "page"
 PARTS = {"style": "css", "script": "js"}
-PUBLISHED = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
+PUBLISHED: dict[str, Any] = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 GROUPS_IN_ALT = 12
 COLOURS = 128  # of a picture
 TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty
 PLAIN = {"task": PAPER_TASK, "variant": "paper"}
 
 
-def write(tables_folder, claims_folder, figures_folder, artifact, out):
+def write(
+    tables_folder: Path | str,
+    claims_folder: Path | str,
+    figures_folder: Path | str,
+    artifact: Path | str,
+    out: Path | str,
+) -> None:
     """Write the report.
 
     Parameters
@@ -74,7 +83,7 @@ def write(tables_folder, claims_folder, figures_folder, artifact, out):
         temporary.write_text(page(context), encoding="utf-8")
 
 
-def judgements(rules, claims):
+def judgements(rules: Rules, claims: DataFrame) -> dict[str, Any]:
     """The rows of claims.csv as the page shows them: the paper's task and the rule that counts all runs come first."""
     judged = claims[claims["selection"] == "all"]
     plain = judged[judged["task"] == PAPER_TASK]
@@ -91,7 +100,7 @@ def judgements(rules, claims):
     }
 
 
-def trained(folder, settings):
+def trained(folder: Path, settings: Settings) -> dict[str, Any]:
     """The runs of a folder of tables: how many, on what and by which code, at what cost."""
     runs = tables.read(folder / "runs.parquet", "runs")
     return {
@@ -107,7 +116,7 @@ def trained(folder, settings):
     }
 
 
-def page(context):
+def page(context: dict[str, Any]) -> str:
     """The page, from its template."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -118,7 +127,7 @@ def page(context):
     return environment.get_template("report.html").render(context | parts)
 
 
-def read_csv(path):
+def read_csv(path: Path) -> DataFrame:
     """A CSV file of the claims, epsilons as text; raises UserError if it is missing."""
     try:
         table = pd.read_csv(path, dtype={"epsilon": str})
@@ -127,7 +136,7 @@ def read_csv(path):
         raise UserError(f"{path} is missing: make it with snakemake claims") from None
 
 
-def figure(name, folder):
+def figure(name: str, folder: Path) -> dict[str, str]:
     """A figure as the page shows it: data URI, caption, and an alternative text from its plotted points.
 
     Raises UserError if the figure is missing.
@@ -146,7 +155,7 @@ def figure(name, folder):
     }
 
 
-def smaller(path):
+def smaller(path: Path) -> bytes:
     """Bytes of a PNG with a palette of its colours, a third of the size: the report stays below 3 MB."""
     picture = Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     with io.BytesIO() as out:
@@ -154,7 +163,7 @@ def smaller(path):
         return out.getvalue()
 
 
-def alternative_text(path):
+def alternative_text(path: Path) -> str:
     """The content of a figure in words, from its plotted points: medians per panel, condition and epsilon."""
     try:
         points = pd.read_csv(path)
@@ -171,7 +180,7 @@ def alternative_text(path):
     return f"{len(points)} plotted values. {text}".strip()
 
 
-def panel_lines(points):
+def panel_lines(points: DataFrame) -> list[str]:
     """What one panel shows, a text per group of points: distances, medians of pairs, or medians of values."""
     if "source" in points:
         far = points[points["source"] == "distance"].dropna(subset="distance")
@@ -190,26 +199,26 @@ def panel_lines(points):
     return [f"{words(keys, group)}, median {number(value)}" for group, value in medians.items()]
 
 
-def words(keys, group):
+def words(keys: list[str], group: Any) -> str:
     """A group of plotted points in words."""
     values = dict(zip(keys, group if isinstance(group, tuple) else (group,), strict=True))
     named = {"condition": label, "epsilon": "epsilon {:g}".format}
     return ", ".join(named.get(key, str)(value) for key, value in values.items())
 
 
-def whole(rules, claims):
+def whole(rules: Rules, claims: DataFrame) -> dict[str, dict[str, str]]:
     """Statement id -> all that is known of it (`explain.explain`)."""
     rows = {name: group.to_dict("records") for name, group in claims.groupby("id")}
     return {statement.id: explain(statement, rows[statement.id], rules) for statement in rules.statements}
 
 
-def by_published_rule(claims):
+def by_published_rule(claims: DataFrame) -> dict[str, dict[str, Any]]:
     """Statement id -> the row under the published rule, where that rule differs."""
     other = claims[claims["selection"] != "all"]
     return {row["id"]: row for row in other.to_dict("records")}
 
 
-def of_claim(claim, rules, figures):
+def of_claim(claim: str, rules: Rules, figures: list[dict[str, str]]) -> list[tuple[dict[str, str], bool]]:
     """Figures that show a claim, ours and the one with the published values: (figure, shown under an earlier claim)."""
     claims = {
         f"{prefix}{s.figure}": s.id.split(".")[0] for s in reversed(rules.statements) for prefix in ("", "published_")
@@ -219,7 +228,7 @@ def of_claim(claim, rules, figures):
     return [(entry, claims[entry["name"]] != claim) for entry in figures if entry["name"] in wanted]
 
 
-def checked(table):
+def checked(table: DataFrame) -> dict[str, int]:
     """How many printed tests of the paper came out again, in all and from published runs."""
     runs = table[table["basis"] == "runs"]
     return {
@@ -230,8 +239,9 @@ def checked(table):
     }
 
 
-def budget(settings):
+def budget(settings: Settings) -> str:
     """How far the settings are from what the paper trained, in words; empty if they are not."""
+    assert isinstance(settings.configs, list)  # once they are checked
     configs = len(settings.configs)
     parts = [f"{settings.epochs} of {PUBLISHED['epochs']} epochs"] if settings.epochs < PUBLISHED["epochs"] else []
     parts += [f"{configs} of {PUBLISHED['configs']} configurations"] if configs < PUBLISHED["configs"] else []
@@ -239,12 +249,12 @@ def budget(settings):
     return ", ".join(parts + ([f"no epsilon {', '.join(f'{e:g}' for e in absent)}"] if absent else []))
 
 
-def cell_rows(runs, settings):
+def cell_rows(runs: DataFrame, settings: Settings) -> list[dict[str, Any]]:
     """Rows per cell (`completeness.completeness`), with the code that trained it (`lineage.of_cells`) in words.
 
     Task and variant are named where they are not the paper's.
     """
-    codes = {}
+    codes: dict[tuple[Any, ...], list[str]] = {}
     for found in lineage.of_cells(runs):
         commits = ", ".join(commit[:7] for commit in found["commits"]) or f"not recorded (code {found['code'][:7]})"
         key = tuple(found[name] for name in archive.CELL)
@@ -257,14 +267,14 @@ def cell_rows(runs, settings):
     ]
 
 
-def cost(runs, costs):
+def cost(runs: DataFrame, costs: DataFrame) -> dict[str, Any]:
     """What the runs took (`tables.hours`), per condition and in all: core-hours and GPU-hours apart."""
     runs = runs.merge(costs, on=[*tables.KEYS], validate="1:1")
     groups = runs.groupby("condition", sort=False)
     return {"conditions": {name: tables.hours(group) for name, group in groups}, "all": tables.hours(runs)}
 
 
-def environment(folder):
+def environment(folder: Path) -> dict[str, Any]:
     """What trained the runs: machines, versions, devices; and the file of their hyperparameters."""
     trainings = archive.trainings(folder)
     machines = [training["machine"] for training in trainings if training["machine"]]
@@ -277,22 +287,22 @@ def environment(folder):
     }
 
 
-def number(value, digits=2):
+def number(value: float, digits: int = 2) -> str:
     """A number for reading; a dash where there is none."""
     return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def interval(row, prefix=""):
+def interval(row: dict[str, Any], prefix: str = "") -> str:
     """An effect's interval for reading; that of the effect whose columns have this prefix."""
     low, high = row[f"{prefix}low"], row[f"{prefix}high"]
     return f"{number(low)} to {number(high)}" if np.isfinite([low, high]).all() else "–"
 
 
-def size_in_words(verdict):
+def size_in_words(verdict: str) -> str:
     """The second verdict for reading after an effect."""
     return verdict if "size" in verdict else f"size {verdict}"
 
 
-def p_value(value):
+def p_value(value: float) -> str:
     """A p value for reading."""
     return "–" if not np.isfinite(value) else f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"

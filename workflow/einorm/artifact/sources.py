@@ -1,5 +1,7 @@
 """The project's own files that the bundle holds, which are inputs of its rule."""
 
+from pathlib import Path
+
 # Of the project: what computes, what tests it, and what it is judged by.
 SOURCES = (
     "Snakefile", "config.yaml", "Makefile", "pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "CONTRIBUTING.md",
@@ -13,7 +15,7 @@ SOURCES = (
 )  # fmt: skip
 
 
-def files(project):
+def files(project: Path) -> dict[str, Path]:
     """Name in the bundle -> path, of the project's own files; `project` is its folder, a Path."""
     found = [path for pattern in SOURCES for path in project.glob(pattern) if path.is_file()]
     return {path.relative_to(project).as_posix(): path for path in found if "__pycache__" not in path.parts}

@@ -1,6 +1,9 @@
 """The report's first sentences: what was found, made from the verdicts on the statements of claims.yaml."""
 
+from collections.abc import Iterable
+
 import numpy as np
+from pandas import DataFrame, Series
 
 from ..analysis.judging import VERDICTS
 
@@ -18,7 +21,7 @@ LEVEL = 0.05  # points: less is no difference in words
 SIZES_IN_WORDS = {"same size": "have that size here", "differs": "differ", "unclear": "are unclear"}
 
 
-def summary(judged):
+def summary(judged: DataFrame) -> list[str]:
     """Five sentences or more about verdicts; statements that were not computed are only counted.
 
     Parameters
@@ -43,13 +46,13 @@ def summary(judged):
     return found
 
 
-def in_words(verdicts, order):
+def in_words(verdicts: Series, order: Iterable[str]) -> str:
     """How many verdicts there are of each kind, in words; what there is none of is left out."""
     counts = verdicts.value_counts()
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if verdict in counts)
 
 
-def distance(effect):
+def distance(effect: float) -> str:
     """A difference of test accuracy in words."""
     if abs(effect) < LEVEL:
         return "level with"

@@ -12,13 +12,14 @@ import json
 import stat
 import sys
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 LIMIT = 2**30  # bytes of a zip that is looked at
 SUMS, CRATE = "SHA256SUMS", "ro-crate-metadata.json"
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Check the bundle named on the command line; the exit code: 0 whole, 1 with faults, 2 without a name."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1 or arguments[0].startswith("-"):
@@ -27,14 +28,14 @@ def main(arguments=None):
     return check(arguments[0])
 
 
-def check(path):
+def check(path: Path | str) -> int:
     """Print the faults of a bundle, or that there is none; the exit code, 1 with faults."""
     found = faults(path)
     print("\n".join(found) if found else f"{path}: every file is there and unchanged")
     return 1 if found else 0
 
 
-def canonical(files):
+def canonical(files: Mapping[str, bytes]) -> bytes:
     """Bytes of the zip of a mapping name -> bytes: equal mappings, equal bytes, on any machine."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -46,7 +47,7 @@ def canonical(files):
     return buffer.getvalue()
 
 
-def faults(path):
+def faults(path: Path | str) -> list[str]:
     """Faults of a bundle, a line each; empty if there is none.
 
     Parameters
@@ -74,7 +75,7 @@ def faults(path):
     return [f"{path}: {fault}" for fault in found]
 
 
-def structure(entries, size):
+def structure(entries: list[zipfile.ZipInfo], size: int) -> Iterator[str]:
     """What must not be in a bundle: names that leave a folder, links, compressed, encrypted or overlapping entries."""
     seen = set()
     for info in entries:
@@ -97,7 +98,7 @@ def structure(entries, size):
         yield "its files are larger than itself"
 
 
-def sums(files):
+def sums(files: Mapping[str, bytes]) -> Iterator[str]:
     """Files missing, changed or unlisted by SHA256SUMS."""
     try:
         lines = files[SUMS].decode().splitlines()
@@ -114,7 +115,7 @@ def sums(files):
         yield f"{name} is not listed in {SUMS}"
 
 
-def crate(files):
+def crate(files: Mapping[str, bytes]) -> Iterator[str]:
     """Faults of the RO-Crate: no workflow run in it, or files that are not as it says."""
     try:
         graph = {entity["@id"]: entity for entity in json.loads(files[CRATE])["@graph"]}

@@ -102,7 +102,7 @@ def add_verify(commands: Any) -> None:
     sub.add_argument("zip", type=Path)
 
 
-def verify(args: Namespace) -> Any:
+def verify(args: Namespace) -> int:
     """Check a bundle (`verify.check`); 1 if there is a fault."""
     from ..artifact.verify import check
 

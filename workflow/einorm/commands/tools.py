@@ -75,8 +75,11 @@ def benchmark(args: Namespace) -> None:
     from ..device import choose_device
     from ..tools import benchmark, benchmark_gpu
 
-    measure = benchmark_gpu.run if choose_device(args.device) == "cuda" else lambda: benchmark.run(args.threads)
-    result = json.loads(args.show.read_text()) if args.show else measure()
+    on_gpu = choose_device(args.device) == "cuda"
+    if args.show:
+        result = json.loads(args.show.read_text())
+    else:
+        result = benchmark_gpu.run() if on_gpu else benchmark.run(args.threads)
     (benchmark_gpu if "device" in result else benchmark).print_table(result)
     if args.json:
         benchmark.write_json(result, args.json)
@@ -94,7 +97,7 @@ def add_golden(commands: Any) -> None:
     sub.add_argument("--step", default="plain", choices=("plain", "fused"), help="fused: of a GPU, in float32")
 
 
-def golden(args: Namespace) -> Any:
+def golden(args: Namespace) -> int:
     """Replay golden vectors (`golden.print_replay`); 1 above the tolerance."""
     from ..tools.golden import print_replay
 

@@ -6,8 +6,11 @@ several and is told which; `run_by_run` draws what `analysis.run_by_run` found i
 imports neither matplotlib nor torch.
 """
 
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
+
+from pandas import DataFrame
 
 from ..analysis.selection import PAPER_TASK, as_published, of_task
 from ..runtime import PACKAGE, UserError, nearest
@@ -28,7 +31,7 @@ FIGURES = sorted(
 )
 
 
-def known(tasks, questions):
+def known(tasks: Iterable[str], questions: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Name -> (task, module that draws it) of all figures: those of `FIGURES`, for every task of ours the same panels,
     "<task>_<figure>", but for the published values and runs, and "robustness_<question>"."""
     found = {name: (PAPER_TASK, name) for name in FIGURES}
@@ -37,13 +40,13 @@ def known(tasks, questions):
     return found | {f"{ROBUSTNESS}_{question}": (PAPER_TASK, ROBUSTNESS) for question in questions}
 
 
-def names(tasks, variants=("paper",)):
+def names(tasks: Iterable[str], variants: Sequence[str] = ("paper",)) -> list[str]:
     """Figures of an experiment: the paper's where runs were trained as published, and what further variants answer."""
     drawn = known(tasks, asked(variants))
     return [name for name, (_, module) in drawn.items() if "paper" in variants or module == ROBUSTNESS]
 
 
-def task_and_module(name):
+def task_and_module(name: str) -> tuple[str, str]:
     """The task that a figure shows, and the module that draws it. Raises UserError if no figure has this name."""
     figures = known(TASKS, QUESTIONS)
     if name not in figures:
@@ -51,12 +54,12 @@ def task_and_module(name):
     return figures[name]
 
 
-def caption(name):
+def caption(name: str) -> Path:
     """Path of a figure's caption."""
     return CAPTIONS / f"{FOREST if name == FOREST else task_and_module(name)[1]}.rst"
 
 
-def category(name):
+def category(name: str) -> str:
     """What a figure is listed under: its figure in the paper, or that it goes beyond it."""
     if name == FOREST:
         return "Claims"
@@ -69,7 +72,15 @@ def category(name):
     return f"Figure {number}" if number.isdigit() else "Beyond the paper"
 
 
-def make(name, tables_folder, published_folder, rules, out, run_by_run=None, vector="pdf"):
+def make(
+    name: str,
+    tables_folder: Path | str,
+    published_folder: Path | str,
+    rules: Path | str,
+    out: Path | str,
+    run_by_run: Path | str | None = None,
+    vector: str = "pdf",
+) -> None:
     """Draw a figure from the tables of a folder: out/name.png, .csv (the plotted points), and .pdf or .svg.
 
     Parameters
@@ -109,7 +120,7 @@ def make(name, tables_folder, published_folder, rules, out, run_by_run=None, vec
     save(figure, points, Path(out) / name, vector)
 
 
-def compared_runs(folder):
+def compared_runs(folder: Path | str) -> dict[str, DataFrame]:
     """DataFrames "points" and "agreement" of a folder of `analysis.run_by_run`; raises UserError if one is missing."""
     import pandas as pd
 

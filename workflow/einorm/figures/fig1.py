@@ -3,10 +3,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .style import WIDTH
+from .style import WIDTH, Drawn, Tables
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """One test image per class, unshifted and shifted (Fig. 1): a row for the smallest and the largest epsilon."""
     samples = tables["samples"]
     epsilons = sorted({samples["epsilon"].min(), samples["epsilon"].max()}) if len(samples) else []

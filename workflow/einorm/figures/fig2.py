@@ -3,10 +3,10 @@
 import pandas as pd
 
 from .panels import condition_boxes, matched_scatter, top_rule
-from .style import grid, letter
+from .style import Drawn, Tables, grid, letter
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Panels (a) E-I with LN v without, matched configurations; (b) E-I LN v E-only LN, published rule and all runs."""
     runs = tables["runs"]
     figure, axes = grid(1, 3, 2.9, width_ratios=(1.5, 1, 1))

@@ -4,12 +4,12 @@ import pandas as pd
 
 from ..tables import layer_mean
 from .panels import condition_boxes, top_rule
-from .style import GREY, grid, letter
+from .style import GREY, Drawn, Tables, grid, letter
 
 TRIO = ("ei_none", "inorm_sub", "inorm")
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Mean and variance over units (mean of both hidden layers) by the published rule and for all runs."""
     runs = tables["runs"]
     figure, axes = grid(2, 2, 4.6, sharey="row")

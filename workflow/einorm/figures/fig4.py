@@ -1,18 +1,19 @@
 """Figure 4: normalizing the activity alone (I-Norm) does not reach LN+; its outputs align, its gradients do not."""
 
 import pandas as pd
+from pandas import DataFrame
 
 from ..tables import layer_mean
 from .panels import alignment_histogram, choose, matched_scatter, missing, say_missing
-from .style import GREY, colour, grid, letter
+from .style import GREY, Drawn, Tables, colour, grid, letter
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Panels (a) LN+ v I-Norm, matched configurations; (b) output and gradient alignment of I-Norm."""
     return draw_learned(tables["runs"], "inorm")
 
 
-def draw_learned(runs, condition):
+def draw_learned(runs: DataFrame, condition: str) -> Drawn:
     """The panels of Figs. 4 and 5 for one I-Norm condition; alignments at the largest epsilon, as published."""
     figure, (axes,) = grid(1, 2, 3.3)
     parts = [matched_scatter(axes[0], runs, "e_only_ln", condition, "a")]

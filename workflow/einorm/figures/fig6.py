@@ -1,21 +1,27 @@
 """Figure 6: which part of the error signal's normalization matters."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from pandas import DataFrame
 from scipy.stats import mannwhitneyu
 
 from ..analysis.comparisons import corrected, identity
 from ..conditions import label
 from ..tables import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
-from .style import REFERENCE, colour, grid, letter, marker
+from .style import REFERENCE, Drawn, Tables, colour, grid, letter, marker
 
 PARTS = ("gradnorm_scale", "gradnorm_decorrelate", "gradnorm_center", "gradnorm_full")
 LN = "e_only_ln"
 SHORT = {"gradnorm_full": "full", "lateral_inhibition": "lateral"}
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Panels (a) gradient alignment of each part, epsilons pooled; (b) test accuracy per epsilon against LN+."""
     runs = tables["runs"]
     figure, axes = grid(2, 1, 5.2, height_ratios=(1, 1.25))
@@ -33,7 +39,9 @@ def draw(tables):
     return figure, pd.concat(parts)
 
 
-def against_ln(figure, place, tables, conditions, panel):
+def against_ln(
+    figure: Figure, place: SubplotSpec, tables: Tables, conditions: tuple[str, ...], panel: str
+) -> list[DataFrame]:
     """Boxes of test accuracy, a panel per epsilon, with the median of LN+ and Mann-Whitney tests against its runs.
 
     Parameters
@@ -70,18 +78,20 @@ def against_ln(figure, place, tables, conditions, panel):
     return parts
 
 
-def part_name(condition):
+def part_name(condition: str) -> str:
     """A part of the normalization, as short as a tick has to be."""
     return SHORT.get(condition, condition.removeprefix("gradnorm_"))
 
 
-def group_sizes(runs, conditions):
+def group_sizes(runs: DataFrame, conditions: tuple[str, ...]) -> str:
     """Number of runs per group, LN+ included, as one number or a range."""
     sizes = [len(choose(runs, condition)) for condition in (LN, *conditions)]
     return f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)}–{max(sizes)}"
 
 
-def one_epsilon(ax, runs, conditions, panel, p_holm):
+def one_epsilon(
+    ax: Axes, runs: DataFrame, conditions: tuple[str, ...], panel: str, p_holm: dict[Any, float]
+) -> DataFrame:
     """One panel of `against_ln`. Runs at chance count, in boxes and in tests; p_holm as `comparisons.corrected`."""
     reference = choose(runs, LN)["test_acc"]
     groups, parts = {}, []
@@ -97,13 +107,13 @@ def one_epsilon(ax, runs, conditions, panel, p_holm):
     boxes(ax, groups, (low, high + 0.12 * (high - low)))
     ax.tick_params(axis="x", labelrotation=35)
     ax.axhline(reference.median(), color=REFERENCE, linestyle=":", linewidth=1.3)
-    where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top"}
+    where: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "top"}
     for i, part in enumerate(parts):
         ax.text(i, 0.99, stars(part["p_holm"].iloc[0]), **where)
     return pd.concat(parts)
 
 
-def stars(p):
+def stars(p: float) -> str:
     """Significance as the paper prints it; nothing for a test that the rules do not name."""
     if np.isnan(p):
         return ""

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from .fig6 import against_ln
-from .style import grid
+from .style import Drawn, Tables, grid
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Test accuracy per epsilon: lateral inhibition, centering and full GradNorm against LN+."""
     figure, axes = grid(1, 1, 3.0)
     place = axes[0, 0].get_subplotspec()

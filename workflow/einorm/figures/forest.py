@@ -1,24 +1,38 @@
 """All statements in one figure: published and reproduced effects with intervals, and the range each rule requires."""
 
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from pandas import DataFrame
 
 from ..analysis.judging import VERDICTS
 from ..analysis.selection import PAPER_TASK
-from ..analysis.statements import load_rules
+from ..analysis.statements import Rules, Statement, load_rules
 from ..conditions import label
 from ..runtime import UserError
 from . import FOREST
-from .style import GREY, PALETTE, WIDTH, plt, save
+from .style import GREY, PALETTE, WIDTH, save
 
 POINTS = "test_acc"
 # Verdict -> how the effect here is drawn: colour and shape, so that neither has to be told apart alone.
 LOOKS = dict(
     zip(VERDICTS, zip([PALETTE[3], PALETTE[1], GREY, PALETTE[0], PALETTE[2]], "XD^so", strict=True), strict=True)
 )
-PUBLISHED = {"color": "black", "markerfacecolor": "white", "markersize": 4, "linewidth": 0.8, "marker": "o"}
+PUBLISHED: dict[str, Any] = {
+    "color": "black",
+    "markerfacecolor": "white",
+    "markersize": 4,
+    "linewidth": 0.8,
+    "marker": "o",
+}
 # Of accuracies, points. Published effects that count runs at chance lie far outside: they are arrows with their value.
 LIMITS = (-8, 6)
 ROOM = 0.08  # of the range of the data, left free on both sides of the other axis
@@ -26,7 +40,7 @@ OFFSET = 0.17  # of a row, between published and here
 AXES = {True: "effect (points of test accuracy)", False: "effect (unit of the metric: mean, variance, cosine)"}
 
 
-def rows_of(claims, rules):
+def rows_of(claims: DataFrame, rules: Rules) -> DataFrame:
     """The points of the figure.
 
     Parameters
@@ -56,7 +70,7 @@ def rows_of(claims, rules):
     return pd.DataFrame(found)
 
 
-def short_name(statement):
+def short_name(statement: Statement) -> str:
     """What a statement compares, as short as a row's label has to be."""
     epsilon = "all ε" if statement.epsilon == "pooled" else f"ε {statement.epsilon:g}"
     epsilon = f"{epsilon} − ε {statement.from_epsilon:g}" if statement.of == "trend" else epsilon
@@ -64,7 +78,7 @@ def short_name(statement):
     return f"{what}{' − '.join(map(label, statement.conditions))}, {epsilon}"
 
 
-def draw(points):
+def draw(points: DataFrame) -> Figure:
     """Forest plot (Figure) of `rows_of`: accuracies above, moments and alignments below, each on an axis of its own."""
     parts = [points[points["metric"].eq(POINTS) == accuracy] for accuracy in (True, False)]
     figure, axes = plt.subplots(
@@ -76,17 +90,17 @@ def draw(points):
     for ax, part, accuracy in zip(axes, parts, (True, False), strict=True):
         draw_part(ax, part, LIMITS if accuracy else None)
         ax.set_xlabel(AXES[accuracy])
-    marks = [plt.Line2D([], [], label="published (square: of the runs that the figure shows)", **PUBLISHED)]
+    marks: list[Artist] = [Line2D([], [], label="published (square: of the runs that the figure shows)", **PUBLISHED)]
     for verdict in reversed(VERDICTS):
         colour, marker = LOOKS[verdict]
         if verdict != "not computed" and points["verdict"].eq(verdict).any():
-            marks.append(plt.Line2D([], [], color=colour, marker=marker, markersize=4, label=f"here: {verdict}"))
-    marks.append(plt.Rectangle((0, 0), 1, 1, color="0.9", label="the statement's range"))
+            marks.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=f"here: {verdict}"))
+    marks.append(Rectangle((0, 0), 1, 1, color="0.9", label="the statement's range"))
     figure.legend(handles=marks, loc="outside upper center", ncols=3)
     return figure
 
 
-def draw_part(ax, points, limits=None):
+def draw_part(ax: Axes, points: DataFrame, limits: tuple[float, float] | None = None) -> None:
     """The rows of one axis, from top to bottom; limits of the axis (those of the data: None)."""
     columns = ["effect", "low", "high", "published_effect", "published_low", "published_high"]
     values = np.append(points[columns].to_numpy(float), 0)
@@ -112,7 +126,7 @@ def draw_part(ax, points, limits=None):
     ax.tick_params(axis="y", length=0)
 
 
-def interval(ax, y, effect, look):
+def interval(ax: Axes, y: float, effect: tuple[float, float, float], look: dict[str, Any]) -> None:
     """An effect (value, low, high) with its interval, if there are any; arrows, with the value, where the axis ends."""
     (value, low, high), (left, right), colour = effect, ax.get_xlim(), look["color"]
     if np.isfinite([low, high]).all():
@@ -128,11 +142,11 @@ def interval(ax, y, effect, look):
         below = value < left
         ax.plot(left if below else right, y, linestyle="", **mark | {"marker": "<" if below else ">"}, clip_on=False)
         text, ground = f"{value:+.1f}".replace("-", "−"), {"facecolor": "white", "linewidth": 0, "pad": 0.4}
-        where = {"xytext": (6 if below else -6, 0), "ha": "left" if below else "right", "bbox": ground}
+        where: dict[str, Any] = {"xytext": (6 if below else -6, 0), "ha": "left" if below else "right", "bbox": ground}
         ax.annotate(text, (left if below else right, y), textcoords="offset points", va="center", **where)
 
 
-def write(claims_folder, rules_path, out, vector="pdf"):
+def write(claims_folder: Path | str, rules_path: Path | str, out: Path | str, vector: str = "pdf") -> None:
     """Draw the claims of a folder: out/forest.png, .csv (the points), and .pdf or .svg (vector).
 
     Raises

@@ -4,12 +4,12 @@ import pandas as pd
 
 from ..tables import layer_mean
 from .panels import accuracy_limits, collapsed_note, points, say_missing
-from .style import alignment_axis, epsilon_style, grid, letter
+from .style import Drawn, Tables, alignment_axis, epsilon_style, grid, letter
 
 ALIGNMENT = "output alignment (cosine)"
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Panels (a) output alignment, (b) test accuracy against lambda: every run, the median; 0.01 is condition inorm."""
     runs = tables["runs"]
     figure, (axes,) = grid(1, 2, 2.9)

@@ -2,15 +2,17 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from pandas import DataFrame
 
 from ..conditions import CONDITIONS, label
 from .panels import collapsed_note, note, say_missing
-from .style import epsilon_look, grid
+from .style import Drawn, Tables, epsilon_look, grid
 
 COLUMNS = 5
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Test accuracy over epochs, a panel per condition that has runs: runs thin, their median thick, look = epsilon."""
     epochs, runs = tables["epochs"], tables["runs"]
     present = [condition for condition in CONDITIONS if (epochs["condition"] == condition).any()]
@@ -33,7 +35,7 @@ def draw(tables):
     return figure, drawn
 
 
-def panel(ax, epochs, runs, condition):
+def panel(ax: Axes, epochs: DataFrame, runs: DataFrame, condition: str) -> DataFrame:
     """The curves of one condition; its plotted points."""
     chosen = epochs[epochs["condition"] == condition]
     for epsilon, group in chosen.groupby("epsilon"):

@@ -1,17 +1,23 @@
 """Test accuracy against the learning rate, a panel per condition and epsilon (not in the paper)."""
 
+from typing import Any
+
+import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from pandas import DataFrame
 
 from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, choose, mark_below, points, say_missing
-from .style import GREY, WIDTH, colour, grid, marker, plt
+from .style import GREY, WIDTH, Drawn, Tables, colour, grid, marker
 
 LN = "e_only_ln"
 COLUMNS = 5
 HEIGHT = 1.45  # inches of a row of panels
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """A block of panels per epsilon, a panel per condition: every run (mark), and LN+ of all configurations (grey)."""
     runs = tables["runs"]
     present = [condition for condition in CONDITIONS if (runs["condition"] == condition).any()]
@@ -32,7 +38,7 @@ def draw(tables):
     return figure, pd.concat(parts)
 
 
-def block_of(axes, runs, conditions, epsilon):
+def block_of(axes: NDArray[Any], runs: DataFrame, conditions: list[str], epsilon: float) -> DataFrame:
     """The panels of one epsilon; their plotted points."""
     here = runs[runs["epsilon"] == epsilon]
     limits = accuracy_limits(here)
@@ -43,7 +49,7 @@ def block_of(axes, runs, conditions, epsilon):
     ])  # fmt: skip
 
 
-def panel(ax, runs, condition, epsilon, limits):
+def panel(ax: Axes, runs: DataFrame, condition: str, epsilon: float, limits: tuple[float, float]) -> DataFrame:
     """One condition at one epsilon; runs below the axis are counted on its edge."""
     reference, chosen = choose(runs, LN), choose(runs, condition)
     ax.scatter(reference["lr"], reference["test_acc"], s=5, color=GREY, alpha=0.5, linewidth=0)

@@ -1,11 +1,15 @@
 """Moments of the activity and alignments over epochs (not in the paper)."""
 
+from typing import Any
+
 import pandas as pd
+from numpy.typing import NDArray
+from pandas import DataFrame
 
 from ..analysis.selection import metric_values
 from ..conditions import CONDITIONS, label
 from .panels import say_missing
-from .style import GREY, alignment_axis, epsilon_look, grid, spread, unspread
+from .style import GREY, Drawn, Tables, alignment_axis, epsilon_look, grid, spread, unspread
 
 METRICS = {
     "mu0": "mean,\nlayer 0",
@@ -19,7 +23,7 @@ TARGETS = {"mu0": 0, "mu1": 0, "var0": 1, "var1": 1}  # what I-Norm's local loss
 FAR = 8  # networks without normalization can drift far: beyond this an axis is logarithmic
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """A row per condition, a column per metric, a line per epsilon: medians over the runs.
 
     Moments are drawn layer by layer, since the layers differ; alignments are means of both hidden layers, as in the
@@ -45,7 +49,7 @@ def draw(tables):
     return figure, drawn
 
 
-def column(axes, epochs, conditions, metric):
+def column(axes: NDArray[Any], epochs: DataFrame, conditions: list[str], metric: str) -> DataFrame:
     """One metric of all conditions; its plotted points."""
     parts = []
     for ax, condition in zip(axes, conditions, strict=True):
@@ -67,7 +71,7 @@ def column(axes, epochs, conditions, metric):
     return drawn
 
 
-def medians(epochs, metric):
+def medians(epochs: DataFrame, metric: str) -> DataFrame:
     """Median over runs per condition and epoch, with the number of runs that have a value, and of those that do not."""
     values = epochs.assign(value=metric_values(epochs, metric)).groupby(["condition", "epoch"])["value"]
     table = values.agg(value="median", n="count", without_value=lambda v: int(v.isna().sum()))

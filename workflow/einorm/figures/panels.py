@@ -4,14 +4,21 @@ No run is hidden: what lies below an axis is drawn on its edge and counted, what
 """
 
 import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from pandas import DataFrame, Series
 
 from ..analysis.completeness import incomplete_cells
 from ..analysis.selection import TOP, top_runs
 from ..conditions import label
+from ..config import Settings
 from .style import GREY, LINES, REFERENCE, alignment_axis, colour, epsilon_style, marker, unspread
 
 NOTE_WIDTH = 110  # characters of a line over a whole figure
@@ -20,18 +27,18 @@ NEAR_ONE = np.linspace(-0.25, 4, 35)  # edges of bins of alignments that are clo
 POINT = ("condition", "epsilon", "lambda_", "config", "seed", "status")
 
 
-def choose(runs, condition):
+def choose(runs: DataFrame, condition: str) -> DataFrame:
     """Runs of one condition, in the order of epsilon, configuration and lambda."""
     return runs[runs["condition"] == condition].sort_values(["epsilon", "config", "lambda_"])
 
 
-def points(panel, runs, values, rule="all runs", **more):
+def points(panel: str, runs: DataFrame, values: ArrayLike, rule: str = "all runs", **more: Any) -> DataFrame:
     """Rows of the points file: a run and its value each."""
     frame = runs[[*POINT]].assign(panel=panel, rule=rule, value=np.asarray(values, float), **more)
     return frame.reset_index(drop=True)
 
 
-def say_missing(ax, conditions, what=""):
+def say_missing(ax: Axes, conditions: Iterable[str], what: str = "") -> DataFrame:
     """Say on the panel's face that its data were not computed."""
     names = "\n".join(label(condition) for condition in conditions)  # wrap ends at the figure
     ax.text(0.5, 0.5, f"not computed:\n{names}{what}", transform=ax.transAxes, ha="center", va="center",
@@ -40,12 +47,12 @@ def say_missing(ax, conditions, what=""):
     return pd.DataFrame()
 
 
-def missing(runs, conditions):
+def missing(runs: DataFrame, conditions: Iterable[str]) -> list[str]:
     """Conditions of which there is no run."""
     return [condition for condition in conditions if not (runs["condition"] == condition).any()]
 
 
-def say_incomplete(figure, drawn, runs, settings):
+def say_incomplete(figure: Figure, drawn: DataFrame, runs: DataFrame, settings: Settings) -> None:
     """Say above a figure which runs of its settings are still missing among the conditions that it draws.
 
     Parameters
@@ -55,7 +62,8 @@ def say_incomplete(figure, drawn, runs, settings):
     settings : Settings that made the table
     """
     conditions = {name for column in drawn.filter(regex="^condition") for name in drawn[column].dropna()}
-    missing_of, same = {}, {}
+    missing_of: dict[str, dict[str, list[str]]] = {}
+    same: dict[str, list[str]] = {}
     for cell in incomplete_cells(runs, settings):
         if cell["condition"] in conditions:
             name = label(cell["condition"]) + (f" ({cell['variant']})" if cell["variant"] != "paper" else "")
@@ -71,12 +79,12 @@ def say_incomplete(figure, drawn, runs, settings):
         figure.suptitle(text, color=REFERENCE, ha="left", x=0.01)
 
 
-def names_of(names, drawn):
+def names_of(names: list[str], drawn: set[str]) -> str:
     """Names of conditions in words, or that they are all of those drawn."""
     return "all conditions" if len(drawn) > 1 and set(names) == drawn else ", ".join(names)
 
 
-def accuracy_limits(runs):
+def accuracy_limits(runs: DataFrame) -> tuple[float, float]:
     """Limits of an accuracy axis: all runs that finished, but not further than `SPAN` below their median."""
     values = runs["test_acc"]
     finished = values[runs["status"] == "finished"] if (runs["status"] == "finished").any() else values
@@ -85,19 +93,20 @@ def accuracy_limits(runs):
     return low - margin, finished.max() + margin
 
 
-def note(ax, text, **where):
+def note(ax: Axes, text: str, **where: Any) -> None:
     """A small remark inside a panel."""
-    ax.text(**({"x": 0.98, "y": 0.02, "ha": "right", "va": "bottom"} | where), s=text, transform=ax.transAxes,
-            color=GREY, bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5})  # fmt: skip
+    corner: dict[str, Any] = {"x": 0.98, "y": 0.02, "ha": "right", "va": "bottom"}
+    ground = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5}
+    ax.text(**corner | where, s=text, transform=ax.transAxes, color=GREY, bbox=ground)
 
 
-def collapsed_note(runs):
+def collapsed_note(runs: DataFrame) -> str:
     """How many runs collapsed, in words; empty if none did."""
     collapsed = int((runs["status"] == "collapsed").sum())
     return f"{collapsed} of {len(runs)} runs\ncollapsed (10 %)" if collapsed else ""
 
 
-def matched_scatter(ax, runs, x, y, panel):
+def matched_scatter(ax: Axes, runs: DataFrame, x: str, y: str, panel: str) -> DataFrame:
     """Test accuracy of matched configurations under two conditions, colour and marker = epsilon."""
     if missing(runs, (x, y)):
         return say_missing(ax, missing(runs, (x, y)))
@@ -110,9 +119,10 @@ def matched_scatter(ax, runs, x, y, panel):
         style = epsilon_style(epsilon)
         at = group[["test_acc_x", "test_acc_y"]].clip(lower=edge)
         off = ((group["test_acc_x"] < edge) | (group["test_acc_y"] < edge)).to_numpy()
-        ax.scatter(*at[~off].T.to_numpy(), s=16, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
+        shown, edged = at[~off].to_numpy(), at[off].to_numpy()
+        ax.scatter(shown[:, 0], shown[:, 1], s=16, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
         hollow = {"facecolor": "none", "edgecolor": style["color"], "marker": style["marker"]}
-        ax.scatter(*at[off].T.to_numpy(), s=22, linewidth=1, clip_on=False, zorder=3, **hollow)
+        ax.scatter(edged[:, 0], edged[:, 1], s=22, linewidth=1, clip_on=False, zorder=3, **hollow)
     remarks = []
     for axis, condition in (("x", x), ("y", y)):
         below = int((pairs[f"test_acc_{axis}"] < edge).sum())
@@ -128,7 +138,9 @@ def matched_scatter(ax, runs, x, y, panel):
     ].assign(panel=panel, condition_x=x, condition_y=y)
 
 
-def boxes(ax, groups, limits=None):
+def boxes(
+    ax: Axes, groups: Mapping[tuple[str, str, str], ArrayLike], limits: tuple[float, float] | None = None
+) -> None:
     """Box and all points of each group; the box counts every value.
 
     Parameters
@@ -140,7 +152,13 @@ def boxes(ax, groups, limits=None):
     data = pd.concat(frames).dropna()
     colours, markers = ([group[i] for group in groups] for i in (1, 2))
     order = range(len(groups))
-    look = {"width": 0.6, "whis": (0, 100), "linewidth": 0.8, "boxprops": {"alpha": 0.45}, "legend": False}
+    look: dict[str, Any] = {
+        "width": 0.6,
+        "whis": (0, 100),
+        "linewidth": 0.8,
+        "boxprops": {"alpha": 0.45},
+        "legend": False,
+    }
     sns.boxplot(data, x="x", y="value", hue="x", order=order, hue_order=order, palette=colours, ax=ax, **look)
     low, high = limits or (-np.inf, np.inf)
     for i, frame in enumerate(frames):
@@ -156,16 +174,25 @@ def boxes(ax, groups, limits=None):
     ax.set_xlabel("")
 
 
-def mark_below(ax, values, low, x=None):
+def mark_below(ax: Axes, values: ArrayLike, low: float, x: float | None = None) -> None:
     """An arrow at the lower edge with the number of values below it, if there are any; x: place, None: on the right."""
     below = int((np.asarray(values) < low).sum())
     if below:
-        where = {"ha": "right", "x": 0.98, "transform": ax.transAxes}
+        where: dict[str, Any] = {"ha": "right", "x": 0.98, "transform": ax.transAxes}
         where = where if x is None else {"ha": "center", "x": x, "transform": ax.get_xaxis_transform()}
         ax.text(y=0.005, s=f"{below} ▾", va="bottom", **where)
 
 
-def condition_boxes(ax, runs, conditions, values, panel, rule, ylabel, accuracy=False):
+def condition_boxes(
+    ax: Axes,
+    runs: DataFrame,
+    conditions: tuple[str, ...],
+    values: Callable[[DataFrame], Series],
+    panel: str,
+    rule: str,
+    ylabel: str,
+    accuracy: bool = False,
+) -> DataFrame:
     """Boxes of one value per condition, runs of all epsilons pooled; n and collapsed runs under each box.
 
     Parameters
@@ -191,7 +218,7 @@ def condition_boxes(ax, runs, conditions, values, panel, rule, ylabel, accuracy=
     return pd.concat(parts)
 
 
-def top_rule(runs, conditions):
+def top_rule(runs: DataFrame, conditions: tuple[str, ...]) -> str:
     """Name of the published rule, with how many runs it could choose from."""
     counts = runs[runs["condition"].isin(conditions)].groupby(["condition", "epsilon"]).size()
     available = int(counts.min()) if len(counts) else 0
@@ -199,7 +226,9 @@ def top_rule(runs, conditions):
     return f"published rule: {chosen}"
 
 
-def alignment_histogram(ax, series, panel, name, near_one=False):
+def alignment_histogram(
+    ax: Axes, series: Mapping[str, tuple[DataFrame, Series, str]], panel: str, name: str, near_one: bool = False
+) -> DataFrame:
     """Histograms of alignments: {legend: (runs, values, colour)}; runs without a finite value are counted.
 
     near_one: the axis spreads out what is near 1 (`style.alignment_axis`), with the same range in every such figure.
@@ -220,5 +249,5 @@ def alignment_histogram(ax, series, panel, name, near_one=False):
     ax.set(xlabel=name, ylabel="runs", xlim=edges[[0, -1]])
     ax.legend(loc="upper left" if near_one else "upper right")
     ax.set_ylim(0, ax.get_ylim()[1] * (1.15 + 0.14 * len(series)))
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="y", integer=True)
     return pd.concat(parts)

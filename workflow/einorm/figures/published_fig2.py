@@ -4,10 +4,10 @@ import pandas as pd
 
 from ..analysis.selection import top_runs
 from . import versus
-from .style import grid, letter
+from .style import Drawn, Tables, grid, letter
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Panels (a) E-I with LN v without, published and ours; (b) E-I LN v E-only LN, top 10 per epsilon, pooled."""
     figure, (axes,) = grid(1, 3, 3.1, width_ratios=(1.2, 1.2, 1))
     parts = [versus.scatters(axes[:2], tables, "Fig2", "a_scatter", "ei_ln", "ei_none")]

@@ -3,15 +3,15 @@
 import pandas as pd
 
 from . import versus
-from .style import grid, letter
+from .style import Drawn, Tables, grid, letter
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Panels (a) LN+ v I-Norm; (b) output and gradient alignment of I-Norm at epsilon 0.75."""
     return draw_learned(tables, "Fig4", "inorm")
 
 
-def draw_learned(tables, number, condition):
+def draw_learned(tables: Tables, number: str, condition: str) -> Drawn:
     """The panels of Figs. 4 and 5 for one I-Norm condition."""
     figure, axes = grid(2, 2, 5.2, height_ratios=(1.35, 1))
     parts = [versus.scatters(axes[0], tables, number, "scatter", "e_only_ln", condition)]

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from . import versus
-from .style import grid, letter
+from .style import Drawn, Tables, grid, letter
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Panels (a) gradient alignment, epsilons pooled; (b) test accuracy per epsilon by the published rule."""
     figure, axes = grid(2, 3, 6.4, height_ratios=(1, 2.2))
     parts = []

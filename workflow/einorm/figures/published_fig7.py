@@ -3,10 +3,10 @@
 import pandas as pd
 
 from . import versus
-from .style import grid
+from .style import Drawn, Tables, grid
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """Test accuracy per epsilon: lateral inhibition, centering and full GradNorm, published (open) and ours."""
     figure, axes = grid(1, 1, 3.6)
     place = axes[0, 0].get_subplotspec()

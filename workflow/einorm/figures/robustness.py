@@ -1,17 +1,23 @@
 """Does a finding depend on how the networks are trained? One figure per question of `variants.QUESTIONS`."""
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from pandas import DataFrame
 
-from ..analysis.published import complete_runs
+from ..analysis.published import Values, complete_runs
 from ..analysis.robustness import REFERENCE, answers, groups
 from ..analysis.selection import CHANCE
 from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, points
-from .style import GREY, PALETTE, grid, letter
+from .style import GREY, PALETTE, Drawn, Tables, grid, letter
 
+Group = tuple[str, str]  # of runs: variant, selection
+NameOf = Callable[[str, str], str]  # of a group, in the legend
 SPREAD = 0.8  # of the room of a condition, for its groups side by side
 REACH = 6  # points below the lowest distance that an axis shows of intervals
 # What the paper's way to train (of these networks: in float32) is called beside a question's other ways.
@@ -26,7 +32,7 @@ PAPERS_WAY = {
 NAMES = {kind: f"products and gradients rounded to {kind}" for kind in ("float16", "bfloat16")}
 
 
-def draw(tables, question):
+def draw(tables: Tables, question: str) -> Drawn:
     """Panels (a) test accuracy of every run by condition and group; (b) distance from LN+ or, without it, collapses.
 
     Parameters
@@ -53,25 +59,25 @@ def draw(tables, question):
     return figure, pd.concat(parts)
 
 
-def epochs_of(runs):
+def epochs_of(runs: DataFrame) -> str:
     """Epochs of training, in words."""
     epochs = "/".join(map(str, sorted(runs["epochs"].unique())))
     return f"{epochs} epochs"
 
 
-def group_name(papers_way, variant, selection):
+def group_name(papers_way: str, variant: str, selection: str) -> str:
     """A group of runs in the legend."""
     name = papers_way if variant == "paper" else NAMES.get(variant, variant.replace("_", " "))
     return name if selection == "all" else f"{name}, {selection}"
 
 
-def places(conditions, names):
+def places(conditions: list[str], names: list[Group]) -> dict[tuple[str, Group], float]:
     """Where on the axis a condition's groups stand: (condition, group) -> x."""
     offsets = SPREAD * ((np.arange(len(names)) + 0.5) / len(names) - 0.5)
     return {(c, g): i + offset for i, c in enumerate(conditions) for g, offset in zip(names, offsets, strict=True)}
 
 
-def columns(table):
+def columns(table: DataFrame) -> Iterator[tuple[list[float], DataFrame, str]]:
     """Of each group of a table of answers: where its conditions stand on the axis, its rows and its colour."""
     conditions = list(table["condition"].unique())
     parts = dict(list(table.groupby(["variant", "selection"], sort=False)))
@@ -80,12 +86,12 @@ def columns(table):
         yield [at[condition, group] for condition in part["condition"]], part, shade
 
 
-def name_conditions(ax, conditions):
+def name_conditions(ax: Axes, conditions: Sequence[str]) -> None:
     """The conditions' names below their places."""
     ax.set_xticks(range(len(conditions)), [label(condition) for condition in conditions])
 
 
-def accuracies(ax, runs, compared, name_of):
+def accuracies(ax: Axes, runs: DataFrame, compared: dict[Group, DataFrame], name_of: NameOf) -> DataFrame:
     """Every run's accuracy, its median per group, and lines between runs of one configuration."""
     conditions = [condition for condition in CONDITIONS if (runs["condition"] == condition).any()]
     at = places(conditions, list(compared))
@@ -103,7 +109,7 @@ def accuracies(ax, runs, compared, name_of):
             ax.hlines(part["test_acc"].median(), x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3)
             below = int((part["test_acc"] < low).sum())
             if below:
-                where = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+                where: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
                 ax.text(at[condition, g], 0.01, f"{below} ▾", **where)
             rows.append(points("a", part.reset_index(), part["test_acc"], g[1], group=name_of(*g)))
     ax.set(ylim=(low - 0.1 * (high - low), high), ylabel="test accuracy (%)")
@@ -111,7 +117,7 @@ def accuracies(ax, runs, compared, name_of):
     return pd.concat(rows)
 
 
-def distances(ax, table, name_of):
+def distances(ax: Axes, table: DataFrame, name_of: NameOf) -> DataFrame:
     """Distance from LN+ trained the same way, with its 95 % interval, per condition and group."""
     rows = table[table["condition"] != REFERENCE].rename(columns={"versus_ln": "value"})
     rows = rows.replace([np.inf, -np.inf], np.nan)  # too few runs for an interval
@@ -131,7 +137,7 @@ def distances(ax, table, name_of):
     return named[["panel", "condition", "epsilon", "group", "value", "versus_ln_low", "versus_ln_high", "n"]]
 
 
-def chance(ax, table, published, name_of):
+def chance(ax: Axes, table: DataFrame, published: Values, name_of: NameOf) -> DataFrame:
     """Share of runs at chance per condition and group, collapsed ones among them, beside the published share."""
     side_by_side = list(columns(table))
     width = 0.9 * SPREAD / len(side_by_side)
@@ -144,7 +150,7 @@ def chance(ax, table, published, name_of):
         theirs = complete_runs(published, condition, table["epsilon"].iloc[0])
         if len(theirs):
             down = int((np.asarray(theirs) <= CHANCE).sum())
-            text = "published (float16, 50 epochs)" if not i else None
+            text = "published (float16, 50 epochs)" if not i else ""
             ax.hlines(100 * down / len(theirs), i - 0.5, i + 0.5, color="black", linestyle="--", label=text)
             facts = {"condition": condition, "value": down, "n": len(theirs), "group": "published", "panel": "b"}
             rows.append(pd.DataFrame([facts | {"epsilon": table["epsilon"].iloc[0]}]))

@@ -1,14 +1,17 @@
 """Published against reproduced accuracy, run by run (`einorm.analysis.run_by_run`)."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from pandas import DataFrame
 
 from ..analysis.run_by_run import CONDITIONS, JUDGED, OWN, RELEASE
 from ..analysis.selection import CHANCE
 from ..conditions import label
 from .panels import note, say_missing
-from .style import GREY, WIDTH, colour, plt
+from .style import GREY, WIDTH, Drawn, Tables, colour
 
 NAMES = {RELEASE: "the published runs' random numbers", OWN: "our own random numbers"}
 BAND = 0.25  # points on either side of equality
@@ -16,7 +19,7 @@ BEYOND = 4  # points by which a panel reaches beyond the published accuracies at
 BEST = {judged: " and ".join(by) for by, judged in JUDGED}  # the last way to judge a condition
 
 
-def draw(tables):
+def draw(tables: Tables) -> Drawn:
     """A panel per condition and epsilon, published (x) against here (y), and below the medians of the differences.
 
     Draws ``tables["run_by_run"]``: DataFrames "points" and "agreement" of `run_by_run.compare`.
@@ -28,7 +31,7 @@ def draw(tables):
         return figure, say_missing(ax, CONDITIONS, "\nwith the published runs' random numbers or our own")
     height = 1.6 * len(epsilons)
     figure = plt.figure(figsize=(WIDTH, height + 2.3), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(height, 2.3))
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, 2.3))[:, 0]
     axes, parts = above.subplots(len(epsilons), len(CONDITIONS), squeeze=False), []
     for row, epsilon in zip(axes, epsilons, strict=True):
         for ax, condition in zip(row, CONDITIONS, strict=True):
@@ -46,20 +49,20 @@ def draw(tables):
     return figure, pd.concat(parts, ignore_index=True)
 
 
-def best(rows):
+def best(rows: DataFrame | None) -> DataFrame:
     """Rows of the last way to judge each condition."""
     columns = ["randomness", "by", "judged", "epsilon", "point", "config", "published", "here", "verdict"]
     rows = pd.DataFrame(columns=columns) if rows is None else rows
     return rows[rows["by"] == rows["judged"].map(BEST)]
 
 
-def marker(name, shade):
+def marker(name: str, shade: str) -> Line2D:
     """The mark of a series: filled with the published runs' random numbers, hollow with our own."""
     face = shade if name == RELEASE else "none"
     return Line2D([], [], linestyle="", marker="o", markersize=4, color=shade, markerfacecolor=face)
 
 
-def scatter(ax, runs, condition, epsilon):
+def scatter(ax: Axes, runs: DataFrame, condition: str, epsilon: float) -> DataFrame:
     """Accuracies of one condition and epsilon: those with the published runs' random numbers filled, our own hollow."""
     runs = runs[runs["published"] > CHANCE]
     if runs.empty:
@@ -87,7 +90,7 @@ def scatter(ax, runs, condition, epsilon):
     return shown.assign(panel=f"{label(condition)}, epsilon {epsilon:g}")
 
 
-def medians(ax, found, epsilons):
+def medians(ax: Axes, found: DataFrame, epsilons: list[float]) -> DataFrame:
     """Median absolute difference of every condition and epsilon, between what equal runs give and what chance gives."""
     groups = [(condition, epsilon) for condition in CONDITIONS for epsilon in epsilons]
     parts = []

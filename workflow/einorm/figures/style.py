@@ -1,6 +1,9 @@
 """Look of all figures: einorm.mplstyle, a colour and marker per condition and epsilon; equal bytes for equal data."""
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 os.environ |= {"SOURCE_DATE_EPOCH": "0", "MPLBACKEND": "agg"}  # no dates in files: equal data, equal bytes; no window
 
@@ -10,10 +13,17 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from pandas import DataFrame
 
 from ..runtime import atomic_path, write_csv
 from . import STYLE
 
+Tables = dict[str, Any]  # what a figure is drawn from: DataFrames and the rules, see `figures`
+Drawn = tuple[Figure, DataFrame]  # with the plotted points
 WIDTH = 17 / 2.54  # inches, two columns of print
 REFERENCE = "#c8102e"  # the red dotted line of Figs. 6 and 7
 GREY = "0.45"
@@ -50,55 +60,56 @@ matplotlib.rcdefaults()  # a figure depends on no matplotlibrc: neither a user's
 plt.style.use(STYLE)
 
 
-def colour(condition):
+def colour(condition: str) -> str:
     """Colour of a condition."""
     return LOOKS.get(condition, (GREY, "o"))[0]
 
 
-def marker(condition):
+def marker(condition: str) -> str:
     """Marker of a condition."""
     return LOOKS.get(condition, (GREY, "o"))[1]
 
 
-def epsilon_look(epsilon):
+def epsilon_look(epsilon: float) -> dict[str, Any]:
     """Colour, marker and line style of an epsilon, by its value."""
     mark, line = EPSILON_MARKERS.get(epsilon, ("v", "-"))
     return {"color": SHADES(0.15 + 0.8 * epsilon), "marker": mark, "linestyle": line}
 
 
-def epsilon_style(epsilon):
+def epsilon_style(epsilon: float) -> dict[str, Any]:
     """Colour and marker of an epsilon, for marks."""
     return {name: value for name, value in epsilon_look(epsilon).items() if name != "linestyle"}
 
 
-def alignment_axis(axis, ticks=(0, 0.5, 0.9, 0.99, 0.999)):
+def alignment_axis(axis: XAxis | YAxis, ticks: Sequence[float] = (0, 0.5, 0.9, 0.99, 0.999)) -> None:
     """Let an axis of cosines spread out what is close to 1: equal steps are equal factors of the distance from 1."""
-    axis._set_axes_scale("function", functions=(spread, unspread))
+    set_scale = getattr(axis.axes, f"set_{axis.axis_name}scale")
+    set_scale("function", functions=(spread, unspread))
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_ticks([], minor=True)
 
 
-def spread(cosine):
+def spread(cosine: ArrayLike) -> Any:
     """Where an alignment is drawn on an `alignment_axis`: 0 at 0, 1 at 0.9, 2 at 0.99, and at most 4."""
     return -np.log10(np.clip(1 - np.asarray(cosine, float), 1e-4, None))
 
 
-def unspread(place):
+def unspread(place: ArrayLike) -> Any:
     """The alignment at a place of `spread`."""
     return 1 - 10 ** -np.asarray(place, float)
 
 
-def grid(rows, columns, height, **options):
+def grid(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, NDArray[Any]]:
     """Figure of print width with rows x columns axes (always a 2-d array), and room between them."""
     return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **options)
 
 
-def letter(ax, text):
+def letter(ax: Axes, text: str) -> None:
     """Panel letter, as in the paper."""
     ax.text(-0.02, 1.03, text, transform=ax.transAxes, fontsize=10, fontweight="bold", ha="right", va="bottom")
 
 
-def save(figure, points, stem, vector="pdf"):
+def save(figure: Figure, points: DataFrame, stem: Path, vector: str = "pdf") -> None:
     """Write stem.png, stem.csv (the plotted points) and the same as vector graphics (pdf or svg), each atomically."""
     dates = {"CreationDate": None, "ModDate": None} if vector == "pdf" else {"Date": None}
     for kind, fields in {vector: dates, "png": {"Software": None}}.items():

@@ -4,28 +4,37 @@ Distances between distributions: Wasserstein (the mean shift of ordered values, 
 histograms were published; where only a box was, the mean shift of its quartiles.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.cbook import boxplot_stats
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from numpy.typing import NDArray
+from pandas import DataFrame
 from scipy.stats import wasserstein_distance
 
 from ..analysis import published
+from ..analysis.published import Values
 from ..analysis.selection import above_chance, metric_values
 from ..conditions import label
 from ..tables import layer_mean
 from .panels import SPAN, choose, missing, note, say_missing
-from .style import GREY, colour, epsilon_style
+from .style import GREY, Tables, colour, epsilon_style
 
 FIELDS = ("source", "panel", "condition", "epsilon", "kind", "value", "x", "runs", "distance")
 BOX = {"med": "median", "q1": "q1", "q3": "q3", "whislo": "whisker_low", "whishi": "whisker_high"}
 
 
-def rows(**columns):
+def rows(**columns: Any) -> DataFrame:
     """Rows of the points file: plotted values with where they come from."""
     return pd.DataFrame(columns).reindex(columns=FIELDS)
 
 
-def scatters(axes, tables, figure, panel, x, y):
+def scatters(axes: NDArray[Any], tables: Tables, figure: str, panel: str, x: str, y: str) -> DataFrame:
     """Matched configurations under two conditions: published runs in the left axes, ours in the right."""
     runs = tables["runs"]
     if missing(runs, (x, y)):
@@ -50,14 +59,16 @@ def scatters(axes, tables, figure, panel, x, y):
         note(ax, f"{len(points)} pairs" + (f", {below} below the axis" if below else ""))
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=source)
         ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)} (%)")
-        title = {"title": "ε: distance (x, y)" if words else "ε"}
+        title: dict[str, Any] = {"title": "ε: distance (x, y)" if words else "ε"}
         ax.legend(**title, loc="upper left", handletextpad=0.1, borderaxespad=0.1)
         parts.append(rows(source=source, panel=panel, condition=y, epsilon=points["epsilon"], kind="run", x=points["x"],
                           value=points["y"]))  # fmt: skip
     return pd.concat(parts)
 
 
-def scatter_distances(here, theirs, panel, x, y):
+def scatter_distances(
+    here: DataFrame, theirs: DataFrame, panel: str, x: str, y: str
+) -> tuple[list[DataFrame], dict[float, str]]:
     """Wasserstein distance per epsilon and condition: rows of the points file, and words per epsilon for the legend."""
     parts, words = [], {}
     for epsilon in sorted(set(here["epsilon"]) & set(theirs["epsilon"])):
@@ -69,7 +80,16 @@ def scatter_distances(here, theirs, panel, x, y):
     return parts, words
 
 
-def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
+def boxes(
+    ax: Axes,
+    tables: Tables,
+    figure: str,
+    panel: str,
+    conditions: tuple[str, ...],
+    epsilon: float | str,
+    metric: str,
+    rule: Callable[[DataFrame], DataFrame],
+) -> DataFrame:
     """Boxes of published quartiles (open) and of ours (coloured), pair by pair, and how far apart their quartiles are.
 
     Parameters
@@ -113,22 +133,29 @@ def boxes(ax, tables, figure, panel, conditions, epsilon, metric, rule):
     return pd.concat(parts)
 
 
-def published_box(values, figure, panel, condition, epsilon, metric):
+def published_box(
+    values: Values, figure: str, panel: str, condition: str, epsilon: float | str, metric: str
+) -> dict[str, Any]:
     """A published box as matplotlib's `bxp` wants it."""
     box = {q: published.statistic(values, condition, epsilon, metric, name, figure, panel) for q, name in BOX.items()}
     fliers = [published.statistic(values, condition, epsilon, metric, f"flier_{i}", figure, panel) for i in range(1, 5)]
     return box | {"fliers": [value for value in fliers if np.isfinite(value)]}
 
 
-def draw_box(ax, box, at, shade):
+def draw_box(ax: Axes, box: dict[str, Any], at: float, shade: str) -> None:
     """Draw a box, as matplotlib's `bxp` wants it, at a place of the x axis."""
-    look = {"boxprops": {"facecolor": shade, "alpha": 0.6, "linewidth": 0.8}, "medianprops": {"color": "black"}}
+    look: dict[str, Any] = {
+        "boxprops": {"facecolor": shade, "alpha": 0.6, "linewidth": 0.8},
+        "medianprops": {"color": "black"},
+    }
     ax.bxp(
         [box], positions=[at], widths=0.32, patch_artist=True, manage_ticks=False, flierprops={"markersize": 3}, **look
     )
 
 
-def accuracy_boxes(figure, place, tables, number, conditions):
+def accuracy_boxes(
+    figure: Figure, place: SubplotSpec, tables: Tables, number: str, conditions: tuple[str, ...]
+) -> list[DataFrame]:
     """Test accuracy per epsilon as in Figs. 6 and 7, by their rule (`selection.above_chance`)."""
     epsilons = sorted(tables["runs"]["epsilon"].unique())
     if not epsilons:
@@ -144,7 +171,7 @@ def accuracy_boxes(figure, place, tables, number, conditions):
     return parts
 
 
-def cut_off(ax, points):
+def cut_off(ax: Axes, points: DataFrame) -> None:
     """Let an accuracy axis reach `SPAN` below the medians; an arrow with the number of our runs, and the names of the
     boxes, say what lies below it."""
     if points.empty:
@@ -160,7 +187,9 @@ def cut_off(ax, points):
             ax.text(i, 0.01, "\n".join(words), transform=ax.get_xaxis_transform(), ha="center", va="bottom")
 
 
-def histogram(ax, tables, figure, panel, condition, epsilon, metric):
+def histogram(
+    ax: Axes, tables: Tables, figure: str, panel: str, condition: str, epsilon: float | str, metric: str
+) -> DataFrame:
     """A published histogram (grey) and our runs in bins of the same width, as shares of the runs shown."""
     runs = tables["runs"]
     if missing(runs, (condition,)):

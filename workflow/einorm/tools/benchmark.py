@@ -7,11 +7,15 @@ share of an epoch outside the steps, and the same step by plain autograd (tests/
 import importlib.util
 import json
 import time
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..conditions import CONDITIONS
-from ..learning import build, smooth_targets, train_step
+from ..learning import Network, build, smooth_targets, train_step
 from ..network import CLASSES, initial_network
 from ..runtime import PACKAGE, atomic_path
 from ..tasks import TASKS
@@ -25,7 +29,7 @@ TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
 ORACLE = PACKAGE.parents[1] / "tests" / "oracle.py"
 
 
-def best_time(function, seconds=0.3, repeats=5):
+def best_time(function: Callable[[], object], seconds: float = 0.3, repeats: int = 5) -> float:
     """Least time (s) of one call over some repeats, each long enough to be measured."""
     function()
     started = time.perf_counter()
@@ -40,7 +44,7 @@ def best_time(function, seconds=0.3, repeats=5):
     return min(times)
 
 
-def peaks():
+def peaks() -> dict[str, float]:
     """GFLOP/s of matrix products: a large square one, and drive and update of layer 0 at R = 4, H = 256, I-Norm."""
     a, b = torch.randn(2, SQUARE, SQUARE)
     out = torch.empty(SQUARE, SQUARE)
@@ -54,23 +58,23 @@ def peaks():
     return {name: flops / best_time(function) / 1e9 for name, (function, flops) in products.items()}
 
 
-def bandwidth():
+def bandwidth() -> dict[str, float]:
     """GB/s of copying an array, read and written bytes counted: from memory (256 MB) and from cache (1 MB)."""
     speeds = {}
     for name, size in (("memory", 2**26), ("cache", 2**18)):
         source, target = torch.ones(size), torch.empty(size)
-        speeds[name] = 8 * size / best_time(lambda s=source, t=target: t.copy_(s)) / 1e9
+        speeds[name] = 8 * size / best_time(partial(target.copy_, source)) / 1e9
     return speeds
 
 
-def network_of(condition, width, runs):
+def network_of(condition: str, width: int, runs: int) -> Network:
     """A network of `runs` equal widths of one condition, ready to train."""
     weights = [initial_network(CONDITIONS[condition].layer, PIXELS, width, r) for r in range(runs)]
     rates = [{"lr": 1e-3, "lr_wix": 1e-2, "lr_wei": 1e-4, "lambda": 0.01}] * runs
     return build(condition, weights, rates)
 
 
-def step_flops(network, batch=BATCH):
+def step_flops(network: Network, batch: int = BATCH) -> int:
     """Multiplications and additions in the matrix products that one step of the method needs."""
     total = 0
     for i, layer in enumerate(network.layers):
@@ -81,12 +85,12 @@ def step_flops(network, batch=BATCH):
     return 2 * batch * runs * total
 
 
-def step_bytes(network):
+def step_bytes(network: Network) -> int:
     """Bytes of weights that one step moves at least: read for the drive, read and written for the update."""
     return sum(3 * layer.W.numel() * layer.W.element_size() for layer in network.layers)
 
 
-def measure_step(family, width, runs, peak):
+def measure_step(family: str, width: int, runs: int, peak: float) -> dict[str, Any]:
     """One row of the table: time per step of one run, GFLOP/s, share of the peak."""
     network = network_of(FAMILIES[family], width, runs)
     x = torch.rand(BATCH, PIXELS)
@@ -104,7 +108,9 @@ def measure_step(family, width, runs, peak):
     }
 
 
-def measure_epoch(family, width=256, runs=4, images=TRAIN_IMAGES, test_images=TEST_IMAGES):
+def measure_epoch(
+    family: str, width: int = 256, runs: int = 4, images: int = TRAIN_IMAGES, test_images: int = TEST_IMAGES
+) -> dict[str, Any]:
     """Seconds of an epoch of full size, and the shares of it outside the training steps and in evaluation alone."""
     network = network_of(FAMILIES[family], width, runs)
     parts = []
@@ -115,7 +121,7 @@ def measure_epoch(family, width=256, runs=4, images=TRAIN_IMAGES, test_images=TE
     shift = TASKS["luminosity"][1]
     inside = 0.0
 
-    def timed_step(*arguments):
+    def timed_step(*arguments: Any) -> Any:
         nonlocal inside
         started = time.perf_counter()
         loss = train_step(*arguments)
@@ -131,9 +137,10 @@ def measure_epoch(family, width=256, runs=4, images=TRAIN_IMAGES, test_images=TE
     return {"family": family, "width": width, "runs": runs, "seconds": seconds, **shares}
 
 
-def measure_oracle(family, width):
+def measure_oracle(family: str, width: int) -> dict[str, Any]:
     """Milliseconds of a step of one run by autograd (tests/oracle.py) in float32."""
     spec = importlib.util.spec_from_file_location("oracle", ORACLE)
+    assert spec and spec.loader  # a Python file has both
     oracle = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(oracle)
     network = network_of(FAMILIES[family], width, 1)
@@ -147,7 +154,13 @@ def measure_oracle(family, width):
     return {"family": family, "width": width, "ms": 1e3 * seconds}
 
 
-def run(threads=1, families=FAMILIES, widths=WIDTHS, runs=RUNS, images=TRAIN_IMAGES):
+def run(
+    threads: int = 1,
+    families: Collection[str] = FAMILIES,
+    widths: Collection[int] = WIDTHS,
+    runs: Collection[int] = RUNS,
+    images: int = TRAIN_IMAGES,
+) -> dict[str, Any]:
     """Measure everything, in some minutes: a JSON-like dict of what `peaks`, `bandwidth` and so on return."""
     torch.set_num_threads(threads)
     peak = peaks()
@@ -163,7 +176,7 @@ def run(threads=1, families=FAMILIES, widths=WIDTHS, runs=RUNS, images=TRAIN_IMA
     }
 
 
-def print_table(result):
+def print_table(result: dict[str, Any]) -> None:
     """The measurements as a table on the terminal."""
     peak = result["peak_gflops"]
     listed = ", ".join(f"{name} {value:.0f}" for name, value in peak.items())
@@ -184,7 +197,7 @@ def print_table(result):
         print(f"{row['family']:8}autograd, H = {row['width']}: {row['ms']:.2f} ms a step, {ratio:.1f} times ours")
 
 
-def write_json(result, path):
+def write_json(result: dict[str, Any], path: Path | str) -> None:
     """Write the measurements of `run` as JSON. Raises UserError if the file cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")

@@ -6,13 +6,16 @@ width: the plain step as a CUDA graph and the fused one (`gpu`), and an epoch wi
 
 import subprocess
 import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 
 from ..conditions import CONDITIONS
 from ..gpu import steps_on
 from ..hyperparameters import hyperparameters
-from ..learning import build, smooth_targets
+from ..learning import Network, build, smooth_targets
 from ..network import CLASSES, inhibitory_units, initial_network
 from ..tasks import TASKS
 from ..train import evaluate, train_epoch
@@ -24,13 +27,13 @@ COPIED, SQUARE = 2**27, 8192  # numbers that are copied; rows of the matrices th
 EPOCHS = 50
 
 
-def synchronize(device):
+def synchronize(device: str) -> None:
     """Wait for the device."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
-def best_time(function, device, repeats=5):
+def best_time(function: Callable[[], object], device: str, repeats: int = 5) -> float:
     """Least time (s) of one call over some repeats, the device's work included."""
     function()
     times = []
@@ -43,7 +46,7 @@ def best_time(function, device, repeats=5):
     return min(times)
 
 
-def peaks(device, copied=COPIED, square=SQUARE):
+def peaks(device: str, copied: int = COPIED, square: int = SQUARE) -> dict[str, float]:
     """The card's copies (GB/s, read and written bytes counted) and square products in float32 (GFLOP/s), no TF32."""
     torch.set_float32_matmul_precision("highest")
     source, target = torch.ones(copied, device=device), torch.empty(copied, device=device)
@@ -55,7 +58,7 @@ def peaks(device, copied=COPIED, square=SQUARE):
     }
 
 
-def network_of(condition, runs, device):
+def network_of(condition: str, runs: int, device: str) -> Network:
     """A network of the first published configurations of one condition, ready to train.
 
     The initial weights are those of an E-I network's, Bix too, which saves the time of its singular values.
@@ -67,7 +70,7 @@ def network_of(condition, runs, device):
     return build(condition, weights, [run | {"lambda": 0.01} for run in chosen], device=device)
 
 
-def least_work(network):
+def least_work(network: Network) -> tuple[int, int]:
     """Bytes that a step must move and FLOP that it must do, each run with its own width, in all its products.
 
     Weights are read and written once, and read once more where the error is passed down.
@@ -87,7 +90,9 @@ def least_work(network):
     return moved, done
 
 
-def measure_step(family, runs, device, peak, kinds=KINDS):
+def measure_step(
+    family: str, runs: int, device: str, peak: dict[str, float], kinds: Iterable[str] = KINDS
+) -> list[dict[str, Any]]:
     """Rows of the table: for each kind of step ms, GB/s and GFLOP/s of the least work, shares of the card's peaks."""
     condition, rows = FAMILIES[family], []
     shape = (runs, BATCH, PIXELS) if family == "I-Norm" else (BATCH, PIXELS)  # as with the release's shifts
@@ -97,7 +102,7 @@ def measure_step(family, runs, device, peak, kinds=KINDS):
         n = steps.most
         x = torch.rand(*shape[:-2], n * BATCH, PIXELS, device=device)
         targets = smooth_targets(torch.randint(0, CLASSES, (n * BATCH,), device=device), CLASSES)
-        seconds = best_time(lambda steps=steps, x=x, targets=targets: steps(x, targets), device) / n
+        seconds = best_time(partial(steps, x, targets), device) / n
         moved, done = least_work(network)
         rows.append({
             "family": family,
@@ -113,7 +118,9 @@ def measure_step(family, runs, device, peak, kinds=KINDS):
     return rows
 
 
-def measure_epoch(family, runs, device, kind="fused", images=TRAIN_IMAGES, test_images=TEST_IMAGES):
+def measure_epoch(
+    family: str, runs: int, device: str, kind: str = "fused", images: int = TRAIN_IMAGES, test_images: int = TEST_IMAGES
+) -> dict[str, Any]:
     """Seconds of an epoch with metrics and evaluation, seconds of the evaluation, power (W), and a cell's seconds."""
     network = network_of(FAMILIES[family], runs, device)
     own = (runs,) if family == "I-Norm" else ()
@@ -134,12 +141,12 @@ def measure_epoch(family, runs, device, kind="fused", images=TRAIN_IMAGES, test_
     evaluate(network, parts[1], shift)
     synchronize(device)
     seconds = time.perf_counter() - started
-    row = {"family": family, "runs": runs, "kind": kind, "seconds": seconds}
+    row: dict[str, Any] = {"family": family, "runs": runs, "kind": kind, "seconds": seconds}
     row |= {"evaluation": seconds - (trained - started), "watts": watts, "cell_seconds": EPOCHS * seconds}
     return row | {"joules_per_cell": None if watts is None else watts * row["cell_seconds"]}
 
 
-def power(device):
+def power(device: str) -> float | None:
     """What the card draws now (W), where nvidia-smi tells, else None."""
     if device != "cuda":
         return None
@@ -150,7 +157,15 @@ def power(device):
         return None
 
 
-def run(device="cuda", families=FAMILIES, runs=RUNS, images=TRAIN_IMAGES, copied=COPIED, square=SQUARE, kinds=KINDS):
+def run(
+    device: str = "cuda",
+    families: Collection[str] = FAMILIES,
+    runs: Sequence[int] = RUNS,
+    images: int = TRAIN_IMAGES,
+    copied: int = COPIED,
+    square: int = SQUARE,
+    kinds: Sequence[str] = KINDS,
+) -> dict[str, Any]:
     """Measure everything, in a minute of a large card: a JSON-like dict of what the functions above return."""
     peak = peaks(device, copied, square)
     return {
@@ -162,7 +177,7 @@ def run(device="cuda", families=FAMILIES, runs=RUNS, images=TRAIN_IMAGES, copied
     }
 
 
-def print_table(result):
+def print_table(result: dict[str, Any]) -> None:
     """The measurements as a table on the terminal."""
     peak = result["peak"]
     print(f"torch {result['torch']}, {result['device']}")

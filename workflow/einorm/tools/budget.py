@@ -3,21 +3,27 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from .. import config
 from ..conditions import CONDITIONS
+from ..config import Settings
 from ..jobs import cost, jobs
+from ..runs import Run
 from ..runtime import duration
 from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
 
+Speeds = dict[str, list[float]]  # family -> seconds per unit of `jobs.cost`, at every one of `WIDTHS`
 STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
 
 
-def print_budget(path, overrides):
+def print_budget(path: Path | str, overrides: Sequence[str]) -> None:
     """Print runs, jobs, padding (its share of the work) and core-hours of every preset that can be trained.
 
     Parameters
@@ -41,14 +47,14 @@ def print_budget(path, overrides):
         print(f"{name:24}{sum(map(len, planned)):7}{len(planned):7}{padding:9.1%}{times}")
 
 
-def seconds_per_cost(family, width, runs=2):
+def seconds_per_cost(family: str, width: int, runs: int = 2) -> float:
     """Seconds per unit of `jobs.cost`, from the best of three short epochs."""
     epochs = [measure_epoch(family, width, runs, STEPS * 32, TEST_IMAGES)["seconds"] for _ in range(3)]
     run = {"condition": FAMILIES[family], "hidden_width": width, "dataset": "fashion_mnist"}
     return min(epochs) / (runs * cost(run | {"epochs": 1, "train_images": STEPS * 32}))
 
 
-def speeds_of(benchmark):
+def speeds_of(benchmark: dict[str, Any]) -> Speeds:
     """As `seconds_per_cost`, per family and width, from a benchmark that was written (`benchmark.run`)."""
     speeds = {}
     for family, condition in FAMILIES.items():
@@ -63,25 +69,25 @@ def speeds_of(benchmark):
     return speeds
 
 
-def core_hours(settings, speeds):
+def core_hours(settings: Settings, speeds: Speeds) -> float:
     """Core-hours of training all runs of the settings, at `speeds`."""
     return sum(estimate(runs, speeds) for runs in jobs(settings).values()) / 3600
 
 
-def start_up():
+def start_up() -> float:
     """Seconds that a job's process takes to start and import what it needs."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import einorm.job"], check=True)
     return time.perf_counter() - started
 
 
-def padded_cost(runs):
+def padded_cost(runs: list[Run]) -> float:
     """`jobs.cost` of a batch, padding included."""
     widest = max(run["hidden_width"] for run in runs)
     return sum(cost(run | {"hidden_width": widest}) for run in runs)
 
 
-def estimate(runs, speeds):
+def estimate(runs: list[Run], speeds: Speeds) -> float:
     """Seconds that one job trains on one core."""
     blocks = CONDITIONS[runs[0]["condition"]].kind.blocks
     family = "I-Norm" if "Bix" in blocks else "E-I" if "Wix" in blocks else "E"  # of the benchmark

@@ -1,22 +1,27 @@
 """Replay of golden vectors: numbers computed elsewhere, to check the production code against."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ..conditions import CONDITIONS
 from ..device import choose_device
-from ..learning import build, forward_network, measure, smooth_targets, train_step
+from ..learning import Network, build, forward_network, measure, smooth_targets, train_step
 from ..runtime import UserError
 
+Step = Callable[[Network, Tensor, Tensor], Tensor]  # as `learning.train_step`
 TOLERANCE = 1e-8
 SINGLE = 1e-5  # of what is computed in float32: the fused step on a GPU
 LAYERS = ("layer0", "layer1", "readout")
 MEASURED = ("mu", "var", "output_alignment", "gradient_alignment")
 
 
-def replay(path, device="cpu", step="plain"):
+def replay(path: Path | str, device: str = "cpu", step: str = "plain") -> dict[str, float]:
     """Largest relative errors of one golden file, by quantity.
 
     Parameters
@@ -48,8 +53,8 @@ def replay(path, device="cpu", step="plain"):
         raise UserError(f"{path} is not a golden vector file ({error}): see tests/golden/README.md") from error
 
 
-def _replay(condition, golden, device, step):
-    def weights(layer, stage):
+def _replay(condition: str, golden: dict[str, NDArray[Any]], device: str, step: str) -> dict[str, float]:
+    def weights(layer: str, stage: str) -> dict[str, NDArray[Any]]:
         prefix = f"{stage}/{layer}/"
         return {key.removeprefix(prefix): golden[key] for key in golden if key.startswith(prefix)}
 
@@ -58,7 +63,7 @@ def _replay(condition, golden, device, step):
     dtype = torch.float32 if (device, step) == ("cuda", "fused") else torch.float64
     network = build(condition, [initial], [hyperparameters], dtype, device)
     train = train_step if step == "plain" else fused_step(network, golden["x"].shape[1:])
-    computed = {name: [] for name in ("loss", "logits", *MEASURED)}
+    computed: dict[str, list[Tensor]] = {name: [] for name in ("loss", "logits", *MEASURED)}
     given = (torch.as_tensor(golden["x"], dtype=dtype, device=device), torch.as_tensor(golden["y"], device=device))
     for x, y in zip(*given, strict=True):
         logits = forward_network(network, x.t())[-1]["z"][0].t()
@@ -81,19 +86,19 @@ def _replay(condition, golden, device, step):
     return {"parameters": max(finals), **errors}
 
 
-def without_padding(parameter, shape):
+def without_padding(parameter: Tensor, shape: Sequence[int]) -> NDArray[Any]:
     """The part (shape) of a parameter (n, m) of one run that is not padding, which fills its end; an array."""
     rows, columns = shape if len(shape) == 2 else (*shape, 1)
     return parameter[:rows, :columns].numpy().reshape(shape)
 
 
-def fused_step(network, shape):
+def fused_step(network: Network, shape: Sequence[int]) -> Step:
     """The fused step, called as `learning.train_step` on batches of images of this shape (B, pixels)."""
     from .. import fused
 
     chunk = fused.prepare_chunk(network, shape, 1)
 
-    def step(network, x, targets):
+    def step(network: Network, x: Tensor, targets: Tensor) -> Tensor:
         chunk.x.copy_(x)
         chunk.targets.copy_(targets)
         fused.train_chunk(network, chunk, 1)
@@ -102,7 +107,7 @@ def fused_step(network, shape):
     return step
 
 
-def relative_error(computed, reference, scale=0):
+def relative_error(computed: NDArray[Any], reference: NDArray[Any], scale: float = 0) -> float:
     """Largest deviation of an array (...) from its reference, over the reference's largest absolute value.
 
     It counts where the reference is defined, and is infinite if ours is not there. The scale replaces the largest value
@@ -119,7 +124,7 @@ def relative_error(computed, reference, scale=0):
     return float(deviation / size) if size > 0 else float(deviation)
 
 
-def print_replay(folder, device="cpu", step="plain"):
+def print_replay(folder: Path | str, device: str = "cpu", step: str = "plain") -> int:
     """Replay every .npz of a folder and print the errors; 1 if any is above the tolerance, else 0.
 
     Raises UserError if there is none or no CUDA device where one is asked for, or as `replay`.
@@ -132,7 +137,7 @@ def print_replay(folder, device="cpu", step="plain"):
     worst = 0.0
     for path in paths:
         errors = replay(path, device, step)
-        largest = max(errors, key=errors.get)
+        largest = max(errors, key=lambda name: errors[name])
         worst = max(worst, errors[largest])
         verdict = "ok" if errors[largest] <= tolerance else "FAILED"
         print(f"{path.stem:22} {errors[largest]:8.1e}  {verdict:6}  largest in: {largest}")

@@ -10,6 +10,7 @@ import json
 import pickle
 import sys
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -22,10 +23,10 @@ from einorm.variants import VARIANTS
 try:
     from einorm.codes import training_code
 except ImportError:  # where earlier commits have it
-    from einorm.runs import training_code
+    from einorm.runs import training_code  # type: ignore[attr-defined, no-redef]  # of earlier commits
 
 
-def main(cases_path, out):
+def main(cases_path: str, out: str) -> None:
     """Train every case of a JSON file and pickle {"codes": ..., "rows": case -> DataFrame or a reason}."""
     with open(cases_path, encoding="utf-8") as file:
         plan = json.load(file)
@@ -38,7 +39,7 @@ def main(cases_path, out):
         pickle.dump({"codes": codes(plan), "rows": rows}, file)
 
 
-def codes(plan):
+def codes(plan: dict[str, Any]) -> dict[str, str]:
     """Fingerprint of the training code per "condition task randomness precision"."""
     try:  # commits before `syntax` leave their fingerprints to this Python's ast.dump: take today's in its place
         from einorm.runtime import syntax  # noqa: F401
@@ -55,7 +56,7 @@ def codes(plan):
     return found
 
 
-def plan_syntax(path):
+def plan_syntax(path: str) -> Any:
     """The function `runtime.syntax` of today, from its source: this process has imported another einorm."""
     with open(path, encoding="utf-8") as file:
         tree = ast.parse(file.read())
@@ -65,7 +66,7 @@ def plan_syntax(path):
     return names["syntax"]
 
 
-def train_case(runs, images):
+def train_case(runs: list[dict[str, Any]], images: dict[str, Any]) -> Any:
     """Rows (`train.train`) of the runs of one case, or why this commit cannot train them."""
     first = runs[0]
     if first["condition"] not in CONDITIONS or first["task"] not in TASKS:
@@ -80,12 +81,14 @@ def train_case(runs, images):
     return train.train(runs, images, shifts).drop(columns="seconds")
 
 
-def use_float64():
+def use_float64() -> None:
     """Let the whole training run in float64: what it makes float32 explicitly becomes float64."""
     torch.set_default_dtype(torch.float64)
-    torch.Tensor.float = torch.Tensor.double
-    train.network_of = partial(train.network_of, dtype=torch.float64)
-    train.smooth_targets = partial(train.smooth_targets, dtype=torch.float64)
+    tensors: Any = torch.Tensor
+    code: Any = train
+    tensors.float = torch.Tensor.double
+    code.network_of = partial(code.network_of, dtype=torch.float64)
+    code.smooth_targets = partial(code.smooth_targets, dtype=torch.float64)
 
 
 if __name__ == "__main__":

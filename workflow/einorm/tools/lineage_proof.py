@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +25,13 @@ from .. import lineage
 from ..codes import code_of
 from ..conditions import CONDITIONS
 from ..config import Settings
-from ..runs import RANDOMNESS, cell_runs
+from ..runs import RANDOMNESS, Run, cell_runs
 from ..runtime import PACKAGE, PROJECT, UserError, atomic_path
 from ..tasks import TASKS
 from ..variants import how, specification, trained
 
+Cases = dict[str, list[Run]]  # what is trained, by name
+Outcome = tuple[str, str]  # of a proof: its kind, empty where it is refused, and a note
 CONFIGS = [97, 39, 8]  # 111, 128 and 197 hidden units
 EPOCHS, TRAIN_IMAGES, TEST_IMAGES = 2, 3208, 500  # 202 steps, the last of an epoch on 8 images
 EXTREME = (30, 100, 1000)  # times the learning rate: silent layers, collapses
@@ -35,7 +39,13 @@ TOLERANCE = 1e-9  # of float64
 SILENT = "alignments of silent layers: NaN then, 0 now"
 
 
-def prove_and_enter(commit, images, conditions=None, epochs=EPOCHS, table=lineage.TABLE):
+def prove_and_enter(
+    commit: str,
+    images: Path | str,
+    conditions: Iterable[str] | None = None,
+    epochs: int = EPOCHS,
+    table: Path | str = lineage.TABLE,
+) -> int:
     """Compare a commit's training code with today's and enter what is proved in the table.
 
     Parameters
@@ -83,10 +93,10 @@ def prove_and_enter(commit, images, conditions=None, epochs=EPOCHS, table=lineag
     return refused
 
 
-def check_out(commit, folder):
+def check_out(commit: str, folder: Path) -> str:
     """Unpack the package of a commit into a folder; the commit's full name. Raises UserError if there is none."""
 
-    def git(*arguments):
+    def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(["git", "-C", str(PROJECT), *arguments], capture_output=True)
 
     found = git("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
@@ -101,7 +111,7 @@ def check_out(commit, folder):
     return name
 
 
-def cases_of(key, epochs, double):
+def cases_of(key: str, epochs: int, double: bool) -> Cases:
     """Runs to train for a condition, task, randomness and precision, by variant: name -> run specifications."""
     condition, task, randomness, precision = key.split()
     ways = {tuple(how(specification(v)).items()): v for v in reversed(trained())}  # seeds are no other way to train
@@ -109,11 +119,12 @@ def cases_of(key, epochs, double):
     cases = {}
     for variant in [first, *others] if (task, randomness) == ("luminosity", "own") else [first]:
         held_out = how(specification(variant))["validation_images"]
-        settings = Settings(
-            conditions=[condition], epsilons=[0.75], configs=CONFIGS, epochs=epochs, randomness=randomness,
-            train_images=TRAIN_IMAGES + held_out, test_images=max(TEST_IMAGES, held_out),
-        )  # fmt: skip
-        cases[variant] = cell_runs(settings, task, variant, condition, 0.75)[: len(CONFIGS)]
+        science: dict[str, Any] = {
+            "conditions": [condition], "epsilons": [0.75], "configs": CONFIGS, "epochs": epochs,
+            "randomness": randomness,
+            "train_images": TRAIN_IMAGES + held_out, "test_images": max(TEST_IMAGES, held_out),
+        }  # fmt: skip
+        cases[variant] = cell_runs(Settings(**science), task, variant, condition, 0.75)[: len(CONFIGS)]
     # in float64 without the highest rate and for one epoch: there rounding grows beyond any tolerance
     changes = [{"lr": run["lr"] * factor} for run, factor in zip(cases[first], EXTREME, strict=True)]
     changes = [change | {"epochs": 1} for change in changes[:-1]] if double else changes
@@ -121,12 +132,12 @@ def cases_of(key, epochs, double):
     return {f"{key} {name}": runs for name, runs in cases.items()}
 
 
-def compare(trees, keys, images, epochs):
+def compare(trees: Sequence[Path], keys: list[str], images: Path | str, epochs: int) -> dict[str, Outcome]:
     """What the proofs say: "condition task randomness precision" -> (kind or "", note).
 
     What the casts to float16 round is no matter of float64: in the release's precision there is the kind equal only.
     """
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     for double, kind in ((False, "equal"), (True, "rounding")):
         left = [key for key in keys if not outcomes.get(key, ("", ""))[0] and not (double and key.endswith(" release"))]
         cases = {name: runs for key in left for name, runs in cases_of(key, epochs, double).items()}
@@ -142,7 +153,7 @@ def compare(trees, keys, images, epochs):
     return {key: golden_too(key, outcome) for key, outcome in outcomes.items()}
 
 
-def golden_too(key, outcome):
+def golden_too(key: str, outcome: Outcome) -> Outcome:
     """The outcome; a proof of rounding holds only where today's code still meets the golden vectors."""
     from .golden import TOLERANCE as LIMIT
     from .golden import replay
@@ -154,7 +165,9 @@ def golden_too(key, outcome):
     return outcome if worst <= LIMIT else ("", f"today's code misses its golden vector by {worst:.1e}")
 
 
-def drive(trees, cases, images, double=False):
+def drive(
+    trees: Sequence[Path], cases: Cases, images: Path | str, double: bool = False
+) -> list[tuple[dict[str, str], dict[str, Any]]]:
     """Train cases with the package of each folder, side by side; a list of (fingerprints, case -> rows) for each.
 
     Raises UserError if the code of a folder cannot be run.
@@ -178,12 +191,12 @@ def drive(trees, cases, images, double=False):
     return [(result["codes"], result["rows"]) for result in results]
 
 
-def environment(tree):
+def environment(tree: Path) -> dict[str, str]:
     """Environment of a driver that imports the package in this folder."""
     return os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def difference(name, then, now, double):
+def difference(name: str, then: Any, now: Any, double: bool) -> Outcome:
     """The first difference of two tables of a case in words, empty where there is none, and a note on what is allowed.
 
     Where the commit does not know a case, there is nothing to compare: no run of its code can be of that kind.
@@ -209,7 +222,7 @@ def difference(name, then, now, double):
     return "", note
 
 
-def enter(rows, table=lineage.TABLE):
+def enter(rows: Iterable[dict[str, str]], table: Path | str = lineage.TABLE) -> None:
     """Write the table of proofs."""
     text = io.StringIO()
     writer = csv.DictWriter(text, lineage.COLUMNS, lineterminator="\n")
@@ -219,7 +232,7 @@ def enter(rows, table=lineage.TABLE):
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def print_lineage():
+def print_lineage() -> None:
     """Print which fingerprints count today, per condition and task."""
     commits = {row["code"]: row["commit"] for row in lineage.entries()}
     for randomness, task, condition in itertools.product(RANDOMNESS, TASKS, CONDITIONS):

@@ -1,15 +1,21 @@
 """The benchmark as a figure: speed against arithmetic intensity, under the roofs of this machine or of its GPU."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
+from pandas import DataFrame
 
 from ..figures.style import GREY, PALETTE, grid, letter, save
 
 SHAPES = dict(zip((1, 2, 4, 8), "osD^", strict=True))
 
 
-def draw(result, stem):
+def draw(result: dict[str, Any], stem: Path) -> None:
     """Draw a benchmark (`benchmark.run`) to stem.pdf, .png and .csv: (a) roofline, (b) share of the peak."""
     steps = pd.DataFrame(result["steps"])
     if "device" in result:
@@ -32,7 +38,7 @@ def draw(result, stem):
     save(figure, steps, stem)
 
 
-def draw_gpu(result, steps, stem):
+def draw_gpu(result: dict[str, Any], steps: DataFrame, stem: Path) -> None:
     """A GPU's benchmark (`benchmark_gpu.run`): (a) roofline, the fused step filled, (b) ms of a step."""
     figure, (axes,) = grid(1, 2, 3.0)
     draw_roofs(axes[0], result["peak"]["square"], {"copies": result["peak"]["copy"]}, steps)
@@ -50,7 +56,7 @@ def draw_gpu(result, steps, stem):
     save(figure, steps, stem)
 
 
-def draw_roofs(ax, peak, bandwidth, steps):
+def draw_roofs(ax: Axes, peak: float, bandwidth: Mapping[str, float], steps: DataFrame) -> None:
     """The peak of matrix products (GFLOP/s), and what memory and cache can feed (GB/s)."""
     x = np.geomspace(0.3, 10 * steps["flops_per_byte"].max(), 50)
     for (name, speed), style in zip(bandwidth.items(), ("--", "-"), strict=False):

@@ -2,16 +2,20 @@
 
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pandas import DataFrame
 
 from .. import lineage, tables
 from ..codes import STEPS, code_of
+from ..config import Settings
 from ..jobs import cost, jobs
-from ..runs import run_digest
-from ..runtime import duration
+from ..runs import Run, run_digest
+from ..runtime import UserError, duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
 SILENCE = 600  # seconds without a new line in its log, or three epochs, after which a job no longer counts as running
@@ -20,7 +24,7 @@ SPEED = {"cpu": 2e10}  # multiply-adds per second of a core, until finished runs
 UNITS = {"cpu": "core", "cuda": "GPU"}
 
 
-def print_status(settings, results):
+def print_status(settings: Settings, results: Path | str) -> None:
     """Print runs by condition and epsilon, and the time left.
 
     Parameters
@@ -36,7 +40,7 @@ def print_status(settings, results):
         print(time_left(seconds_left, at_work, settings.machine.threads))
 
 
-def time_left(seconds_left, at_work, threads):
+def time_left(seconds_left: Mapping[str, float], at_work: Mapping[str, int], threads: int) -> str:
     """The time left (s) of one core or of one GPU, and of the jobs that are at work, in words; threads: of a job."""
     alone = " or ".join(f"{duration(seconds)} of one {UNITS[device]}" for device, seconds in seconds_left.items())
     jobs_at_work = sum(at_work.values())
@@ -48,7 +52,7 @@ def time_left(seconds_left, at_work, threads):
     return f"about {alone} left: {duration(1 / share)} with the {jobs_at_work} jobs now running"
 
 
-def status(settings, results):
+def status(settings: Settings, results: Path) -> tuple[DataFrame, dict[str, float], Counter[str]]:
     """Runs of the settings as their files show them, also while a workflow runs.
 
     Parameters
@@ -65,7 +69,8 @@ def status(settings, results):
     planned = jobs(settings)
     finished = finished_runs(results / "runs", planned)
     speeds = measured_speeds(planned, finished) or SPEED
-    rows, work, at_work = {}, 0, Counter()
+    rows: dict[tuple[str, float], dict[str, Any]] = {}
+    work, at_work = 0.0, Counter[str]()
     for name, runs in planned.items():
         first = runs[0]
         key = first["condition"], first["epsilon"]
@@ -80,7 +85,7 @@ def status(settings, results):
         silence = max(SILENCE, 3 * work_of_job / min(speeds.values()) / first["epochs"])
         state, done, device = job_state(results / "logs" / "train" / f"{name}.log", silence)
         work += work_of_job * (1 - done)
-        at_work += Counter([device] if state == "running" else [])
+        at_work += Counter([device] if device else [])
         row["running" if state == "running" else "left"] += len(open_runs)
         row["failed"] += len(open_runs) if state == "failed" else 0
     order = {key: i for i, key in enumerate((c, float(e)) for c in settings.conditions for e in settings.epsilons)}
@@ -88,25 +93,25 @@ def status(settings, results):
     return table, {device: work / speed for device, speed in speeds.items()}, at_work
 
 
-def finished_runs(folder, planned):
+def finished_runs(folder: Path, planned: dict[str, list[Run]]) -> dict[str, dict[str, Any]]:
     """Digest -> status, device, threads and seconds of every finished run of the jobs; a damaged shard holds none."""
     cells = {Path(name).parent: runs[0] for name, runs in planned.items()}
-    finished = {}
+    finished: dict[str, dict[str, Any]] = {}
     for cell, first in cells.items():
         codes = [code for step in STEPS for code in lineage.equal_codes(code_of(first, step))]
         for path in (folder / cell).glob("*.parquet"):
             try:
                 rows = tables.read(path, "shard")
-            except tables.UserError:
+            except UserError:
                 continue
             rows = rows[rows["code"].isin(codes) & (rows["epoch"] == first["epochs"])].set_index("digest")
             finished |= rows[["status", "device", "threads", "seconds"]].to_dict("index")
     return finished
 
 
-def measured_speeds(planned, finished):
+def measured_speeds(planned: dict[str, list[Run]], finished: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Device -> multiply-adds per second of one core (cpu) or GPU (cuda), from the runs that did not collapse."""
-    work, seconds = Counter(), Counter()
+    work, seconds = defaultdict[str, float](float), defaultdict[str, float](float)
     for run in [run for runs in planned.values() for run in runs]:
         facts = finished.get(run_digest(run), {})
         if facts.get("status") == "finished":
@@ -115,7 +120,7 @@ def measured_speeds(planned, finished):
     return {device: work[device] / seconds[device] for device in sorted(work)}
 
 
-def job_state(log, silence):
+def job_state(log: Path, silence: float) -> tuple[str, float, str | None]:
     """A job's state by its log, the share of its epochs that a running one has done, and its device.
 
     The state is running, failed or waiting: stopped ones, too, and those without a line for `silence` seconds.
@@ -134,12 +139,12 @@ def job_state(log, silence):
     return "running", done, device[1] if device else "cpu"
 
 
-def failed(log):
+def failed(log: str) -> bool:
     """Whether the text of a log tells of an error: a user's mistake, or a traceback."""
     return bool(re.search(r"^(einorm: error: |Traceback \(most recent call last\))", log, re.M))
 
 
-def failures(folder, since):
+def failures(folder: Path, since: float) -> list[str]:
     """What went wrong in jobs, a line each: the last line of every log that tells of an error, and where the log is.
 
     Parameters
