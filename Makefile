@@ -14,7 +14,7 @@ run: $(READY)  ## install the environment, compute the quick preset, draw all fi
 smoke: $(READY)  ## every rule and condition on a few images, about a minute, in the folder .smoke
 	$(BIN)/snakemake --cores all --rerun-incomplete --directory .smoke --config preset=smoke
 
-SHOWN = $$($(VIEW)/bin/python -c 'from einorm.archive import SHOWN; print(SHOWN)')
+SHOWN = $$($(VIEW)/bin/python -c 'from einorm.records.archive import SHOWN; print(SHOWN)')
 view: $(VIEW_READY)  ## figures, claims and report of the released runs, in an environment without torch; 2 minutes
 	$(VIEW)/bin/snakemake --cores all --rerun-incomplete --config results=archive preset=$(SHOWN)
 	@echo "Open paper_artifact/bundle/report.html. Figures are in figures/, verdicts in results/claims/."

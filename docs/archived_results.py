@@ -18,16 +18,17 @@ import einorm
 import numpy as np
 import pandas as pd
 import written_pages
-from einorm import archive, config, figures, lineage, provenance, runs, tables
+from einorm import config, figures
 from einorm.analysis import claims, explain, published, run_by_run, side_by_side, statements
 from einorm.analysis.judging import VERDICTS
 from einorm.analysis.robustness import robustness
 from einorm.analysis.run_by_run import WITHIN
-from einorm.archive import KINDS
 from einorm.artifact import report
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.figures import forest
+from einorm.records import archive, lineage, provenance, runs, tables
+from einorm.records.archive import KINDS
 from einorm.variants import QUESTIONS
 from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, fill, keep, markdown, with_interval
 

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from einorm import config
 from einorm.conditions import CONDITIONS
 from einorm.data import DATASETS
-from einorm.jobs import jobs
+from einorm.records.jobs import jobs
 from einorm.runtime import atomic_path
 from einorm.tasks import TASKS
 from einorm.variants import ARCHIVED, VARIANTS

@@ -10,16 +10,17 @@ import einorm
 import nbformat
 import pandas as pd
 import yaml
-from einorm import archive, config, figures, tables
+from einorm import config, figures
 from einorm.analysis import claims, explain, findings, published, statements
-from einorm.archive import KINDS
 from einorm.artifact import report
 from einorm.artifact.summary import summary
 from einorm.conditions import CONDITIONS, LAMBDA
 from einorm.config import Settings
 from einorm.hyperparameters import hyperparameters
 from einorm.learning import LABEL_SMOOTHING
-from einorm.runs import cell_runs, cells, run_digest
+from einorm.records import archive, tables
+from einorm.records.archive import KINDS
+from einorm.records.runs import cell_runs, cells, run_digest
 from einorm.runtime import atomic_path, duration
 from einorm.tools import budget
 from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, bullets, fill, markdown, with_interval

@@ -416,7 +416,7 @@ def seed_spread(tables, settings, rules, s, selection, method):
 
 
 def same_size(rules, s, x, y, published, selection, short, spread):
-    """The second verdict: does the effect here, r, have the published size, o?"""
+    """The second verdict: whether the effect here, r, has the published size, o."""
     method, o, *_ = published_effect(published, s, selection)
     if not all(map(math.isfinite, o)):
         return {"size_verdict": "not published"}

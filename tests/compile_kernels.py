@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 import triton
-from einorm import fused, kernels
 from einorm.tools.benchmark import network_of
+from einorm.training import fused, kernels
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
 

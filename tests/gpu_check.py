@@ -55,7 +55,7 @@ def main():
     if args.compile:
         return compile_kernels(args.compile)
     if args.tiny:
-        from einorm import fused, gpu
+        from einorm.training import fused, gpu
 
         fused.INPUTS = 256  # the interpreter takes the same time for tiles of any size
         gpu.CHUNK = 2
@@ -121,9 +121,9 @@ def compile_kernels(conditions):
 def compare_steps(condition, device, own_images=False, configs=CONFIGS, steps=2):
     """Largest relative deviations of the fused step from the plain one after some steps: losses, weights."""
     import torch
-    from einorm import fused
     from einorm.learning import smooth_targets, train_step
     from einorm.tools.benchmark_gpu import network_of
+    from einorm.training import fused
 
     plain, quick = (network_of(condition, configs, device) for _ in range(2))
     generator = torch.Generator().manual_seed(0)
@@ -168,9 +168,9 @@ def steps(args):
 def loop(args):
     """The loop on the device against the CPU's, as tests/test_gpu.py has it."""
     import torch
-    from einorm import train
     from einorm.data import load
-    from einorm.tables import METRICS
+    from einorm.records.tables import METRICS
+    from einorm.training import train
 
     images, found = load(args.images), {}
     kind = "fused"
@@ -207,7 +207,8 @@ def loop(args):
 
 def runs_of(condition, epochs, train_images, widths=None, configs=(0, 1), preset="paper"):
     """Specifications of some runs with the release's random numbers."""
-    from einorm import config, runs
+    from einorm import config
+    from einorm.records import runs
 
     settings = config.load(PROJECT / "config.yaml", preset)
     cell = runs.cell_runs(settings, "luminosity", "paper", condition, EPSILON)
@@ -239,9 +240,9 @@ def benchmark(args):
 def control(args):
     """Two cells of the replication, trained on the device side by side, against the archive's CPU runs of them."""
     import pandas as pd
-    from einorm import gpu, jobfile, train
     from einorm.data import load, load_shifts
-    from einorm.runs import shift_table_of
+    from einorm.records.runs import shift_table_of
+    from einorm.training import gpu, jobfile, train
 
     images = load(args.images)
     archived = pd.read_parquet(PROJECT / "paper_artifact" / "archive" / "replication" / "runs.parquet")

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from einorm import tables
 from einorm.conditions import CONDITIONS
+from einorm.records import tables
 
 OTHERS = ("ei_ln_detached", "e_only_none", "e_only_ln_detached", "inorm_lambda")
 OURS = ("inorm_div", "gradnorm_sub", "lateral_plastic", "e_error_only")

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project, run_documented
-from einorm import archive, config, lineage, provenance, tables
+from einorm import config
 from einorm.artifact import archiving
-from einorm.codes import code_of
-from einorm.runs import cell_folder, cell_runs, cells, run_digest
+from einorm.records import archive, lineage, provenance, tables
+from einorm.records.codes import code_of
+from einorm.records.runs import cell_folder, cell_runs, cells, run_digest
 from einorm.runtime import UserError
 
 SHIPPED = REPOSITORY / "paper_artifact" / "archive" / "quick"

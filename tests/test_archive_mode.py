@@ -38,7 +38,8 @@ def start_up():
     """Core-seconds that a process takes to start and import what a figure needs: less on a fast machine, as jobs do."""
     before = core_seconds()
     subprocess.run(
-        [sys.executable, "-c", "import einorm.figures.panels, einorm.analysis.published, einorm.tables"], check=True
+        [sys.executable, "-c", "import einorm.figures.panels, einorm.analysis.published, einorm.records.tables"],
+        check=True,
     )
     return core_seconds() - before
 

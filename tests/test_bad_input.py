@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 from conftest import copy_project
-from einorm import jobfile
-from einorm.jobs import job_name
+from einorm.records.jobs import job_name
+from einorm.training import jobfile
 
 EINORM = [sys.executable, "-m", "einorm"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]

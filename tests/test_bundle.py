@@ -13,11 +13,12 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY
-from einorm import config, provenance
+from einorm import config
 from einorm.__main__ import main
 from einorm.artifact import crate, sources, verify
 from einorm.figures import FIGURES
-from einorm.tables import TABLES
+from einorm.records import provenance
+from einorm.records.tables import TABLES
 
 
 @pytest.fixture(scope="module")

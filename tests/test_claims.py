@@ -6,12 +6,12 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY
-from einorm import tables
 from einorm.__main__ import main
 from einorm.analysis import claims, comparisons, judging, published
 from einorm.analysis.oddities import oddities
 from einorm.analysis.statements import Rules, load_rules
 from einorm.config import Settings
+from einorm.records import tables
 from einorm.runtime import UserError
 
 RULES = REPOSITORY / "paper_artifact" / "claims.yaml"

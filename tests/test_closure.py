@@ -10,11 +10,13 @@ import zipfile
 
 import pytest
 from conftest import REPOSITORY, from_archive
-from einorm import codes, config, jobfile, jobs, runs, runtime
+from einorm import config, runtime
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES, known
 from einorm.planning import closure, outputs
+from einorm.records import codes, jobs, runs
 from einorm.tasks import TASKS
+from einorm.training import jobfile
 from einorm.variants import QUESTIONS
 from test_workflow import edited, planned
 
@@ -210,7 +212,7 @@ DECIDES = {
     "analysis/side_by_side.py": ("answer", {"side_by_side"}),
     "analysis/statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
     "analysis/stats.py": ("holm", drawn("fig6", "fig7") | {"claims", "evidence"}),
-    "archive.py": ("trainings", {"report", "bundle"}),
+    "records/archive.py": ("trainings", {"report", "bundle"}),
     "artifact/archiving.py": ("write", set()),
     "artifact/bundle.py": ("content", {"bundle"}),
     "artifact/crate.py": ("facts", {"bundle"}),
@@ -220,7 +222,7 @@ DECIDES = {
     "artifact/sources.py": ("files", {"bundle"}),
     "artifact/summary.py": ("distance", {"report"}),
     "artifact/verify.py": ("canonical", {"bundle"}),
-    "codes.py": ("training_parts", {"report"}),
+    "records/codes.py": ("training_parts", {"report"}),
     "commands/analysis.py": ("forest", {"forest"}),
     "commands/arguments.py": ("path_or_none", ALL | {"single_runs", "side_by_side", "evidence"}),
     "commands/artifact.py": ("report", {"report"}),
@@ -229,7 +231,7 @@ DECIDES = {
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
     "config.py": ("describe_difference", {"single_runs", "side_by_side", "report", "explore", "bundle"}),
     "data.py": ("_fetch_mirrors", set()),
-    "device.py": ("choose_device", {"benchmark"}),
+    "training/device.py": ("choose_device", {"benchmark"}),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),
     "figures/__init__.py": ("make", ALL),
     "figures/fig4.py": ("draw_learned", drawn("fig4", "fig5")),
@@ -240,16 +242,16 @@ DECIDES = {
     "figures/robustness.py": ("accuracies", ROBUSTNESS),
     "figures/style.py": ("save", ALL | {"benchmark", "forest"}),
     "figures/versus.py": ("rows", PUBLISHED),
-    "fused.py": ("prepare_chunk", {"benchmark"}),
-    "gpu.py": ("steps_on", {"benchmark"}),
+    "training/fused.py": ("prepare_chunk", {"benchmark"}),
+    "training/gpu.py": ("steps_on", {"benchmark"}),
     "hyperparameters.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
-    "images.py": ("shifted", {"training", "report"}),
-    "job.py": ("finished_rows", set()),
-    "jobfile.py": ("run_queue", set()),
-    "jobs.py": ("batch_by_width", {"collect"}),
-    "kernels.py": ("readout", {"benchmark"}),
+    "training/images.py": ("shifted", {"training", "report"}),
+    "training/job.py": ("finished_rows", set()),
+    "training/jobfile.py": ("run_queue", set()),
+    "records/jobs.py": ("batch_by_width", {"collect"}),
+    "training/kernels.py": ("readout", {"benchmark"}),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
-    "lineage.py": ("check_unmixed", {"collect"}),
+    "records/lineage.py": ("check_unmixed", {"collect"}),
     "network.py": ("forward", {"benchmark", "training", "report"}),
     "nn/__init__.py": ("network", set()),
     "nn/layers.py": ("log_balance", set()),
@@ -262,13 +264,13 @@ DECIDES = {
     "planning/profiles.py": ("check_profiles", set()),
     "planning/surroundings.py": ("check_folders", set()),
     "planning/training.py": ("by_length", set()),
-    "provenance.py": ("drawing", {"bundle"}),
+    "records/provenance.py": ("drawing", {"bundle"}),
     "release_precision.py": ("train_step", set()),  # the jobs that are fingerprinted here are float32
     "release_randomness.py": ("sequence", set()),
-    "runs.py": ("cells", ALL | JUDGED | {"report", "collect"}),
+    "records/runs.py": ("cells", ALL | JUDGED | {"report", "collect"}),
     "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
-    "samples.py": ("sample_images", {"samples"}),
-    "tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "explore", "bundle", "collect"}),
+    "records/samples.py": ("sample_images", {"samples"}),
+    "records/tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "explore", "bundle", "collect"}),
     "tasks.py": ("draw_shifts", {"training", "report"}),
     "tools/benchmark.py": ("peaks", {"benchmark"}),
     "tools/benchmark_gpu.py": ("peaks", {"benchmark"}),
@@ -278,7 +280,7 @@ DECIDES = {
     "tools/lineage_proof.py": ("difference", set()),
     "tools/roofline.py": ("draw", {"benchmark"}),
     "tools/status.py": ("job_state", set()),
-    "train.py": ("train", {"training", "report"}),
+    "training/train.py": ("train", {"training", "report"}),
     "variants.py": ("how", {"collect", "training", "report"}),
 }
 DECIDES = {f"figures/{name}.py": ("draw", drawn(name)) for name in FIGURES} | DECIDES
@@ -333,7 +335,7 @@ def test_there_is_no_import_circle():
     graph = {module: imported(module) for module in MODULES}
     assert (
         graph["figures/fig5.py"] == {"figures/fig4.py", "figures/style.py"}
-        and "runs.py" in graph["analysis/completeness.py"]
+        and "records/runs.py" in graph["analysis/completeness.py"]
     )
     for _ in MODULES:  # take away what imports nothing that is left
         graph = {m: found & set(graph) for m, found in graph.items()}
@@ -358,7 +360,7 @@ def test_a_training_job_imports_neither_plans_nor_figures(tmp_path):
     done = subprocess.run(job, capture_output=True, text=True, check=True)
     assert "absent is missing" in done.stderr, "it got as far as reading its images"
     modules = set(done.stdout.split())
-    assert {"einorm.train", "einorm.archive", "torch"} <= modules
+    assert {"einorm.training.train", "einorm.records.archive", "torch"} <= modules
     assert not {"einorm.planning.plan", "einorm.planning.closure", "einorm.figures", "matplotlib"} & modules
 
 

@@ -87,7 +87,7 @@ def test_every_run_is_listed_with_the_place_of_its_collapse():
 
 
 def test_the_command_writes_both_tables(tmp_path, capsys):
-    from einorm import tables
+    from einorm.records import tables
 
     planned = settings("conditions=[inorm]", "epsilons=[0.75]", "variants=[release_float16]")
     tables.write(runs_of(range(9)), "runs", tmp_path / "runs.parquet", planned.science())

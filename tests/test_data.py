@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from einorm import data, tables, tasks
+from einorm import data, tasks
 from einorm.config import Settings
+from einorm.records import tables
+from einorm.records.samples import write_samples
 from einorm.runtime import UserError
-from einorm.samples import write_samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

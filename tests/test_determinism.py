@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, copy_project
-from einorm import config, tables, train
+from einorm import config
 from einorm.figures import FIGURES
-from einorm.jobs import jobs
-from einorm.runs import cell_runs
+from einorm.records import tables
+from einorm.records.jobs import jobs
+from einorm.records.runs import cell_runs
 from einorm.tasks import TASKS, draw_shifts
+from einorm.training import train
 
 pytestmark = pytest.mark.long
 

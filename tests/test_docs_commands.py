@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, complete, copy_project
 from einorm import config
-from einorm.jobs import cost, jobs
+from einorm.records.jobs import cost, jobs
 from einorm.tools import budget
 from einorm.tools.benchmark import FAMILIES, WIDTHS
 from markdown_it import MarkdownIt

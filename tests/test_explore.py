@@ -7,7 +7,8 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from einorm import runtime, tables
+from einorm import runtime
+from einorm.records import tables
 from nbclient import NotebookClient
 
 QUICK = REPOSITORY / "paper_artifact" / "archive" / "quick"

@@ -7,9 +7,9 @@ import einorm
 import pytest
 from conftest import CHROMIUM, REPOSITORY
 from einorm.__main__ import main
-from einorm.archive import SHOWN
 from einorm.artifact import explorer
 from einorm.conditions import CONDITIONS
+from einorm.records.archive import SHOWN
 from test_report import GROUND, contrast
 
 ARCHIVES = REPOSITORY / "paper_artifact" / "archive"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, copy_project
-from einorm import tables
+from einorm.records import tables
 
 pytestmark = pytest.mark.long
 
@@ -78,7 +78,7 @@ def files(folder):
 FINGERPRINTS = """
 import json
 from einorm.conditions import CONDITIONS
-from einorm.codes import training_code
+from einorm.records.codes import training_code
 from einorm.tasks import TASKS
 
 print(json.dumps({f"{task} {condition}": training_code(condition, task) for task in TASKS for condition in CONDITIONS}))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import figures, tables
+from einorm import figures
 from einorm.__main__ import main
 from einorm.analysis import comparisons, published
 from einorm.analysis.selection import TOP
@@ -17,7 +17,8 @@ from einorm.conditions import CONDITIONS, label
 from einorm.config import Settings
 from einorm.figures import FIGURES, style
 from einorm.figures.panels import accuracy_limits, say_incomplete
-from einorm.tables import layer_mean
+from einorm.records import tables
+from einorm.records.tables import layer_mean
 
 PAPER = [f"fig{i}" for i in range(1, 8)]
 

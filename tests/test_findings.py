@@ -10,8 +10,8 @@ import yaml
 from conftest import REPOSITORY
 from einorm.__main__ import main
 from einorm.analysis import findings
-from einorm.archive import KINDS, SHOWN
 from einorm.figures import FIGURES
+from einorm.records.archive import KINDS, SHOWN
 from einorm.runtime import UserError
 
 ARTIFACT = REPOSITORY / "paper_artifact"

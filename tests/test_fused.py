@@ -9,7 +9,7 @@ from einorm.tools.golden import TOLERANCE, replay
 from test_learning import GOLDEN, batches, random_runs
 
 pytest.importorskip("triton", reason="Triton exists for Linux only")
-from einorm import fused
+from einorm.training import fused
 
 CUDA = torch.cuda.is_available()
 DEVICE, DTYPE = ("cuda", torch.float32) if CUDA else ("cpu", torch.float64)

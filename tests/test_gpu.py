@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from einorm import codes, gpu, job, jobfile, lineage, tables, train
 from einorm.conditions import CONDITIONS
-from einorm.tables import METRICS
+from einorm.records import codes, lineage, tables
+from einorm.records.tables import METRICS
+from einorm.training import gpu, job, jobfile, train
 from test_train import some_runs
 
 pytest.importorskip("triton", reason="Triton exists for Linux only")
-from einorm import fused
+from einorm.training import fused
 
 CUDA = torch.cuda.is_available()
 DEVICES = ("cpu", pytest.param("cuda", marks=pytest.mark.skipif(not CUDA, reason="needs a CUDA device")))
@@ -119,7 +120,8 @@ def test_a_run_names_the_step_that_trained_it(device, kind):
     run = some_runs()[0]
     assert codes.code_of(run, kind) not in (codes.code_of(run), codes.code_of(run, {*KINDS}.difference([kind]).pop()))
     parts = codes.STEPS[kind]
-    assert ["gpu.py"] in parts and all(([name] in parts) == (kind == "fused") for name in ("fused.py", "kernels.py"))
+    fused_parts = ["training/fused.py"], ["training/kernels.py"]
+    assert ["training/gpu.py"] in parts and all((part in parts) == (kind == "fused") for part in fused_parts)
 
 
 def test_long_epochs_are_cut_into_chunks(images, no_shifts, device, kind, monkeypatch):

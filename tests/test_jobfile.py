@@ -9,9 +9,11 @@ import threading
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, run_documented
-from einorm import archive, config, jobfile, jobs, tables
+from einorm import config
 from einorm.__main__ import main
+from einorm.records import archive, jobs, tables
 from einorm.runtime import UserError
+from einorm.training import jobfile
 from test_train import some_runs
 
 SMALL = ("preset=smoke", "epochs=2", "train_images=640", "test_images=200", "configs=[0, 1]", "epsilons=[0.75]")

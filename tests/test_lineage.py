@@ -12,13 +12,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
-from einorm import archive, codes, config, job, lineage, runs, runtime, tables, variants
+from einorm import config, runtime, variants
 from einorm.conditions import CONDITIONS
 from einorm.planning import archives
+from einorm.records import archive, codes, lineage, runs, tables
 from einorm.runtime import UserError
 from einorm.tasks import TASKS
 from einorm.tools import lineage_driver, lineage_proof
 from einorm.tools.lineage_proof import SILENT, difference
+from einorm.training import job
 
 SHIPPED = REPOSITORY / "paper_artifact" / "archive"
 OTHER_PYTHON = """
@@ -222,7 +224,7 @@ def test_a_commit_that_is_not_there_is_named(project, images_path, tmp_path):
 
 
 def test_the_commit_that_trains_is_recorded(project, tmp_path):
-    show = ["-c", "from einorm.provenance import commit; print(commit())"]
+    show = ["-c", "from einorm.records.provenance import commit; print(commit())"]
     environment = os.environ | {"PYTHONPATH": str(project / "workflow")}
     command = [sys.executable, *show]
     recorded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()

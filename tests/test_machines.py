@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project
-from einorm import tables
 from einorm.planning import profiles, surroundings
+from einorm.records import tables
 from einorm.runtime import UserError, write_csv
 
 pytestmark = pytest.mark.long

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from conftest import REPOSITORY
-from einorm import archive
 from einorm.artifact import methods
+from einorm.records import archive
 from einorm.runtime import UserError
 
 ARCHIVES = REPOSITORY / "paper_artifact" / "archive"

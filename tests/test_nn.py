@@ -11,7 +11,6 @@ import pytest
 import torch
 from conftest import REPOSITORY
 from einorm import learning
-from einorm.archive import SHOWN
 from einorm.conditions import CONDITIONS
 from einorm.network import initial_network
 from einorm.nn import (
@@ -28,8 +27,9 @@ from einorm.nn import (
     project_,
     set_weights,
 )
+from einorm.records.archive import SHOWN
 from einorm.runtime import UserError
-from einorm.train import network_of
+from einorm.training.train import network_of
 from torch.nn.functional import cross_entropy
 
 GOLDEN = sorted((REPOSITORY / "tests" / "golden").glob("*.npz"))

@@ -8,11 +8,13 @@ import oracle
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import codes, config, learning, release_precision, runs, train
+from einorm import config, learning, release_precision
 from einorm.conditions import CONDITIONS
 from einorm.learning import build, select, smooth_targets
 from einorm.network import initial_network
+from einorm.records import codes, runs
 from einorm.release_precision import Product, divisive, first_not_finite, forward_network, rescale, rounded, train_step
+from einorm.training import train
 from einorm.variants import how, specification
 from test_learning import as_tensors
 from torch.nn import functional as F  # noqa: N812

@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import config, job, jobs, release_randomness, runs, tables, train
+from einorm import config, release_randomness
 from einorm.conditions import CONDITIONS
 from einorm.data import load_shifts, write_shifts
 from einorm.learning import measure
 from einorm.planning import plan
+from einorm.records import jobs, runs, tables
 from einorm.runtime import UserError
 from einorm.tasks import TASKS
+from einorm.training import job, train
 
 SIZES = ("epochs=2", "train_images=650", "test_images=200", "configs=[0, 1]", "randomness=release")
 METRICS = ["train_loss", "test_loss", "test_acc", "mu0", "var1", "gradient_alignment0"]

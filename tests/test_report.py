@@ -7,10 +7,10 @@ import shutil
 import pandas as pd
 import pytest
 from conftest import CHROMIUM, REPOSITORY
-from einorm import tables
 from einorm.analysis.judging import VERDICTS
-from einorm.archive import SHOWN
 from einorm.artifact import report
+from einorm.records import tables
+from einorm.records.archive import SHOWN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 

@@ -7,13 +7,14 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, snakemake
-from einorm import archive, config, figures
+from einorm import config, figures
 from einorm.analysis import published
 from einorm.analysis.robustness import BY_TEST, BY_VALIDATION, robustness
 from einorm.figures import robustness as figure
-from einorm.jobs import jobs
 from einorm.planning.training import describe
-from einorm.runs import run_digest
+from einorm.records import archive
+from einorm.records.jobs import jobs
+from einorm.records.runs import run_digest
 from einorm.variants import COLLAPSE, QUESTIONS, VARIANTS, asked
 
 PUBLISHED = published.load(REPOSITORY / "paper_artifact" / "published")

@@ -5,10 +5,11 @@ import re
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import codes, config, jobs, runs, runtime
+from einorm import config, runtime
 from einorm.analysis.completeness import complete_rows, completeness, incomplete_cells
 from einorm.conditions import CONDITIONS
 from einorm.planning import plan, surroundings
+from einorm.records import codes, jobs, runs
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from einorm.jobs import cost, jobs
+from einorm.records.jobs import cost, jobs
 from einorm.tools.status import CLOCKS, SILENCE, failures, job_state, print_status, status, time_left
 from test_archive import settings, write_shards
 
@@ -113,7 +113,7 @@ def test_it_knows_nothing_of_a_job_that_never_started(tmp_path):
     assert job_state(tmp_path / "absent.log", SILENCE) == ("waiting", 0, None)
 
 
-TRACEBACK = 'Traceback (most recent call last):\n  File "train.py", line 1, in train\nMemoryError: too large\n'
+TRACEBACK = 'Traceback (most recent call last):\n  File "training/train.py", line 1, in train\nMemoryError: too large\n'
 
 
 def test_what_failed_is_said_in_a_line_each_with_its_log(tmp_path):

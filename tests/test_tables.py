@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 import synthetic
 from conftest import REPOSITORY
-from einorm import config, tables
+from einorm import config
 from einorm.__main__ import main
-from einorm.jobs import jobs
+from einorm.records import tables
+from einorm.records.jobs import jobs
 from einorm.runtime import UserError
 
 ARTIFACT = REPOSITORY / "paper_artifact"

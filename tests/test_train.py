@@ -12,12 +12,14 @@ import pandas as pd
 import pytest
 import torch
 from conftest import REPOSITORY, run_documented
-from einorm import config, device, job, jobs, provenance, runs, tables, train
-from einorm import images as images_of
+from einorm import config
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.planning import plan
+from einorm.records import jobs, provenance, runs, tables
 from einorm.runtime import UserError
+from einorm.training import device, job, train
+from einorm.training import images as images_of
 from einorm.variants import ARCHIVED, VARIANTS, trained
 
 
@@ -125,7 +127,8 @@ def test_a_job_records_its_cpu_time_in_which_it_does_not_wait(tmp_path, images_p
 
 
 def test_threads_come_from_the_job_whatever_the_environment_says(tmp_path, images_path, shifts_path):
-    code = "import sys, json, torch; from einorm.job import run; run(json.loads(sys.argv[1]), *sys.argv[2:], 'cpu', 1)"
+    code = "import sys, json, torch; from einorm.training import job; "
+    code += "job.run(json.loads(sys.argv[1]), *sys.argv[2:], 'cpu', 1)"
     command = [sys.executable, "-c", f"{code}; print('threads', torch.get_num_threads())"]
     arguments = [json.dumps(some_runs()[:1]), images_path, shifts_path, tmp_path / "runs" / "job.parquet"]
     environment = os.environ | {"OMP_NUM_THREADS": "7", "MKL_NUM_THREADS": "7"}

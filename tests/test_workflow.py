@@ -9,9 +9,9 @@ import pytest
 import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, snakemake
-from einorm import provenance, tables
 from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES
+from einorm.records import provenance, tables
 
 
 def planned(folder, *arguments, **options):
@@ -84,7 +84,15 @@ def test_machine_settings_make_nothing_run_again(smoke):
 
 def test_an_edit_of_a_comment_has_nothing_to_do(smoke, tmp_path):
     folder = edited(smoke, tmp_path, "workflow/einorm/learning.py", '"""One training step', '"""A single training step')
-    for file in ("learning.py", "network.py", "train.py", "tables.py", "figures/style.py", "figures/fig3.py"):
+    files = (
+        "learning.py",
+        "network.py",
+        "training/train.py",
+        "records/tables.py",
+        "figures/style.py",
+        "figures/fig3.py",
+    )
+    for file in files:
         path = folder / "workflow" / "einorm" / file
         path.write_text(path.read_text() + "\n# a comment\n")
     assert planned(folder) == {}

@@ -35,6 +35,6 @@ def load(folder: "Path | str") -> "dict[str, DataFrame]":
     einorm.runtime.UserError
         If a table is missing, damaged or changed since it was archived.
     """
-    from .archive import load  # brings pandas, which an ordinary start does without
+    from .records.archive import load  # brings pandas, which an ordinary start does without
 
     return load(folder)

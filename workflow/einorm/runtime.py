@@ -54,7 +54,7 @@ def stream(*purpose: object) -> np.random.Generator:
 
 
 def fingerprint(module: str, *names: str) -> str:
-    """Digest of the code of a package module (path relative to the package, e.g. ``"train.py"``).
+    """Digest of the code of a package module (path relative to the package, e.g. ``"training/train.py"``).
 
     Comments, docstrings, types of functions and formatting do not count: only code that can change a result does.
     With `names`, only the top-level definitions of these names count, and those of the module that they use.

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from .. import tables
 from ..config import Settings
+from ..records import tables
 from ..runtime import UserError, atomic_path, nearest, write_csv
 from . import published, stats
 from .comparisons import compare_all, corrected, identity, smallest_margin

@@ -8,8 +8,8 @@ import pandas as pd
 from pandas import DataFrame
 from scipy import stats
 
-from .. import tables
 from ..config import Settings
+from ..records import tables
 from ..runtime import write_csv
 from ..variants import COLLAPSE
 from . import published

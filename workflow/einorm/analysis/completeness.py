@@ -5,7 +5,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ..config import Settings
-from ..runs import cell_runs, cells
+from ..records.runs import cell_runs, cells
 
 
 def completeness(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:

@@ -23,9 +23,9 @@ import pandas as pd
 import yaml
 from pandas import DataFrame
 
-from .. import tables
+from ..records import tables
+from ..records.tables import layer_mean
 from ..runtime import UserError, write_csv
-from ..tables import layer_mean
 from . import claims, published, stats
 from .robustness import robustness
 from .selection import as_published, of_task

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from ..tables import layer_mean
+from ..records.tables import layer_mean
 from . import published, stats
 from .published import Values
 from .selection import CHANCE, at_chance, metric_values, selected

@@ -18,7 +18,7 @@ from pandas import DataFrame
 from scipy import optimize
 from scipy import stats as tests
 
-from .. import archive, tables
+from ..records import archive, tables
 from ..runtime import write_csv
 from . import published
 from .selection import CHANCE, as_published

@@ -3,7 +3,7 @@
 import numpy as np
 from pandas import DataFrame, Series
 
-from ..tables import layer_mean
+from ..records.tables import layer_mean
 
 PAPER_TASK = "luminosity"
 TOP = 10  # the published rule: the best runs per epsilon, by test accuracy

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from .. import archive, tables
 from ..config import Settings
+from ..records import archive, tables
 from ..runtime import UserError, write_csv
 from . import published
 from .claims import judged

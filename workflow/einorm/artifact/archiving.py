@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from .. import __version__, provenance, tables
-from ..archive import CELL, MANIFEST, all_rows, check, count_rows
+from .. import __version__
 from ..config import Settings, describe_difference
-from ..runs import Cell, cell_folder, cell_runs, cells, run_digest
+from ..records import provenance, tables
+from ..records.archive import CELL, MANIFEST, all_rows, check, count_rows
+from ..records.runs import Cell, cell_folder, cell_runs, cells, run_digest
+from ..records.samples import make_samples
+from ..records.tables import TABLES
 from ..runtime import UserError, checksum
-from ..samples import make_samples
-from ..tables import TABLES
 
 TO_WRITE = "archive to another folder with --out FOLDER, or give the settings of this one"
 

@@ -15,10 +15,11 @@ from matplotlib.colors import to_hex
 from matplotlib.markers import MarkerStyle
 from pandas import DataFrame, Series
 
-from .. import __version__, archive, tables
+from .. import __version__
 from ..analysis.selection import PAPER_TASK
 from ..conditions import CONDITIONS, label
 from ..figures import style
+from ..records import archive, tables
 from ..runtime import PACKAGE, atomic_path
 
 Scale = Literal["linear", "log"]

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pandas import DataFrame
 
-from .. import __version__, archive, provenance, tables
+from .. import __version__
 from ..conditions import CONDITIONS
 from ..config import Settings
+from ..records import archive, provenance, tables
 from ..variants import PAPER
 from .report import cost
 

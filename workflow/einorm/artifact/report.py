@@ -12,7 +12,7 @@ import pandas as pd
 from pandas import DataFrame
 from PIL import Image
 
-from .. import __version__, archive, lineage, provenance, tables
+from .. import __version__
 from ..analysis import findings, side_by_side
 from ..analysis.completeness import completeness
 from ..analysis.explain import explain
@@ -25,6 +25,7 @@ from ..config import Settings
 from ..data import checksums
 from ..figures import FOREST, caption, category, names
 from ..hyperparameters import HYPERPARAMETERS
+from ..records import archive, lineage, provenance, tables
 from ..runtime import PACKAGE, UserError, atomic_path
 from .summary import summary
 

@@ -37,8 +37,8 @@ def add_claims(commands: Any) -> None:
 
 def claims(args: Namespace) -> None:
     """Judge every statement of claims.yaml on the runs (`claims.write`)."""
-    from .. import tables
     from ..analysis.claims import write
+    from ..records import tables
 
     path = args.tables / "runs.parquet"
     write(tables.read(path, "runs"), tables.settings_of(path), args.rules, args.published, args.out)
@@ -56,7 +56,7 @@ def add_claim(commands: Any) -> None:
 def claim(args: Namespace) -> None:
     """Print one statement whole: both sides' numbers, verdicts, and the runs that are its evidence (`claims.show`)."""
     from ..analysis.claims import show
-    from ..archive import SHOWN
+    from ..records.archive import SHOWN
 
     folder = args.tables or args.artifact / "archive" / SHOWN
     print(show(args.id, folder, args.artifact / "claims.yaml", args.artifact / "published"))

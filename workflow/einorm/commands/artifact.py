@@ -47,8 +47,8 @@ def add_methods(commands: Any) -> None:
 
 def methods(args: Namespace) -> None:
     """Print a paragraph for a methods section, and BibTeX (`methods.describe`)."""
-    from ..archive import SHOWN
     from ..artifact.methods import describe
+    from ..records.archive import SHOWN
 
     print(describe(args.archive or args.artifact / "archive" / SHOWN))
 
@@ -75,8 +75,8 @@ def add_explore(commands: Any) -> None:
 
 def explore(args: Namespace) -> None:
     """Write the explorer (`explorer.write`)."""
-    from ..archive import SHOWN
     from ..artifact.explorer import write
+    from ..records.archive import SHOWN
 
     write(args.tables or Path("paper_artifact/archive") / SHOWN, args.out)
 

@@ -72,8 +72,8 @@ def add_benchmark(commands: Any) -> None:
 
 def benchmark(args: Namespace) -> None:
     """Measure the speed of training, or show a measurement (`benchmark.run`)."""
-    from ..device import choose_device
     from ..tools import benchmark, benchmark_gpu
+    from ..training.device import choose_device
 
     on_gpu = choose_device(args.device) == "cuda"
     if args.show:

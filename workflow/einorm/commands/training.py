@@ -56,7 +56,7 @@ def add_jobs(commands: Any) -> None:
 
 def jobs(args: Namespace) -> None:
     """Write the training jobs of the settings that are left as a job file (`jobfile`)."""
-    from .. import jobfile
+    from ..training import jobfile
 
     planned = jobfile.left(config.load(args.config, overrides=args.overrides), args.archive)
     jobfile.write(planned, args.out)
@@ -81,7 +81,7 @@ def add_train(commands: Any) -> None:
 
 def train(args: Namespace) -> None:
     """Train the jobs of a job file, a batch of runs side by side each (`jobfile.train`)."""
-    from .. import jobfile
+    from ..training import jobfile
 
     planned = jobfile.read(args.jobs, args.only)
     how = {"at_once": args.at_once, "deadline": args.deadline, "keep": args.keep}
@@ -101,10 +101,10 @@ def add_collect(commands: Any) -> None:
 
 def collect(args: Namespace) -> None:
     """Put all shards together into the tables (`tables.collect`)."""
-    from ..jobs import jobs
-    from ..lineage import check_unmixed
-    from ..runs import run_digest
-    from ..tables import collect
+    from ..records.jobs import jobs
+    from ..records.lineage import check_unmixed
+    from ..records.runs import run_digest
+    from ..records.tables import collect
 
     digests = [run_digest(run) for batch in jobs(args.settings).values() for run in batch]
     collect(args.shards, digests, args.out, args.settings.science(), check_unmixed)
@@ -121,8 +121,8 @@ def add_samples(commands: Any) -> None:
 
 def samples(args: Namespace) -> None:
     """Write the sample images of figure 1 (`samples.write_samples`)."""
-    from ..runs import shift_table
-    from ..samples import write_samples
+    from ..records.runs import shift_table
+    from ..records.samples import write_samples
 
     tables = {
         (task, epsilon): args.shifts / f"{shift_table(args.settings, task, epsilon, args.settings.seed)}.npz"

@@ -32,8 +32,11 @@ FIGURES = sorted(
 
 
 def known(tasks: Iterable[str], questions: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Name -> (task, module that draws it) of all figures: those of `FIGURES`, for every task of ours the same panels,
-    "<task>_<figure>", but for the published values and runs, and "robustness_<question>"."""
+    """Name -> (task, module that draws it) of all figures.
+
+    They are those of `FIGURES`, for every task of ours the same panels, "<task>_<figure>", but for the published values
+    and runs, and "robustness_<question>".
+    """
     found = {name: (PAPER_TASK, name) for name in FIGURES}
     panels = [name for name in FIGURES if not name.startswith("published_") and name != RUN_BY_RUN]
     found |= {f"{task}_{name}": (task, name) for task in tasks if task != PAPER_TASK for name in panels}
@@ -98,9 +101,9 @@ def make(
     UserError
         If no figure has this name, or a table is missing or damaged.
     """
-    from .. import tables
     from ..analysis import published, statements
     from ..analysis.completeness import complete_rows
+    from ..records import tables
     from .panels import say_incomplete
     from .style import save
 

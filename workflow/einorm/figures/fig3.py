@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..tables import layer_mean
+from ..records.tables import layer_mean
 from .panels import condition_boxes, top_rule
 from .style import GREY, Drawn, Tables, grid, letter
 

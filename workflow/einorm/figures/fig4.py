@@ -3,7 +3,7 @@
 import pandas as pd
 from pandas import DataFrame
 
-from ..tables import layer_mean
+from ..records.tables import layer_mean
 from .panels import alignment_histogram, choose, matched_scatter, missing, say_missing
 from .style import GREY, Drawn, Tables, colour, grid, letter
 

@@ -12,7 +12,7 @@ from scipy.stats import mannwhitneyu
 
 from ..analysis.comparisons import corrected, identity
 from ..conditions import label
-from ..tables import layer_mean
+from ..records.tables import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
 from .style import REFERENCE, Drawn, Tables, colour, grid, letter, marker
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..tables import layer_mean
+from ..records.tables import layer_mean
 from .panels import accuracy_limits, collapsed_note, points, say_missing
 from .style import Drawn, Tables, alignment_axis, epsilon_style, grid, letter
 

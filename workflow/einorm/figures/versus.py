@@ -21,7 +21,7 @@ from ..analysis import published
 from ..analysis.published import Values
 from ..analysis.selection import above_chance, metric_values
 from ..conditions import label
-from ..tables import layer_mean
+from ..records.tables import layer_mean
 from .panels import SPAN, choose, missing, note, say_missing
 from .style import GREY, Tables, colour, epsilon_style
 
@@ -172,8 +172,10 @@ def accuracy_boxes(
 
 
 def cut_off(ax: Axes, points: DataFrame) -> None:
-    """Let an accuracy axis reach `SPAN` below the medians; an arrow with the number of our runs, and the names of the
-    boxes, say what lies below it."""
+    """Let an accuracy axis reach `SPAN` below the medians.
+
+    An arrow with the number of our runs, and the names of the boxes, say what lies below it.
+    """
     if points.empty:
         return
     low = points.loc[points["kind"] == "median", "value"].median() - SPAN

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from .. import archive, lineage, tables
 from ..config import Settings
+from ..records import archive, lineage, tables
 from ..runtime import PROJECT
 from .surroundings import relative
 
@@ -32,8 +32,11 @@ def archive_folder(settings: Settings, preset: str) -> Path:
 
 
 def compared(name: str, preset: str, folder: Path) -> list[str]:
-    """Path of the runs of a preset, to be shown next to those of others: the chosen preset's own, else those of the
-    archive of this name; a list, which is empty where there is no such archive."""
+    """Path of the runs of a preset, to be shown next to those of others.
+
+    They are the chosen preset's own, else those of the archive of this name. The path is in a list, which is empty
+    where there is no such archive.
+    """
     released = Path(relative(ARTIFACT / "archive" / name))
     shown = folder if name == preset else released
     return [str(shown / "runs.parquet")] if name == preset or released.exists() else []

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ..codes import code_of
 from ..figures import caption, category, task_and_module
-from ..runs import Run
+from ..records.codes import code_of
+from ..records.runs import Run
 from ..runtime import digest, fingerprint
 from ..tasks import TASKS
 from . import closure
@@ -55,8 +55,10 @@ def describe_figure(name: str) -> dict[str, str]:
 
 
 def drawing_of_shifts(task: str, randomness: str) -> list[str]:
-    """Fingerprints of the code that draws a task's shifts: a part of what `training_code` counts, so that a change
-    trains again, and new tasks leave the tables of the old ones alone."""
+    """Fingerprints of the code that draws a task's shifts, a part of what `training_code` counts.
+
+    So a change trains again, and new tasks leave the tables of the old ones alone.
+    """
     if randomness == "release":
         return [fingerprint("tasks.py", TASKS[task][0].__name__), fingerprint("release_randomness.py")]
     return [fingerprint("tasks.py", "draw_shifts", TASKS[task][0].__name__), fingerprint("runtime.py", "stream")]

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import archive, config, jobfile, lineage
+from .. import config
 from ..artifact import sources
 from ..config import Settings
 from ..figures import FOREST, STYLE, caption, names
-from ..jobs import jobs
+from ..records import archive, lineage
+from ..records.jobs import jobs
+from ..records.tables import TABLES
 from ..runtime import PACKAGE, PROJECT
-from ..tables import TABLES
+from ..training import jobfile
 from ..variants import COLLAPSE, check_trained
 from .archives import ARTIFACT, archive_folder, compared
 from .outputs import describe_figure, fingerprints, report_code

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from .. import jobfile, lineage
 from ..config import Settings
-from ..jobs import cost
-from ..runs import Run, share_shifts, shift_table, shift_table_of
+from ..records import lineage
+from ..records.jobs import cost
+from ..records.runs import Run, share_shifts, shift_table, shift_table_of
+from ..training import jobfile
 
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).
 START_UP, SLOW_CORE = 10, 5e9

@@ -19,7 +19,7 @@ from ..learning import Network, build, smooth_targets, train_step
 from ..network import CLASSES, initial_network
 from ..runtime import PACKAGE, atomic_path
 from ..tasks import TASKS
-from ..train import evaluate, plain_steps, train_epoch
+from ..training.train import evaluate, plain_steps, train_epoch
 
 FAMILIES = {"E": "e_only_ln", "E-I": "ei_ln", "I-Norm": "gradnorm_full"}
 RUNS = (1, 2, 4, 8)

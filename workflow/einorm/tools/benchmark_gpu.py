@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from ..conditions import CONDITIONS
-from ..gpu import steps_on
 from ..hyperparameters import hyperparameters
 from ..learning import Network, build, smooth_targets
 from ..network import CLASSES, inhibitory_units, initial_network
 from ..tasks import TASKS
-from ..train import evaluate, train_epoch
+from ..training.gpu import steps_on
+from ..training.train import evaluate, train_epoch
 from .benchmark import BATCH, FAMILIES, PIXELS, TEST_IMAGES, TRAIN_IMAGES
 
 RUNS = (10, 30)  # the widest configuration of the paper's 30 is among the first 10: the same kernels are compiled

@@ -13,8 +13,8 @@ import torch
 from .. import config
 from ..conditions import CONDITIONS
 from ..config import Settings
-from ..jobs import cost, jobs
-from ..runs import Run
+from ..records.jobs import cost, jobs
+from ..records.runs import Run
 from ..runtime import duration
 from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
@@ -77,7 +77,7 @@ def core_hours(settings: Settings, speeds: Speeds) -> float:
 def start_up() -> float:
     """Seconds that a job's process takes to start and import what it needs."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import einorm.job"], check=True)
+    subprocess.run([sys.executable, "-c", "import einorm.training.job"], check=True)
     return time.perf_counter() - started
 
 

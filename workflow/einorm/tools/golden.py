@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..conditions import CONDITIONS
-from ..device import choose_device
 from ..learning import Network, build, forward_network, measure, smooth_targets, train_step
 from ..runtime import UserError
+from ..training.device import choose_device
 
 Step = Callable[[Network, Tensor, Tensor], Tensor]  # as `learning.train_step`
 TOLERANCE = 1e-8
@@ -94,7 +94,7 @@ def without_padding(parameter: Tensor, shape: Sequence[int]) -> NDArray[Any]:
 
 def fused_step(network: Network, shape: Sequence[int]) -> Step:
     """The fused step, called as `learning.train_step` on batches of images of this shape (B, pixels)."""
-    from .. import fused
+    from ..training import fused
 
     chunk = fused.prepare_chunk(network, shape, 1)
 

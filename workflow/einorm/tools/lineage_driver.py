@@ -14,16 +14,23 @@ from typing import Any
 
 import torch
 
-from einorm import train
 from einorm.conditions import CONDITIONS
 from einorm.data import load
 from einorm.tasks import TASKS, draw_shifts
 from einorm.variants import VARIANTS
 
 try:
-    from einorm.codes import training_code
-except ImportError:  # where earlier commits have it
-    from einorm.runs import training_code  # type: ignore[attr-defined, no-redef]  # of earlier commits
+    from einorm.records.codes import training_code
+    from einorm.training import images as images_of_batches
+    from einorm.training import train
+except ImportError:  # earlier commits have them elsewhere
+    from einorm import train  # type: ignore[attr-defined, no-redef]
+
+    images_of_batches = train  # type: ignore[misc]
+    try:
+        from einorm.codes import training_code  # type: ignore[no-redef]
+    except ImportError:
+        from einorm.runs import training_code  # type: ignore[no-redef]
 
 
 def main(cases_path: str, out: str) -> None:
@@ -86,9 +93,10 @@ def use_float64() -> None:
     torch.set_default_dtype(torch.float64)
     tensors: Any = torch.Tensor
     code: Any = train
+    images: Any = images_of_batches
     tensors.float = torch.Tensor.double
     code.network_of = partial(code.network_of, dtype=torch.float64)
-    code.smooth_targets = partial(code.smooth_targets, dtype=torch.float64)
+    images.smooth_targets = partial(images.smooth_targets, dtype=torch.float64)
 
 
 if __name__ == "__main__":

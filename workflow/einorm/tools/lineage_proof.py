@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import lineage
-from ..codes import code_of
 from ..conditions import CONDITIONS
 from ..config import Settings
-from ..runs import RANDOMNESS, Run, cell_runs
+from ..records import lineage
+from ..records.codes import code_of
+from ..records.runs import RANDOMNESS, Run, cell_runs
 from ..runtime import PACKAGE, PROJECT, UserError, atomic_path
 from ..tasks import TASKS
 from ..variants import how, specification, trained

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from .. import lineage, tables
-from ..codes import STEPS, code_of
 from ..config import Settings
-from ..jobs import cost, jobs
-from ..runs import Run, run_digest
+from ..records import lineage, tables
+from ..records.codes import STEPS, code_of
+from ..records.jobs import cost, jobs
+from ..records.runs import Run, run_digest
 from ..runtime import UserError, duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")

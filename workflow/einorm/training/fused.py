@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import triton
 
+from ..network import Layer, inhibitory_units
 from . import kernels
-from .network import Layer, inhibitory_units
 
 if TYPE_CHECKING:
-    from .learning import Network
+    from ..learning import Network
 
 PRODUCTS = "tf32x3"
 ROWS, INPUTS = 64, 32  # of a tile of W

@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pandas import DataFrame
 
+from ..config import Settings, describe_difference
+from ..runtime import UserError, checksum
+from ..variants import QUESTIONS
 from . import lineage, provenance, tables
-from .config import Settings, describe_difference
 from .runs import Run, cell_runs, cells, run_digest
-from .runtime import UserError, checksum
 from .tables import TABLES, layer_mean
-from .variants import QUESTIONS
 
 MANIFEST = "manifest.json"
 CELL = ("task", "variant", "condition", "epsilon")

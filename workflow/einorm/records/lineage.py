@@ -19,11 +19,11 @@ from typing import Any
 
 from pandas import DataFrame
 
+from ..runtime import PACKAGE, UserError
+from ..variants import PAPER, how, specification
 from .codes import STEPS, code_of
 from .runs import Run
-from .runtime import PACKAGE, UserError
 from .tables import commits
-from .variants import PAPER, how, specification
 
 Proofs = list[dict[str, str]]  # rows of the table
 TABLE = PACKAGE / "lineage.csv"

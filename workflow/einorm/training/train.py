@@ -14,22 +14,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import gpu, release_precision, release_randomness, tables
-from .conditions import CONDITIONS
+from .. import release_precision, release_randomness
+from ..conditions import CONDITIONS
+from ..learning import Network, build, cross_entropy, forward_network, measure, select, train_step
+from ..network import initial_network
+from ..records import tables
+from ..records.runs import Run, run_digest
+from ..tasks import TASKS
+from ..variants import how
+from . import gpu
 from .images import Apply, Arrays, Part, image_parts, in_order, shifted, shifts_of_epoch
-from .learning import (
-    Network,
-    build,
-    cross_entropy,
-    forward_network,
-    measure,
-    select,
-    train_step,
-)
-from .network import initial_network
-from .runs import Run, run_digest
-from .tasks import TASKS
-from .variants import how
 
 Row = dict[str, Any]  # of a shard
 Steps = Any  # a function of a batch's images and targets with an attribute, see `plain_steps`

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from .learning import LABEL_SMOOTHING, smooth_targets
-from .runs import Run
-from .runtime import stream
-from .variants import how
+from ..learning import LABEL_SMOOTHING, smooth_targets
+from ..records.runs import Run
+from ..runtime import stream
+from ..variants import how
 
 Arrays = dict[str, np.ndarray]
 Part = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images, labels, targets

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas import DataFrame, Series
 
-from .config import Settings
-from .runtime import UserError, atomic_path, digest
+from ..config import Settings
+from ..runtime import UserError, atomic_path, digest
 
 
 class DamagedError(UserError):

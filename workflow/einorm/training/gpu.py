@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .learning import train_step
-from .variants import how
+from ..learning import train_step
+from ..variants import how
 
 if TYPE_CHECKING:
-    from .learning import Network
-    from .runs import Run
+    from ..learning import Network
+    from ..records.runs import Run
 
 CHUNK = 128  # steps, fewer where their images would take more than
 CHUNK_BYTES = 2**29

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from . import archive
-from .config import Settings
-from .jobs import cost, job_name, jobs
-from .runs import Run, cell_folder, run_digest, share_shifts, shift_table_of
-from .runtime import UserError, atomic_path
+from ..config import Settings
+from ..records import archive
+from ..records.jobs import cost, job_name, jobs
+from ..records.runs import Run, cell_folder, run_digest, share_shifts, shift_table_of
+from ..runtime import UserError, atomic_path
 
 KEPT = ".kept.parquet"
 Jobs = dict[str, list[Run]]  # name -> specifications
@@ -146,7 +146,7 @@ def train(
 
 def draw_table(run: Run, path: Path | str) -> None:
     """Draw the shift table of a run (`data.write_shifts`)."""
-    from .data import write_shifts
+    from ..data import write_shifts
 
     sizes = run["epochs"], run["train_images"], run["test_images"]
     write_shifts(run["task"], run["epsilon"], run["seed"], *sizes, path, run.get("randomness", "own"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from .runtime import PROJECT
+from ..runtime import PROJECT
 from .tables import hours
 
 Facts = dict[str, Any]

@@ -1,11 +1,11 @@
 """Jobs: batches of runs of a cell that are trained side by side, and what they cost."""
 
-from .conditions import CONDITIONS
-from .config import Machine, Settings
-from .data import DATASETS
+from ..conditions import CONDITIONS
+from ..config import Machine, Settings
+from ..data import DATASETS
+from ..runtime import digest
+from ..variants import how
 from .runs import Run, cell_folder, cell_runs, cells
-from .runtime import digest
-from .variants import how
 
 # By the benchmark (python -m einorm benchmark): four runs side by side use a core nearly as well as eight, which
 # no longer fit its cache at large widths; on a GPU every run of a cell fits.

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from ..config import Settings
+from ..data import Arrays, load, load_shifts, write_shifts
+from ..tasks import TASKS
 from . import tables
-from .config import Settings
-from .data import Arrays, load, load_shifts, write_shifts
-from .tasks import TASKS
 
 
 def sample_images(task: str, dataset: str, epsilon: float, images: Arrays, shifts: Arrays) -> DataFrame:

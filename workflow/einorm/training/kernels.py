@@ -7,7 +7,7 @@ symbols. Each works on one run, or on some rows of one; padding is neither read 
 import triton
 import triton.language as tl
 
-from .network import EPS as PLAIN_EPS
+from ..network import EPS as PLAIN_EPS
 
 EPS = tl.constexpr(PLAIN_EPS)
 INHIBITORY = tl.constexpr(16)  # columns of Wei at a time, in `forward`

@@ -1,11 +1,11 @@
 """Codes: fingerprints of the code that trains, which tell whether a finished run is one of today's (`lineage`)."""
 
-from .conditions import CONDITIONS, KINDS
-from .error_signals import ERROR_SIGNALS
+from ..conditions import CONDITIONS, KINDS
+from ..error_signals import ERROR_SIGNALS
+from ..runtime import digest, fingerprint
+from ..tasks import TASKS
+from ..variants import how, specification
 from .runs import Run
-from .runtime import digest, fingerprint
-from .tasks import TASKS
-from .variants import how, specification
 
 # The arithmetic of a precision, as in `training_parts`.
 ARITHMETIC = {
@@ -18,7 +18,11 @@ ARITHMETIC = {
 }
 #: How a step is computed -> the code that adds to `training_parts`: plain on a CPU; fused on a GPU, or graph, where the
 #: fused step cannot (`gpu`).
-STEPS = {"plain": [], "fused": [["gpu.py"], ["fused.py"], ["kernels.py"]], "graph": [["gpu.py"]]}
+STEPS = {
+    "plain": [],
+    "fused": [["training/gpu.py"], ["training/fused.py"], ["training/kernels.py"]],
+    "graph": [["training/gpu.py"]],
+}
 
 
 def training_code(
@@ -52,8 +56,8 @@ def training_parts(condition: str, task: str, randomness: str = "own", precision
     return [
         *drawn,
         *ARITHMETIC.get(precision, ()),  # of archived variants the code is gone
-        ["train.py", "train"],
-        ["images.py", "image_parts", "in_order", "shifted", "shifts_of_epoch"],
+        ["training/train.py", "train"],
+        ["training/images.py", "image_parts", "in_order", "shifted", "shifts_of_epoch"],
         ["variants.py", "how"],
         ["conditions.py", "LayerKind"],
         ["error_signals.py", rule, "center", "full", "unchanged"],

@@ -2,7 +2,7 @@
 
 import torch
 
-from .runtime import UserError
+from ..runtime import UserError
 
 
 def choose_device(device: str) -> str:

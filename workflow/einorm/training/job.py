@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from . import __version__, archive, lineage, provenance, tables
-from .codes import code_of
-from .data import load, load_shifts
+from .. import __version__
+from ..data import load, load_shifts
+from ..records import archive, lineage, provenance, tables
+from ..records.codes import code_of
+from ..records.runs import Run, run_digest, share_shifts
+from ..runtime import UserError
+from ..variants import check_trained
 from .device import choose_device
 from .gpu import step_on
-from .runs import Run, run_digest, share_shifts
-from .runtime import UserError
 from .train import draw_shifts_of, train
-from .variants import check_trained
 
 
 def print_progress(epoch: int, epochs: int, rows: list[dict[str, Any]], seconds: float) -> None:
