@@ -72,6 +72,7 @@ onstart:
     if MAIN and workflow.non_local_exec:
         try:
             profiles.check_hand_over()
+            profiles.check_accounting()
         except UserError as error:
             sys.exit(f"einorm: error: {error}")
 

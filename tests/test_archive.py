@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project, run_documented
@@ -170,7 +171,8 @@ def test_images_of_one_cell_do_not_stand_for_those_of_the_preset(tmp_path, sampl
     write_samples(samples, settings(epsilons="[0.75]"))
     archiving.write(chosen, "smoke", write_shards(tmp_path / "b", chosen, configs=[1]), samples, out)
     assert (out / "samples.parquet").read_bytes() == whole
-    with pytest.raises(UserError, match="the images of figure 1 with these settings"):
+    mend = "make them: snakemake .*samples.parquet --cores 1 --config preset=smoke, and the keys that you gave here"
+    with pytest.raises(UserError, match=f"the images of figure 1 with these settings .*{mend}"):
         archiving.write(chosen, "smoke", tmp_path / "a", samples, tmp_path / "other")
 
 
@@ -242,6 +244,16 @@ def test_the_shipped_archive_is_the_finished_quick_preset():
     assert all(found[cell["condition"], cell["epsilon"]] == {*cell["codes"]} for cell in manifest["cells"])
     relations = {row["relation"] for row in lineage.of_cells(tables.read(SHIPPED / "runs.parquet", "runs"))}
     assert relations <= {"today", "equal"}, "its runs count: with reuse_archive nothing is trained again"
+
+
+@pytest.mark.parametrize("folder", sorted(SHIPPED.parent.iterdir()), ids=lambda folder: folder.name)
+def test_shipped_archives_can_be_read_by_every_program_in_the_same_way(folder):
+    """Their columns are today's, and gzip is what every Parquet reader knows."""
+    for name in tables.TABLES:
+        path = folder / f"{name}.parquet"
+        assert pq.read_schema(path).equals(tables.SCHEMAS[name])
+        group = pq.read_metadata(path).row_group(0)
+        assert {group.column(i).compression for i in range(group.num_columns)} == {"GZIP"}
 
 
 def test_the_rows_of_the_replication_are_those_of_the_campaign():

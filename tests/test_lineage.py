@@ -230,6 +230,15 @@ def test_the_commit_that_trains_is_recorded(project, tmp_path):
     recorded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
     assert recorded == git(project, "rev-parse", "--short=12", "HEAD").stdout.strip() + "+changes"
     shutil.copytree(project / "workflow", tmp_path / "unpacked" / "workflow")
+    changed = git(project, "diff", "--name-only").stdout.split()
+    git(project, "stash")
+    with open(project / "workflow" / "profiles" / "slurm" / "config.yaml", "a") as profile:
+        profile.write("# edited for a cluster\n")
+    recorded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    assert recorded == git(project, "rev-parse", "--short=12", "HEAD").stdout.strip(), "a profile decides nothing"
+    git(project, "checkout", "workflow/profiles")
+    git(project, "stash", "pop")
+    assert changed and git(project, "diff", "--name-only").stdout.split() == changed
     environment |= {"PYTHONPATH": str(tmp_path / "unpacked" / "workflow")}
     recorded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
     assert recorded == "None", "a bundle, or a folder inside another repository"

@@ -202,6 +202,34 @@ def test_what_a_cluster_job_would_not_get_as_it_was_given_is_refused(entry):
         profiles.check_hand_over(["snakemake", "-j2", "--config", entry])
 
 
+@pytest.mark.parametrize(
+    ("answer", "edit", "refused"),
+    [
+        ("echo Slurm accounting storage is disabled >&2; exit 1", "", True),
+        ("echo Slurm accounting storage is disabled >&2; exit 1", "slurm-status-command: squeue\n", False),
+        ("exit 0", "", False),
+    ],
+)
+def test_a_slurm_cluster_without_accounts_is_told_before_a_job_starts(tmp_path, monkeypatch, answer, edit, refused):
+    """Else Snakemake waits for ever for jobs that have ended."""
+    sacct = tmp_path / "bin" / "sacct"
+    sacct.parent.mkdir()
+    sacct.write_text(f"#!/bin/sh\n{answer}\n")
+    sacct.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sacct.parent}:{os.environ['PATH']}")
+    profile = tmp_path / "slurm"
+    profile.mkdir()
+    shipped = (REPOSITORY / "workflow" / "profiles" / "slurm" / "config.yaml").read_text()
+    (profile / "config.yaml").write_text(shipped + edit)
+    command = ["snakemake", "--workflow-profile", str(profile)]
+    if refused:
+        with pytest.raises(UserError, match=r"accounting storage is disabled.*set slurm-status-command .* in .*slurm"):
+            profiles.check_accounting(command)
+    else:
+        profiles.check_accounting(command)
+    profiles.check_accounting(["snakemake", "-j2"])
+
+
 def test_ordinary_options_are_handed_over_to_a_cluster():
     profiles.check_hand_over(
         ["snakemake", "--config", "preset=paper", "conditions=[ei_ln, inorm]", "archive=it's", "archive=$A"]

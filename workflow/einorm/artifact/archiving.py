@@ -64,7 +64,7 @@ def write(
     shard = pd.concat(rows, ignore_index=True)
     if earlier and not set(earlier[0]["digest"]) <= set(shard["digest"]):
         raise UserError(f"{out} holds runs of other training code, which would be lost: archive to another folder")
-    shown = _samples(Path(samples), out, settings, images)
+    shown = _samples(Path(samples), out, settings, preset, images)
     machine = before["machine"] if before else provenance.machine()
     facts = {"cells": [counts for _, counts, _ in found], "left_out": [other for _, _, left in found for other in left]}
     return _replace(out, shard, shown, settings, preset, facts, machine)
@@ -96,7 +96,7 @@ def _of_cell(
     return kept, names | counts, [names | other for other in left]
 
 
-def _samples(path: Path, out: Path, settings: Settings, images: Path | str | None) -> DataFrame:
+def _samples(path: Path, out: Path, settings: Settings, preset: str, images: Path | str | None) -> DataFrame:
     """The sample images of these settings: those of the path, the archive's own, or made from the prepared images."""
     for candidate in (path, out / "samples.parquet"):
         if candidate.exists():
@@ -104,7 +104,10 @@ def _samples(path: Path, out: Path, settings: Settings, images: Path | str | Non
             if samples.attrs["digest"] == tables.settings_digest(settings.science()):
                 return samples
     if images is None or not Path(images).exists():
-        raise UserError(f"the images of figure 1 with these settings are not in {path}: make them: snakemake {path}")
+        raise UserError(
+            f"the images of figure 1 with these settings are not in {path}: make them: "
+            f"snakemake {path} --cores 1 --config preset={preset}, and the keys that you gave here"
+        )
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "samples.parquet"
         make_samples(settings, images, made)

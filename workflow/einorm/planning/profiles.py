@@ -1,6 +1,7 @@
 """Snakemake's command line and profiles: no profile decides results, and the jobs of a cluster get what was given."""
 
 import shlex
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
@@ -64,6 +65,32 @@ def check_hand_over(command: list[str] = sys.argv) -> None:
                 f"Snakemake cannot hand --config {entry} over to the jobs of a cluster: write it to config.yaml, "
                 "or to a file that you name with --configfile"
             )
+
+
+def check_accounting(command: list[str] = sys.argv) -> None:
+    """Refuse to ask a SLURM cluster for accounts that it does not keep: no job would ever be seen to end.
+
+    This looks at the workflow profile that the command line names.
+
+    Raises
+    ------
+    UserError
+        If the profile asks sacct for the state of jobs, and sacct does not answer.
+    """
+    named = command_line(command).workflow_profile
+    profile = Path(named or "", "config.yaml")
+    given = config.read(profile) if named and profile.is_file() else {}
+    if given.get("executor") != "slurm" or given.get("slurm-status-command", "sacct") != "sacct":
+        return
+    try:
+        answer = subprocess.run(["sacct", "--noheader", "--allocations"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return  # no SLURM here: its plugin says so
+    if answer.returncode:
+        raise UserError(
+            f"sacct cannot tell when jobs end here ({(answer.stderr or answer.stdout).strip()}): "
+            f"set slurm-status-command and slurm-no-account in {profile}, as its comments say"
+        )
 
 
 def command_line(command: list[str]) -> Namespace:

@@ -42,6 +42,7 @@ def commit() -> str | None:
     """The git commit of this project, 12 hex digits, with "+changes" where tracked files differ from it; None if none.
 
     It is None where the project is no git checkout of its own: unpacked from a bundle, or inside another repository.
+    Profiles do not count: they say how to run, and whoever has a cluster edits one.
     """
 
     def git(*arguments: str) -> str:
@@ -52,7 +53,7 @@ def commit() -> str | None:
     try:
         if Path(git("rev-parse", "--show-toplevel").strip()).resolve() != PROJECT.resolve():
             return None
-        changed = git("status", "--porcelain", "--untracked-files=no").strip()
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!workflow/profiles").strip()
         return git("rev-parse", "--short=12", "HEAD").strip() + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
