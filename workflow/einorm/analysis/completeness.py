@@ -5,7 +5,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ..config import Settings
-from ..records.runs import cell_runs, cells
+from ..records.runs import CELL, cell_runs, cells
 
 
 def completeness(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def completeness(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:
         For every cell (`cells`): task, variant, condition, epsilon, and the number of runs planned, finished (collapsed
         ones are), collapsed.
     """
-    names, rows = ["task", "variant", "condition", "epsilon"], []
+    names, rows = [*CELL], []
     finished = table.groupby(names).size().to_dict()
     collapsed = table[table["status"] == "collapsed"].groupby(names).size().to_dict()
     for cell in cells(settings):
@@ -43,6 +43,5 @@ def incomplete_cells(table: DataFrame, settings: Settings) -> list[dict[str, Any
 
 def complete_rows(table: DataFrame, settings: Settings) -> DataFrame:
     """Rows of a table of runs without those of `incomplete_cells`: what may be tested and corrected for."""
-    names = ["task", "variant", "condition", "epsilon"]
-    partial = {tuple(cell[name] for name in names) for cell in incomplete_cells(table, settings)}
-    return table.loc[[key not in partial for key in zip(*(table[name] for name in names), strict=True)]]
+    partial = {tuple(cell[name] for name in CELL) for cell in incomplete_cells(table, settings)}
+    return table.loc[[key not in partial for key in zip(*(table[name] for name in CELL), strict=True)]]

@@ -13,8 +13,8 @@ from pandas import DataFrame
 from .. import __version__
 from ..config import Settings, describe_difference
 from ..records import provenance, tables
-from ..records.archive import CELL, MANIFEST, all_rows, check, count_rows
-from ..records.runs import Cell, cell_folder, cell_runs, cells, run_digest
+from ..records.archive import MANIFEST, all_rows, check, count_rows
+from ..records.runs import CELL, Cell, cell_folder, cell_runs, cells, run_digest
 from ..records.samples import make_samples
 from ..records.tables import TABLES
 from ..runtime import UserError, checksum

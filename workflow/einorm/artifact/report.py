@@ -26,6 +26,7 @@ from ..data import checksums
 from ..figures import FOREST, caption, category, names
 from ..hyperparameters import HYPERPARAMETERS
 from ..records import archive, lineage, provenance, tables
+from ..records.runs import CELL
 from ..runtime import PACKAGE, UserError, atomic_path
 from .summary import summary
 
@@ -258,12 +259,12 @@ def cell_rows(runs: DataFrame, settings: Settings) -> list[dict[str, Any]]:
     codes: dict[tuple[Any, ...], list[str]] = {}
     for found in lineage.of_cells(runs):
         commits = ", ".join(commit[:7] for commit in found["commits"]) or f"not recorded (code {found['code'][:7]})"
-        key = tuple(found[name] for name in archive.CELL)
+        key = tuple(found[name] for name in CELL)
         codes.setdefault(key, []).append(f"commit {commits}: {lineage.RELATIONS[found['relation']]}")
     return [
         cell
         | {"trained": ", ".join(cell[name] for name, plain in PLAIN.items() if cell[name] != plain)}
-        | {"code": "; ".join(codes.get(tuple(cell[name] for name in archive.CELL), []))}
+        | {"code": "; ".join(codes.get(tuple(cell[name] for name in CELL), []))}
         for cell in completeness(runs, settings)
     ]
 

@@ -15,11 +15,10 @@ from ..config import Settings, describe_difference
 from ..runtime import UserError, checksum
 from ..variants import QUESTIONS
 from . import lineage, provenance, tables
-from .runs import Run, cell_runs, cells, run_digest
+from .runs import CELL, Run, cell_runs, cells, run_digest
 from .tables import TABLES, layer_mean
 
 MANIFEST = "manifest.json"
-CELL = ("task", "variant", "condition", "epsilon")
 #: Presets, and archives of the same names, that answer a question each: do the published runs come out again, does a
 #: finding hold with other random numbers, does it depend on how the networks are trained.
 KINDS = {

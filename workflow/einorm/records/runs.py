@@ -13,7 +13,8 @@ from ..runtime import digest
 from ..variants import specification
 
 Run = dict[str, Any]  # a specification: all that decides what a run becomes
-Cell = tuple[str, str, str, float]  # task, variant, condition, epsilon
+CELL = ("task", "variant", "condition", "epsilon")  # what names a cell
+Cell = tuple[str, str, str, float]  # values of `CELL`
 RANDOMNESS = ("own", "release")  # whose random numbers a run starts from and sees
 
 
