@@ -147,7 +147,7 @@ def inhibitory_signals(
     p, G, Wei, y, rate_wei, run, n, inhibitory, rows_of_layer, n_e, n_i, images,
     LEARNS: tl.constexpr, INHIBITORY: tl.constexpr, IMAGES: tl.constexpr, ROWS: tl.constexpr, PRODUCTS: tl.constexpr,
 ):  # fmt: skip
-    """Of `learning.update`: the signals Wei^T p at the inhibitory units, and the update of Wei where it learns.
+    """The signals Wei^T p at the inhibitory units (`learning.send_back`), and `learning.update` of Wei where it learns.
 
     p (R, n_e, images) has just been written by the same block.
     """
@@ -268,7 +268,7 @@ def pass_down(
     W, G, dx, tiles, widths, inhibitory, rows_of_layer, pitch, n_e, images,
     WIX: tl.constexpr, INPUTS: tl.constexpr, ROWS: tl.constexpr, IMAGES: tl.constexpr, PRODUCTS: tl.constexpr,
 ):  # fmt: skip
-    """Of `learning.update`: dL/dx = W^T G of the rows that pass the task's error on, for some inputs of one run.
+    """Of `learning.send_back`: dL/dx = W^T G of the rows that pass the task's error on, for some inputs of one run.
 
     WIX: whether the rows of Wix do; tiles (n, 3): run, first input, end; dx (R, inputs, images).
     """
