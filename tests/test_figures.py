@@ -282,6 +282,67 @@ def test_moments_are_medians_over_runs():
     assert "2 runs have no values" in texts
 
 
+def test_no_run_without_values_is_not_said():
+    _, texts = draw("moments_alignment", synthetic.frames(collapsed=None))
+    assert "epoch (medians)" in texts and "no values" not in texts
+
+
+LAYER_NORMALIZED = ("ei_ln", "e_only_ln", "ei_ln_detached", "e_only_ln_detached")
+
+
+def test_gradients_of_conditions_with_ln_are_not_defined_and_their_activity_is_before_it():
+    """They are measured as if there were no LN: in LN+, 0 whatever it learns."""
+    data = synthetic.frames([*LAYER_NORMALIZED, "ei_none", "inorm", "inorm_sub"], collapsed=None)
+    data["epochs"].loc[data["epochs"]["condition"] == "inorm_sub", ["output_alignment0", "output_alignment1"]] = np.nan
+    figure, points = import_module("einorm.figures.moments_alignment").draw(data)
+    rows = points.groupby(["condition", "metric"])
+    for condition in LAYER_NORMALIZED:
+        gradients, outputs = (rows.get_group((condition, f"{of}_alignment")) for of in ("gradient", "output"))
+        assert gradients["value"].isna().all() and not gradients["n"].any(), condition
+        assert set(gradients["measured"]) == {"not defined"} and set(outputs["measured"]) == {"before LN"}
+        assert outputs["value"].notna().all(), condition
+    for condition in ("ei_none", "inorm"):
+        assert rows.get_group((condition, "gradient_alignment"))["value"].notna().all()
+    names = [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()]
+    assert sum("(before LN)" in name for name in names) == len(LAYER_NORMALIZED)
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert texts == ["not\ndefined"] * (len(LAYER_NORMALIZED) + 1), "inorm_sub has no output alignment here"
+    plt.close(figure)
+
+
+def visible(ax):
+    """Whether an axes shows a curve: marks, or a line of at least two points."""
+    for line in ax.lines:
+        shown = np.isfinite(np.asarray(line.get_ydata(), float)).sum()
+        marked, joined = line.get_marker() not in ("", "None", None), line.get_linestyle() not in ("", "None")
+        if not line.get_label().startswith("_") and ((shown > 1 and joined) or (shown and marked)):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 50])
+@pytest.mark.parametrize("name", ["learning_curves", "moments_alignment"])
+def test_curves_of_one_epoch_are_seen_and_their_ticks_are_epochs(name, epochs):
+    data = synthetic.frames(["e_only_ln", "inorm"], epochs=epochs, configs=1, collapsed=None)
+    figure, _ = import_module(f"einorm.figures.{name}").draw(data)
+    figure.canvas.draw()
+    panels = [ax for ax in figure.axes if ax.axison and "not\ndefined" not in [text.get_text() for text in ax.texts]]
+    assert len(panels) == (2 if name == "learning_curves" else 11) and all(map(visible, panels))
+    low, high = panels[0].get_xlim()
+    ticks = [tick for tick in panels[0].get_xticks() if low <= tick <= high]
+    assert len(ticks) >= min(epochs, 2) and all(tick == round(tick) for tick in ticks)
+    plt.close(figure)
+
+
+def test_no_label_of_one_row_of_curves_is_cut():
+    figure, _ = import_module("einorm.figures.learning_curves").draw(synthetic.frames(["e_only_ln", "inorm"]))
+    figure.canvas.draw()
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert box.y0 >= 0 and box.y1 <= figure.bbox.height and box.x0 >= 0 and box.x1 <= figure.bbox.width
+    plt.close(figure)
+
+
 def test_lambda_sweep_puts_inorm_at_its_place():
     data = synthetic.frames(conditions=["inorm", "inorm_lambda"], epsilons=(0.75,), collapsed=("inorm_lambda", 1))
     points, texts = draw("lambda_sweep", data)

@@ -3,6 +3,7 @@
 import numpy as np
 from pandas import DataFrame, Series
 
+from ..conditions import CONDITIONS
 from ..records.tables import layer_mean
 
 PAPER_TASK = "luminosity"
@@ -60,6 +61,16 @@ def selected(runs: DataFrame, selection: str) -> DataFrame:
     """Runs by one of the `SELECTIONS`."""
     rules = {"all": lambda runs: runs, "top10": top_runs, "above_chance": above_chance}
     return rules[selection](runs)
+
+
+def defined(condition: str, metric: str) -> bool:
+    """Whether a metric of the tables says something about a condition.
+
+    The alignment of gradients is measured as if a layer had no LN. So it says nothing about a condition with LN, and it
+    is 0 in LN+, whose units are all active.
+    """
+    ln = condition in CONDITIONS and CONDITIONS[condition].normalization == "ln"
+    return not (ln and metric.startswith("gradient_alignment"))
 
 
 def metric_values(runs: DataFrame, metric: str) -> Series:

@@ -7,7 +7,7 @@ from pandas import DataFrame
 
 from ..conditions import CONDITIONS, label
 from .panels import collapsed_note, note, say_missing
-from .style import Drawn, Tables, epsilon_look, grid
+from .style import Drawn, Tables, curve_look, epoch_axis, grid
 
 COLUMNS = 5
 
@@ -25,13 +25,13 @@ def draw(tables: Tables) -> Drawn:
     parts = [panel(ax, epochs, runs, condition) for ax, condition in zip(axes.flat, present, strict=False)]
     drawn = pd.concat(parts)
     low = np.percentile(drawn["test_acc"], 5)
-    axes[0, 0].xaxis.get_major_locator().set_params(integer=True)
+    epoch_axis(axes[0, 0].xaxis)
     axes[0, 0].set_ylim(min(low, 75) - 2, drawn["test_acc"].max() + 1)
     handles = {text: handle for ax in axes.flat for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
     names = sorted(handles, key=float)
     figure.legend([handles[name] for name in names], names, title="ε", loc="outside right upper")
     figure.supxlabel("epoch")
-    figure.supylabel("test accuracy (%); the axis starts near the 5 % quantile")
+    figure.supylabel("test accuracy (%)")
     return figure, drawn
 
 
@@ -40,8 +40,8 @@ def panel(ax: Axes, epochs: DataFrame, runs: DataFrame, condition: str) -> DataF
     chosen = epochs[epochs["condition"] == condition]
     for epsilon, group in chosen.groupby("epsilon"):
         curves = group.pivot_table(index="epoch", columns=["config", "seed", "lambda_"], values="test_acc")
-        look = epsilon_look(epsilon) | {"marker": ""}
-        ax.plot(curves.index, curves, **look | {"linestyle": "-"}, linewidth=0.4, alpha=0.5)
+        look = curve_look(epsilon, len(curves))
+        ax.plot(curves.index, curves, **look | {"linestyle": "-"}, linewidth=0.4, alpha=0.5, markersize=2)
         ax.plot(curves.index, curves.median(axis=1), **look, linewidth=1.6, label=f"{epsilon:g}")
     ax.set_title(label(condition).replace("GradNorm: ", "GradNorm:\n"))
     note(ax, collapsed_note(runs[runs["condition"] == condition]))

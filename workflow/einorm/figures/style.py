@@ -81,6 +81,18 @@ def epsilon_style(epsilon: float) -> dict[str, Any]:
     return {name: value for name, value in epsilon_look(epsilon).items() if name != "linestyle"}
 
 
+def curve_look(epsilon: float, length: int) -> dict[str, Any]:
+    """Colour and line style of a curve of some epochs, by its epsilon; a curve of one is its marker."""
+    look = epsilon_look(epsilon)
+    return look if length == 1 else look | {"marker": ""}
+
+
+def epoch_axis(axis: XAxis) -> None:
+    """Let an axis count epochs: its ticks are integers, also where there is only one epoch."""
+    low, high = axis.get_view_interval()
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=min(2, int(high) - int(np.ceil(low)) + 1))
+
+
 def alignment_axis(axis: XAxis | YAxis, ticks: Sequence[float] = (0, 0.5, 0.9, 0.99, 0.999)) -> None:
     """Let an axis of cosines spread out what is close to 1: equal steps are equal factors of the distance from 1."""
     set_scale = getattr(axis.axes, f"set_{axis.axis_name}scale")
