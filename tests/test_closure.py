@@ -245,7 +245,7 @@ DECIDES = {
     "training/fused.py": ("prepare_chunk", {"benchmark"}),
     "training/gpu.py": ("steps_on", {"benchmark"}),
     "hyperparameters.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
-    "training/images.py": ("shifted", {"training", "report"}),
+    "training/images.py": ("shifted", {"training", "report", "benchmark"}),
     "training/job.py": ("finished_rows", set()),
     "training/jobfile.py": ("run_queue", set()),
     "records/jobs.py": ("batch_by_width", {"collect"}),
