@@ -18,6 +18,7 @@ SHOWN = $$($(VIEW)/bin/python -c 'from einorm.records.archive import SHOWN; prin
 view: $(VIEW_READY)  ## figures, claims and report of the released runs, in an environment without torch; 2 minutes
 	$(VIEW)/bin/snakemake --cores all --rerun-incomplete --config results=archive preset=$(SHOWN)
 	@echo "Open paper_artifact/bundle/report.html. Figures are in figures/, verdicts in results/claims/."
+	@echo "For python -m einorm and snakemake: . $(VIEW)/bin/activate"
 
 FORMAT ?= pdf
 figures: $(VIEW_READY)  ## the figures of the released runs alone; as SVG, with text as text: FORMAT=svg

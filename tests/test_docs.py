@@ -7,8 +7,12 @@ import subprocess
 import sys
 from urllib.parse import unquote
 
+import matplotlib
 import pytest
+import yaml
 from conftest import REPOSITORY
+from einorm.figures import style
+from einorm.records import tables
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 
@@ -163,6 +167,53 @@ def test_the_landing_page_leads_to_every_page():
     pages = {path.relative_to(DOCS).as_posix() for kind in ("md", "ipynb") for path in DOCS.glob(f"**/*.{kind}")
              if "_build" not in path.parts} - {"index.md"}  # fmt: skip
     assert pages and found >= pages
+
+
+def test_users_learn_which_environment_has_the_commands_that_pages_name():
+    activate = ". .venv-view/bin/activate"
+    plan = subprocess.run(["make", "-n", "view"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert activate in plan.splitlines()[-1], "make view ends with it"
+    for page, command in (("README.md", "python -m einorm claim C5.1"), ("docs/quickstart.md", "snakemake fig4")):
+        before = (REPOSITORY / page).read_text(encoding="utf-8").partition(command)[0]
+        assert f"`{activate}`" in before[-1500:], page
+
+
+def test_the_readme_says_what_its_times_and_sizes_are():
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## Install")[0]
+    assert "at full speed" in text and "docs/reproduce.md#presets-and-their-costs" in text
+    paths = {path["path"]: path for path in yaml.safe_load((REPOSITORY / "paper_artifact/paths.yaml").read_text())}
+    limit = int(re.search(r"du -sm .venv-view .* -lt (\d+)", (REPOSITORY / ".ci" / "run").read_text())[1])
+    assert limit - 100 <= 1000 * paths["view"]["disk_gb"] <= limit, "what CI allows is what the page says, to 0.1 GB"
+
+
+RESULTS = (DOCS / "results.md").read_text(encoding="utf-8")
+
+
+def test_all_columns_that_identify_a_run_are_named():
+    sentence = re.search(r"A run is named by (.*?)\.", RESULTS, re.S)[1]
+    assert tuple(re.findall(r"`(\w+)`", sentence)) == tables.KEYS
+    assert re.search(r"`collapsed_step` \([^)]*-1 where the run finished\)", RESULTS)
+
+
+def test_lines_for_other_programs_read_columns_that_there_are():
+    shown = re.search(r"epochs\.select\((.*?)\)", RESULTS)[1]
+    assert {*re.findall(r'"(\w+)"', shown)} <= {*tables.EPOCHS.names} and "test_acc" in shown
+    formula = re.search(r"read_parquet\(.*?/runs.parquet\"\)\naggregate\((.*?), runs", RESULTS)[1]
+    assert {*re.findall(r"\w+", formula)} <= {*tables.RUNS.names}
+
+
+def test_the_gradient_alignment_of_networks_with_ln_is_said_to_say_nothing():
+    (row,) = re.findall(r"^\| `gradient_alignment` .*", RESULTS, re.M)
+    assert "it says nothing about `ei_ln` and `e_only_ln`" in row
+
+
+def test_settings_for_slides_exist():
+    section = RESULTS.partition("### Figures for slides")[2].partition("\n## ")[0]
+    named = {*re.findall(r"`([a-z]+\.[a-z.-]+?)(?:: True)?`", section)}
+    assert {"font.size", "savefig.transparent", "savefig.dpi"} <= named <= {*matplotlib.rcParams}
+    assert all(hasattr(style, name) for name in re.findall(r"`([A-Z]+)`", section)) and "format=svg" in section
+    for path in re.findall(r"`(workflow/\S+)`", section):
+        assert (REPOSITORY / path).exists(), path
 
 
 @pytest.mark.long
