@@ -15,7 +15,11 @@ SETTLE = 1500  # ms until the explorer has drawn its panels
 
 
 def main(axe, *paths):
-    """Print all violations; 1 if there is one."""
+    """Print all violations; 1 if there is one, 2 if a page is missing."""
+    missing = [path for path in paths if not Path(path).exists()]
+    if missing:
+        print(f"{', '.join(missing)}: no such page; make view first", file=sys.stderr)
+        return 2
     script, found = Path(axe).read_text(encoding="utf-8"), []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

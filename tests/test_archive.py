@@ -279,6 +279,14 @@ def test_settings_that_do_not_fit_name_a_mend_that_does(tmp_path, samples):
         archiving.write(settings(epochs=3), "smoke", tmp_path / "a", samples, tmp_path / "new", others=[out])
 
 
+def test_archives_are_of_the_kind_that_their_settings_say():
+    for kind, names in archive.KINDS.items():
+        for name in names:
+            found = archive.check(REPOSITORY / "paper_artifact" / "archive" / name)["settings"]
+            assert archive.kind_of(config.Settings(**found)) == kind, name
+    assert archive.kind_of(settings(dataset="mnist")) == "extension"
+
+
 def test_archives_of_one_epsilon_each_are_merged(tmp_path):
     """As the page says: a laboratory computes one epsilon and archives it, another one merges both."""
     for name in ("computing", "merging"):

@@ -18,6 +18,7 @@ from pandas import DataFrame, Series
 from .. import __version__
 from ..analysis.selection import PAPER_TASK
 from ..conditions import CONDITIONS, label
+from ..config import Settings
 from ..figures import style
 from ..records import archive, tables
 from ..runtime import PACKAGE, atomic_path
@@ -75,6 +76,7 @@ def write(folder: Path | str, out: Path | str) -> None:
         "curves": CURVES,
         "alignments": {name: CURVES[name] for name in ALIGNMENTS},
         "choices": {name: choices(runs[name]) for name in ("epsilon", "task", "variant")},
+        "kind": archive.kind_of(Settings(**frames["runs"].attrs["settings"])),
         "settings": frames["runs"].attrs["settings"],
         "digest": frames["runs"].attrs["digest"],
         "version": __version__,
@@ -147,9 +149,16 @@ def choices(values: Series) -> dict[str, Any]:
 
 def columns(runs: DataFrame) -> dict[str, list[Any]]:
     """The runs as the page holds them: column -> list, rounded; None where a value is not defined."""
+    runs = with_meaning(runs)
     exact = {name: runs[name].tolist() for name in ("kind", "task", "variant", "epsilon", "config", "hidden_width")}
     rounded = {name: [shorter(v, digits) for v in runs[name]] for name, digits in RUN_COLUMNS.items()}
     return exact | rounded | {"status": runs["status"].tolist()}
+
+
+def with_meaning(rows: DataFrame) -> DataFrame:
+    """Rows without the gradient alignment of conditions with LN: measured without their LN, it says nothing."""
+    normalized = [name for name, condition in CONDITIONS.items() if condition.normalization == "ln"]
+    return rows.assign(gradient_alignment=rows["gradient_alignment"].mask(rows["condition"].isin(normalized)))
 
 
 def shorter(value: float, digits: int) -> float | None:
@@ -161,7 +170,7 @@ def curves(runs: DataFrame, epochs: DataFrame) -> dict[str, Any]:
     """The learning curves: the epochs that are kept, and of every metric a list per run, in the order of the runs."""
     keys = [*tables.KEYS]
     number = runs[keys].assign(run=runs.index)
-    rows = epochs.merge(number, on=keys, validate="m:1")
+    rows = with_meaning(epochs).merge(number, on=keys, validate="m:1")
     kept = kept_epochs(sorted(rows["epoch"].unique().tolist()), len(runs) * len(CURVES))
     rows = rows[rows["epoch"].isin(kept)]
     table = {}

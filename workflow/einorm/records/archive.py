@@ -29,7 +29,17 @@ KINDS = {
 #: The archive that README, pages, notebook and bundle show: until the reproduction is complete at epsilon 0 and 0.75,
 #: the replication.
 SHOWN = "replication"
+PAPER_DATASET = "fashion_mnist"
 TO_READ = "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
+
+
+def kind_of(settings: Settings) -> str:
+    """Which question the runs of some settings answer: one of `KINDS`, or extension on a data set of ours."""
+    if settings.dataset != PAPER_DATASET:
+        return "extension"
+    if settings.variants != ["paper"]:
+        return "robustness"
+    return "reproduction" if settings.randomness == "release" else "replication"
 
 
 def count_rows(found: list[DataFrame], runs: list[Run], epochs: int) -> tuple[DataFrame, list[dict[str, Any]]]:

@@ -6,6 +6,7 @@ const runs = columns.kind.map((_, run) => {
 });
 const label = Object.fromEntries(kinds.map((kind) => [kind.id, kind.label]));
 const $ = (id) => document.getElementById(id);
+const ALIGNMENTS = charts.alignment; // by the name of the column
 const AT_CHANCE = 10; // test accuracy (%)
 const TABLE = [
   // column, heading, decimals
@@ -19,7 +20,7 @@ let brushed = null; // the panel whose brush chose them
 
 const text = (row, [column, , decimals]) => {
   const value = column === "kind" ? label[row.kind] : row[column];
-  if (value === null) return "–";
+  if (value === null) return column in ALIGNMENTS ? "not defined" : "–";
   return decimals === undefined ? String(value) : value.toFixed(decimals).replace(/^-(?=0\.?0*$)/, "").replace("-", "−");
 };
 const isChosen = (row) => !chosen.size || chosen.has(row.config);
@@ -74,6 +75,10 @@ async function draw(name) {
   panel.steps.sort((a, b) => a[panel.x()] - b[panel.x()] || a.run - b.run);
   node.setAttribute("aria-label", `${node.closest("section").querySelector("h2").textContent}: ${
     by.labels[0].firstChild.textContent.trim()} ${by.selectedOptions[0].textContent}, ${panel.steps.length} runs`);
+  const drawn = new Set(rows.map((row) => row.kind));
+  const absent = [...new Set(shown().map((row) => row.kind))].filter((kind) => !drawn.has(kind));
+  $(`${name}-note`).textContent = absent.length && by.value in ALIGNMENTS
+    ? `Not defined: ${absent.map((kind) => label[kind]).join(", ")}.` : "";
   panel.view?.finalize();
   panel.view = null;
   const turn = (panel.turn = (panel.turn ?? 0) + 1);
@@ -156,9 +161,12 @@ function fill() {
       const td = document.createElement(i ? "td" : "th");
       if (!i) td.scope = "row";
       else if (column[0] !== "status") td.className = "n";
+      td.setAttribute("role", i ? "cell" : "rowheader");
+      td.dataset.label = column[1];
       td.textContent = text(row, column);
       return td;
     }));
+    tr.setAttribute("role", "row");
     tr.addEventListener("pointerenter", () => focus(row.run));
     return tr;
   }));
@@ -178,6 +186,7 @@ function fill() {
 function heading([column, title]) {
   const th = document.createElement("th"), button = document.createElement("button");
   th.scope = "col";
+  th.setAttribute("role", "columnheader");
   button.type = "button";
   button.textContent = title;
   const mark = () => column === order.column && th.setAttribute("aria-sort", order.down ? "descending" : "ascending");
@@ -251,6 +260,9 @@ const configs = new Map(runs.map((row) => [row.config, row]));
 for (const [config, row] of [...configs].sort(([a], [b]) => a - b)) {
   $("configs").append(new Option(`${config}: rate ${row.lr}, ${row.hidden_width} units`, config));
 }
+// On a narrow screen every row is a card: its parts keep their roles.
+const parts = { table: [$("rows")], rowgroup: [$("rows").tHead, $("rows").tBodies[0]], row: $("rows").tHead.rows };
+for (const [role, nodes] of Object.entries(parts)) for (const node of nodes) node.setAttribute("role", role);
 $("rows").tHead.rows[0].append(...TABLE.map(heading));
 $("configs").addEventListener("change", (event) => choose([...event.target.selectedOptions].map((o) => Number(o.value))));
 $("clear").addEventListener("click", () => choose([]));
