@@ -1,5 +1,7 @@
 """Verdicts: each by its rule, on invented runs whose truth is known; the shipped rules; oddities."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import synthetic
 import yaml
 from conftest import REPOSITORY
 from einorm.__main__ import main
-from einorm.analysis import claims, comparisons, judging, published
+from einorm.analysis import claims, comparisons, explain, judging, published
 from einorm.analysis.oddities import oddities
 from einorm.analysis.statements import Rules, load_rules
 from einorm.config import Settings
@@ -250,8 +252,38 @@ def test_one_statement_is_printed_whole(capsys):
     runs = pd.read_parquet(path)
     chosen = runs[runs["condition"].isin(["gradnorm_full", "e_only_ln"]) & (runs["epsilon"] == 0.75)]
     assert all(digest in printed for digest in chosen["digest"]) and printed.count("0.75") >= len(chosen)
-    assert main(["claim", "C5.9", *where]) == 1
-    assert "no statement is called C5.9; did you mean" in capsys.readouterr().err
+
+
+def test_a_claim_lists_its_statements_and_a_wrong_id_names_those_near(capsys):
+    where = ["--tables", str(RULES.parent / "archive" / "quick"), "--artifact", str(RULES.parent)]
+    shipped = load_rules(RULES)
+    assert main(["claim", "C4", *where]) == 0
+    expected = [f"{s.id}: {s.text}" for s in shipped.statements if s.id.startswith("C4.")]
+    assert capsys.readouterr().out.splitlines() == [f"C4: {shipped.claims['C4']}", *expected]
+    assert main(["claim", "C4.9", *where]) == 1
+    assert "is called C4.9; the statements of C4 are: C4.1, C4.2, C4.3, C4.4, C4.5\n" in capsys.readouterr().err
+    assert main(["claim", "c5.1", *where]) == 1
+    assert "no statement is called c5.1; did you mean 'C5.1'?" in capsys.readouterr().err
+
+
+def test_a_statement_without_runs_in_an_archive_tells_how_to_see_your_own(capsys, tmp_path):
+    folder, own = RULES.parent / "archive" / "quick", "Your own runs: python -m einorm claim {} --tables results/tables"
+    for name, is_said in (("C8.4", True), ("C5.1", False)):
+        assert main(["claim", name, "--tables", str(folder), "--artifact", str(RULES.parent)]) == 0
+        printed = capsys.readouterr().out
+        assert (own.format(name) in printed) == is_said
+        assert ("they do not show ei_ln_detached and ei_ln\n" in printed) == is_said, "nor does its figure show it"
+    shutil.copy(folder / "runs.parquet", tmp_path)  # as results/tables has it, without a manifest
+    assert main(["claim", "C8.4", "--tables", str(tmp_path), "--artifact", str(RULES.parent)]) == 0
+    assert "Your own runs" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("value", "in_a_reason", "in_a_table"),
+    [(0.0006, "+0.0006", "0.00"), (-0.004, "-0.004", "0.00"), (0.0, "0", "0.00"), (-0.5, "-0.50", "-0.50")],
+)
+def test_a_limit_near_0_is_seen_not_to_be_0_and_0_has_no_sign(value, in_a_reason, in_a_table):
+    assert (judging.signed(value), explain.amount(value, 2)) == (in_a_reason, in_a_table)
 
 
 def test_the_shipped_rules_are_complete():

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from conftest import REPOSITORY
+from einorm.__main__ import main
 from einorm.artifact import methods
 from einorm.records import archive
 from einorm.runtime import UserError
@@ -47,3 +48,11 @@ def test_the_command_shows_the_archive_of_the_pages():
         [sys.executable, "-m", "einorm", "methods"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == methods.describe(ARCHIVES / archive.SHOWN)
+
+
+def test_the_folder_is_named_as_of_the_other_commands_or_alone(capsys):
+    printed = []
+    for named in (["--tables"], []):
+        assert main(["methods", *named, str(ARCHIVES / "quick")]) == 0
+        printed.append(capsys.readouterr().out.strip())
+    assert printed == [methods.describe(ARCHIVES / "quick")] * 2

@@ -52,6 +52,14 @@ def test_the_verdict_on_the_size(difference, spread, expected):
     assert holds_nought == (expected != "differs")
 
 
+def test_a_difference_that_barely_excludes_0_says_so():
+    limits = {"size_difference_low": 0.0006, "size_difference_high": 35.15}
+    sizes = limits | {f"{name}90": value for name, value in limits.items()}
+    verdict, reason = same_size.judge_size(sizes, 0.5, 50, 50)
+    assert verdict == "differs" and reason.endswith("+0.0006 to +35.15, barely excludes 0")
+    assert same_size.judge_size(sizes | {"size_difference_low": 0.02}, 0.5, 50, 50)[1].endswith(", excludes 0")
+
+
 def test_the_prediction_interval_is_built_around_the_published_effect():
     found = compared(runs_with(0.0))
     o, l_o, u_o = (found[f"published_{name}"] for name in ("effect", "low", "high"))

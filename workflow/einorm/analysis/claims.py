@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from ..config import Settings
 from ..records import tables
+from ..records.archive import MANIFEST
 from ..runtime import UserError, atomic_path, nearest, write_csv
 from . import published, stats
 from .comparisons import compare_all, corrected, identity, smallest_margin
@@ -115,17 +116,17 @@ def extension(rules: Rules, runs: DataFrame, settings: Settings, values: Values,
 
 
 def show(name: str, tables_folder: Path | str, rules_path: Path | str, published_folder: Path | str) -> str:
-    """One statement whole, in words: `explain.explain`, and the runs that are its evidence.
+    """One statement whole, in words: `explain.explain`, and the runs that are its evidence; of a claim its statements.
 
     Raises
     ------
     UserError
-        If no statement has this id, or a file cannot be read.
+        If no statement and no claim has this id, or a file cannot be read.
     """
     rules, values = load_rules(rules_path), published.load(published_folder)
     found = [statement for statement in rules.statements if statement.id == name]
     if not found:
-        raise UserError(f"no statement is called {name}{nearest(name, [s.id for s in rules.statements])}")
+        return of_claim(name, rules)
     (statement,), path = found, Path(tables_folder) / "runs.parquet"
     runs = tables.read(path, "runs")
     rows = evaluate(rules, runs, tables.settings_of(path), values, only=name).fillna({"y": ""}).to_dict("records")
@@ -135,7 +136,22 @@ def show(name: str, tables_folder: Path | str, rules_path: Path | str, published
     shown = paper[chosen].assign(**{statement.metric: metric_values(paper[chosen], statement.metric)})
     columns = ["condition", "epsilon", "config", "seed", "lr", "status", "test_acc", "digest"]
     columns += [statement.metric] if statement.metric not in columns else []
+    if {row["verdict"] for row in rows} == {"not computed"} and (path.parent / MANIFEST).exists():
+        lines.append(f"Your own runs: python -m einorm claim {name} --tables results/tables")
     return "\n".join([f"{name} on {tables_folder}", *lines, "", shown[columns].to_string(index=False)])
+
+
+def of_claim(name: str, rules: Rules) -> str:
+    """A claim and its statements, a line each.
+
+    Raises UserError, with the ids that come near, if there is no such claim.
+    """
+    claim = name.split(".")[0]
+    statements = {s.id: s.text for s in rules.statements if s.id.split(".")[0] == claim}
+    if name not in rules.claims:
+        known = f"; the statements of {claim} are: {', '.join(statements)}" if statements else ""
+        raise UserError(f"no statement is called {name}{known or nearest(name, [s.id for s in rules.statements])}")
+    return "\n".join([f"{name}: {rules.claims[name]}", *(f"{id}: {text}" for id, text in statements.items())])
 
 
 def write(

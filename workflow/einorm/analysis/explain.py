@@ -43,7 +43,7 @@ def explain(statement: Statement, rows: list[Row], rules: Rules) -> dict[str, st
         prefix = f"{SELECTED[row['selection']]}: ".capitalize()
         told |= {prefix + label: text for label, text in of_selection(row).items() if text}
     told["Runs at chance"] = "; ".join(chance(rows[0], name) for name in ("x", "y") if rows[0][name])
-    told["Figures"] = f"{statement.figure}, published_{statement.figure}"
+    told["Figures"] = f"{statement.figure}, published_{statement.figure}{not_drawn(statement, rules)}"
     told["Evidence"] = f"runs.parquet: {evidence(statement, rules)}"
     told["Commands"] = f"python -m einorm claim {statement.id}; of all statements: snakemake claims --cores 1"
     return told
@@ -131,6 +131,13 @@ def chance(row: Row, name: str) -> str:
     return f"{row[name]}: {row[f'at_chance_{name}']} of {row[f'of_{name}']} here, {theirs}"
 
 
+def not_drawn(statement: Statement, rules: Rules) -> str:
+    """The conditions of a statement that its figure does not show, in words; empty if it shows them all."""
+    drawn = {name for pair in rules.comparisons.get(statement.figure, []) for name in pair}
+    absent = [name for name in statement.conditions if drawn and name not in drawn]
+    return f"; they do not show {' and '.join(absent)}" if absent else ""
+
+
 def evidence(statement: Statement, rules: Rules) -> str:
     """The rows of the table of runs that a statement rests on."""
     epsilons = ", ".join(f"{epsilon:g}" for epsilon in rules.epsilons(statement))
@@ -138,5 +145,6 @@ def evidence(statement: Statement, rules: Rules) -> str:
 
 
 def amount(value: float, digits: int) -> str:
-    """A number with its sign for reading."""
-    return f"{value:+.{digits}f}"
+    """A number with its sign for reading; what is rounded to 0 has none."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]

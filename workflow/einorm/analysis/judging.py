@@ -95,5 +95,8 @@ def region(limits: Limits) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A number with its sign for reading; 0 has none."""
-    return f"{value:+.2f}" if value else "0"
+    """A number with its sign for reading, with as many digits as show that it is not 0; 0 has no sign."""
+    if not value:
+        return "0"
+    text = f"{value:+.2f}"
+    return text if float(text) else f"{value:+.1g}"

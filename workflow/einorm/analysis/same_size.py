@@ -14,6 +14,7 @@ from .statements import Rules, Statement
 
 SIZES = ("differs", "unclear", "same size", "not computed", "not published")
 EQUAL_LEVEL = 0.90  # of the interval that must lie within the margin: two one-sided tests at 5 %
+BARELY = 0.005  # a limit that is nearer to 0 than this decides in the third decimal
 SEEDS = [name for name, change in VARIANTS.items() if set(change) <= {"seed"}]  # the paper's way among them
 NO_SIZE = dict.fromkeys(
     ("size_here", "size_here_low", "size_here_high", "size_difference", "size_difference_low", "size_difference_high",
@@ -96,7 +97,8 @@ def judge_size(sizes: dict[str, float], delta: float, epochs: int, needed: int) 
         return "unclear", f"trained for {epochs} epochs, the published runs for {needed}"
     words = f"the 95 % interval of the difference from the published effect, {signed(low)} to {signed(high)},"
     if low > 0 or high < 0:
-        return "differs", f"{words} excludes 0"
+        barely = "barely " if min(abs(low), abs(high)) < BARELY else ""
+        return "differs", f"{words} {barely}excludes 0"
     low90, high90 = sizes["size_difference_low90"], sizes["size_difference_high90"]
     if -delta < low90 and high90 < delta:
         return "same size", f"the 90 % interval {signed(low90)} to {signed(high90)} lies within {delta:g} of it"

@@ -48,7 +48,7 @@ def add_claim(commands: Any) -> None:
     """Arguments of `claim`."""
     text = "print one statement whole: rule, numbers of both sides, verdicts and the runs behind it"
     sub = command(commands, claim, text)
-    sub.add_argument("id", help="of claims.yaml, for example C5.1")
+    sub.add_argument("id", help="of claims.yaml: a statement, for example C5.1, or a claim, for example C5")
     sub.add_argument("--tables", type=Path, help="folder of the tables; default: the archive that the pages show")
     sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of claims.yaml and published")
 

@@ -41,7 +41,9 @@ def archive(args: Namespace) -> None:
 def add_methods(commands: Any) -> None:
     """Arguments of `methods`."""
     sub = command(commands, methods, "print a paragraph on how the runs of an archive were made, and BibTeX")
-    sub.add_argument("archive", nargs="?", type=Path, help="its folder; default: the archive that the pages show")
+    folder = sub.add_mutually_exclusive_group()
+    folder.add_argument("archive", nargs="?", type=Path, help="its folder; default: the archive that the pages show")
+    folder.add_argument("--tables", type=Path, help="the same folder, as of claim and explore")
     sub.add_argument("--artifact", default="paper_artifact", type=Path, help="folder of the archives")
 
 
@@ -50,7 +52,7 @@ def methods(args: Namespace) -> None:
     from ..artifact.methods import describe
     from ..records.archive import SHOWN
 
-    print(describe(args.archive or args.artifact / "archive" / SHOWN))
+    print(describe(args.archive or args.tables or args.artifact / "archive" / SHOWN))
 
 
 def add_report(commands: Any) -> None:
