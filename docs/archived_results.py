@@ -216,7 +216,7 @@ def run_by_run_table(found):
 
 
 def sorted_table(cells):
-    """Medians and sorted accuracies of every published condition and epsilon (`run_by_run.compare_cells`)."""
+    """Medians and sorted accuracies of all runs of every published cell (`run_by_run.compare_cells`)."""
     rows = []
     for r in cells[cells["median"].notna()].to_dict("records"):
         numbers = [f"{r[name]:.2f}" for name in ("published_median", "median")] + [f"{r['median_difference']:+.2f}"]
@@ -224,8 +224,8 @@ def sorted_table(cells):
         lost = [f"{r[name]:.0f}" for name in ("published_at_chance", "at_chance")]
         where = [CONDITIONS[r["condition"]].label, f"{r['epsilon']:g}", f"`{r['randomness']}`"]
         rows.append([*where, *numbers, nearness, *lost])
-    headings = ("condition", "ε", "random numbers", "published median (%)", "median (%)", "difference")
-    return markdown((*headings, "sorted difference", "published at chance", "at chance"), rows)
+    headings = ("condition", "ε", "random numbers", "published median, all runs (%)", "median, all runs (%)")
+    return markdown((*headings, "difference", "sorted difference", "published at chance", "at chance"), rows)
 
 
 def cost(cells, spent, trainings):

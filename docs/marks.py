@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from einorm.analysis.explain import amount
 from einorm.runtime import atomic_path
 
 DOCS = Path(__file__).parent
@@ -44,5 +45,5 @@ def with_interval(middle, low, high, without=" (too few runs for an interval)"):
     """A difference with its interval in words; empty where there is none."""
     if not np.isfinite(middle):
         return ""
-    interval = f" ({low:+.2f} to {high:+.2f})" if np.isfinite([low, high]).all() else without
-    return f"{middle:+.2f}{interval}"
+    interval = f" ({amount(low, 2)} to {amount(high, 2)})" if np.isfinite([low, high]).all() else without
+    return f"{amount(middle, 2)}{interval}"

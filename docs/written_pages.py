@@ -115,7 +115,8 @@ def settings_of(folder):
 def claim_page(claim, rules, judged):
     """The page of a claim: its statements with their verdicts, the published figures next to ours, all numbers."""
     own = [statement for statement in rules.statements if statement.id.split(".")[0] == claim]
-    found = {name: group.fillna({"median_verdict": ""}).to_dict("records") for name, group in judged.groupby("id")}
+    judged = judged.fillna(dict.fromkeys(report.TEXTS, ""))
+    found = {name: group.to_dict("records") for name, group in judged.groupby("id")}
     rows = []
     for statement in own:
         row = found[statement.id][0]

@@ -70,6 +70,22 @@ def test_pages_show_core_hours_and_gpu_hours_apart():
     assert "They took 3.0 core-hours and 0.5 GPU-hours (a processor, 2 cores; a processor, 2 cores, a GPU)." in words
 
 
+def test_pages_of_claims_show_no_empty_number_and_no_signed_0(tmp_path):
+    shutil.copy(DOCS / "results.md", tmp_path)
+    MADE["written_pages"].write_claims(tmp_path, tmp_path / "results.md")
+    pages = sorted(tmp_path.glob("C*.md"))
+    assert [path.name for path in pages] == [path.name for path in CLAIMS]
+    for path in pages:
+        assert not re.search(r"\bnan\b|[-−+]0\.00\b| v 0\b", path.read_text()), path.name
+    assert MADE["with_interval"](-0.001, -0.02, 0.004) == "0.00 (-0.02 to 0.00)"
+
+
+def test_medians_of_sorted_accuracies_are_said_to_be_of_all_runs():
+    head = MADE["sorted_table"](pd.DataFrame({"median": []})).splitlines()[0]
+    assert "| published median, all runs (%) | median, all runs (%) |" in head
+    assert head in (DOCS / "reproduction.md").read_text()
+
+
 def test_the_page_says_which_code_made_each_archive(tmp_path):
     page = DOCS / "reproduce.md"
     copy = tmp_path / page.name
