@@ -63,8 +63,11 @@ def by_number(name):
 def test_the_table_of_statements_sorts(open_page):
     page = open_page()
     ids = column(page, 1)
-    ranks = [next(i for i, v in enumerate(VERDICTS) if text.endswith(f" {v}")) for text in column(page, 2)]
-    assert len(ids) >= 25 and ranks == sorted(ranks), "what did not reproduce, and what is open, comes first"
+    order = ("not reproduced", "inconclusive", "partly", "reproduced", "not computed")
+    assert sorted(order) == sorted(VERDICTS)
+    ranks = [next(i for i, v in enumerate(order) if text.endswith(f" {v}")) for text in column(page, 2)]
+    assert len(ids) >= 25 and ranks == sorted(ranks), "what did not reproduce, and what is undecided, comes first"
+    assert len({*ranks}) > 2 and ranks[-1] == 4
     effect = page.locator("#statements thead th:nth-child(4)")
     effect.get_by_role("button").click()
     assert effect.get_attribute("aria-sort") == "ascending"
@@ -159,6 +162,26 @@ def test_it_can_be_read_with_a_keyboard_and_a_screen_reader(open_page):
     assert regions, "what scrolls can be reached and is named"
 
 
+def test_the_head_says_which_runs_the_page_shows(open_page):
+    head = open_page().locator("header").inner_text()
+    assert "It shows the reproduction: 80 runs with the random numbers of the published ones." in head
+    assert "A reproduction of" not in head
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00"), (-0.01, "−0.01"), (float("nan"), "–"), (3, "3.00")])
+def test_numbers_for_reading(value, text):
+    assert report.number(value) == text
+
+
+def test_what_was_not_computed_by_the_published_rule_has_no_numbers(open_page, redrawn):
+    cells = column(open_page(), 9)
+    claims = pd.read_csv(redrawn[0] / "results" / "claims" / "claims.csv").query("selection != 'all'")
+    computed = claims["verdict"] != "not computed"
+    assert 0 < computed.sum() < len(claims)
+    assert sum("(" in text for text in cells) == computed.sum()
+    assert cells.count("– not computed") == len(claims) - computed.sum()
+
+
 def test_missing_runs_are_named_on_top(redrawn, tmp_path):
     folder = redrawn[0]
     archive = folder / "paper_artifact" / "archive" / "quick"
@@ -228,6 +251,8 @@ def test_it_prints(open_page, tmp_path):
 def test_verdicts_stand_with_their_numbers(open_page, redrawn):
     page, claims = open_page(), pd.read_csv(redrawn[0] / "results" / "claims" / "claims.csv")
     plain = claims[claims["selection"] == "all"]
+    waiting = plain["verdict"] == "not computed"
+    plain = pd.concat([plain[~waiting], plain[waiting]])
     counts = plain["verdict"].value_counts()
     items = page.locator(".counts li").all()
     assert len(items) == len(VERDICTS)

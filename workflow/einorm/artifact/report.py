@@ -36,6 +36,13 @@ PUBLISHED: dict[str, Any] = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 
 GROUPS_IN_ALT = 12
 COLOURS = 128  # of a picture
 TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty
+# What the page shows, by `archive.kind_of`.
+SHOWS = {
+    "reproduction": "the reproduction: {runs} runs with the random numbers of the published ones",
+    "replication": "the replication: {runs} runs with our own random numbers",
+    "robustness": "robustness: {runs} runs, among them some in which one thing about the training is changed",
+    "extension": "an extension: {runs} runs on the data set {dataset}",
+}
 PLAIN = {"task": PAPER_TASK, "variant": "paper"}
 
 
@@ -89,6 +96,7 @@ def judgements(rules: Rules, claims: DataFrame) -> dict[str, Any]:
     """The rows of claims.csv as the page shows them: the paper's task and the rule that counts all runs come first."""
     judged = claims[claims["selection"] == "all"]
     plain = judged[judged["task"] == PAPER_TASK]
+    plain = plain.sort_values("verdict", key=lambda verdicts: verdicts == "not computed", kind="stable")
     return {
         "summary": summary(plain),
         "counts": {verdict: int((plain["verdict"] == verdict).sum()) for verdict in VERDICTS},
@@ -107,6 +115,7 @@ def trained(folder: Path, settings: Settings) -> dict[str, Any]:
     runs = tables.read(folder / "runs.parquet", "runs")
     return {
         "runs": len(runs),
+        "shows": SHOWS[archive.kind_of(settings)].format(runs=len(runs), dataset=settings.dataset),
         "budget": budget(settings),
         "cells": cell_rows(runs, settings),
         "cost": cost(runs, tables.read(folder / "costs.parquet", "costs")),
@@ -291,7 +300,7 @@ def environment(folder: Path) -> dict[str, Any]:
 
 def number(value: float, digits: int = 2) -> str:
     """A number for reading; a dash where there is none."""
-    return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+    return "–" if not np.isfinite(value) else f"{value:z.{digits}f}".replace("-", "−")
 
 
 def interval(row: dict[str, Any], prefix: str = "") -> str:
