@@ -1,6 +1,7 @@
 """Every figure from small tables: what is drawn, what is said, equal bytes."""
 
 from importlib import import_module
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,14 +12,15 @@ from conftest import REPOSITORY
 from einorm import figures
 from einorm.__main__ import main
 from einorm.analysis import comparisons, published
-from einorm.analysis.selection import TOP
+from einorm.analysis.selection import TOP, as_published
 from einorm.analysis.statements import load_rules
 from einorm.conditions import CONDITIONS, label
 from einorm.config import Settings
 from einorm.figures import FIGURES, style
-from einorm.figures.panels import accuracy_limits, say_incomplete
+from einorm.figures.panels import accuracy_limits, of_conditions, say_incomplete
 from einorm.records import tables
 from einorm.records.tables import layer_mean
+from matplotlib.patches import StepPatch
 
 PAPER = [f"fig{i}" for i in range(1, 8)]
 
@@ -93,7 +95,8 @@ def test_missing_runs_are_named_above_the_figure():
     figure, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
     say_incomplete(figure, points, runs, planned)
     assert " ".join(figure.get_suptitle().split()) == (
-        "Incomplete. Runs finished: LN+ (E only): none at ε 0.25; I-Norm: none at ε 0, 0.25, 3 of 4 at ε 0.75"
+        "Incomplete: no run of LN+ (E only) at ε 0.25; no run of I-Norm at ε 0, 0.25; "
+        "3 of 4 runs of I-Norm at ε 0.75 are finished."
     )
     planned = Settings(conditions=["e_only_ln"], epsilons=[0, 0.75], configs=4, epochs=3)
     complete, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
@@ -114,8 +117,23 @@ def test_all_missing_conditions_are_named_in_one_word():
     figure, points = import_module("einorm.figures.fig4").draw(data)
     planned = Settings(conditions=["e_only_ln", "inorm"], epsilons=[0.25, 0.5, 0.75], configs=4, epochs=3)
     say_incomplete(figure, points, data["runs"], planned)
-    assert figure.get_suptitle() == "Incomplete. Runs finished: all conditions: none at ε\xa00.25, 0.5"
+    assert figure.get_suptitle() == "Incomplete: no run at ε\xa00.25, 0.5 is finished."
+    planned = Settings(conditions=["e_only_ln", "inorm"], epsilons=[0.75], configs=5, epochs=3)
+    say_incomplete(figure, points, data["runs"], planned)
+    assert figure.get_suptitle() == "Incomplete: 4 of 5 runs of each condition at ε\xa00.75 are finished."
     plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "words"),
+    [
+        (["A"], "no run", " of A"),
+        (["A", "B", "C"], "no run", " of A, B or C"),
+        (["A", "B"], "1 of 2 runs", " each of A and B"),
+    ],
+)
+def test_conditions_whose_runs_are_missing_are_named_in_words(names, count, words):
+    assert of_conditions(names, {"A", "B", "C", "D"}, count) == words
 
 
 def test_text_of_an_svg_is_text(tmp_path):
@@ -124,10 +142,95 @@ def test_text_of_an_svg_is_text(tmp_path):
     assert main(["figure", "fig4", *where, "--format", "svg"]) == 0
     assert ">alignment with LN (cosine)</text>" in (tmp_path / "fig4.svg").read_text()
     assert not (tmp_path / "fig4.pdf").exists()
+    assert main(["figure", "fig4", *where]) == 0
+    assert (tmp_path / "fig4.pdf").exists() and not (tmp_path / "fig4.svg").exists(), "it would show an older figure"
+
+
+def texts_of(figure):
+    """The texts that are drawn, with their extents in pixels."""
+    found = [*figure.texts]
+    for ax in figure.axes:
+        found += [*ax.texts, ax.title, ax.xaxis.label, ax.yaxis.label]
+        legend = ax.get_legend()
+        found += [*legend.get_texts(), legend.get_title()] if legend else []
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            found += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [(text.get_text(), text.get_window_extent()) for text in found if text.get_text().strip()]
+
+
+def marks_of(ax):
+    """Centres of an axes' marks and upper corners of its bars, in pixels."""
+    places = [collection.get_offset_transform().transform(collection.get_offsets()) for collection in ax.collections]
+    for patch in ax.patches:
+        places.append(patch.get_transform().transform(patch.get_path().vertices))
+    return np.concatenate([place for place in places if len(place)])
+
+
+REPLICATION = REPOSITORY / "paper_artifact" / "archive" / "replication" / "runs.parquet"
+
+
+@pytest.mark.parametrize("points", [8, 12])
+@pytest.mark.parametrize("name", ["fig4", "published_fig4", "published_fig5", "fig2"])
+def test_one_edit_of_the_font_size_gives_a_figure_without_overlaps(name, points):
+    """Texts neither overlap one another nor are cut, and no legend covers a mark."""
+    runs = as_published(tables.read(REPLICATION, "runs"))
+    with plt.rc_context({"font.size": points}):
+        figure, _ = import_module(f"einorm.figures.{name}").draw({"runs": runs, "complete": runs} | KNOWN)
+        figure.canvas.draw()
+    texts = texts_of(figure)
+    assert {"a", "b"} <= {text for text, _ in texts}
+    for (text, box), (other, there) in combinations(texts, 2):
+        assert not box.padded(-1).overlaps(there.padded(-1)), (text, other)
+    for text, box in texts:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, text
+    for ax in figure.axes:
+        if legend := ax.get_legend():
+            assert not legend.get_window_extent().padded(-1).count_contains(marks_of(ax)), ax.get_title()
+    plt.close(figure)
+
+
+def test_all_sizes_of_text_follow_one_line_of_the_style():
+    lines = [line.split("#")[0] for line in figures.STYLE.read_text().splitlines()]
+    sizes = dict(
+        line.split(": ", 1) for line in lines if "size:" in line and not line.startswith(("figure.figsize", "lines"))
+    )
+    texts = {key: value.strip() for key, value in sizes.items() if ".m" not in key}
+    assert texts.pop("font.size") == "8" and len(texts) > 7 and set(texts.values()) == {"medium"}
+
+
+def test_the_style_file_has_palette_marks_and_width():
+    with plt.rc_context({"lines.markersize": 10, "figure.figsize": (10, 1), "font.size": 16}):
+        assert style.area(0.5) == 50 and style.size(2) == (20, 4)
+    assert plt.rcParams["axes.prop_cycle"].by_key()["color"] == style.PALETTE
+
+
+def test_a_scatter_plots_legend_has_a_frame():
+    """Without one, with few runs, its marks look like runs."""
+    data = synthetic.frames(["e_only_ln", "inorm"])
+    for name in ("fig4", "published_fig4"):
+        figure, _ = import_module(f"einorm.figures.{name}").draw(data | KNOWN)
+        assert figure.axes[0].get_legend().get_frame_on(), name
+        plt.close(figure)
+
+
+def test_no_bin_of_an_alignment_reaches_beyond_1():
+    data = synthetic.frames(["e_only_ln", "inorm"], epsilons=(0.75,))
+    data["runs"] = data["runs"].assign(output_alignment0=1 + 1e-7, output_alignment1=1 + 1e-7)
+    figure, _ = import_module("einorm.figures.published_fig4").draw(data | KNOWN)
+    (ours,) = [patch for patch in figure.axes[2].patches if isinstance(patch, StepPatch)]
+    assert ours.get_data().edges.max() == 1 and ours.get_data().values.sum() == pytest.approx(1), "no run is lost"
+    assert (np.diff(ours.get_data().edges) > 0).all()
+    plt.close(figure)
+
+
+def test_runs_far_below_leave_the_axis_to_the_others():
+    runs = pd.DataFrame({"test_acc": [10.0, 10, 80, 85, 86], "status": "finished"})
+    assert accuracy_limits(runs)[0] > 75
 
 
 def test_no_text_is_smaller_than_8_points_at_the_printed_width():
-    assert pytest.approx(17 / 2.54) == style.WIDTH
+    assert style.size(3) == pytest.approx((17 / 2.54, 3), abs=1e-3)
     data = synthetic.frames()
     for name in FIGURES:
         figure, _ = import_module(f"einorm.figures.{name}").draw(

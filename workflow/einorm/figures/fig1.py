@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .style import WIDTH, Drawn, Tables
+from .style import Drawn, Tables, size
 
 
 def draw(tables: Tables) -> Drawn:
@@ -12,7 +12,7 @@ def draw(tables: Tables) -> Drawn:
     epsilons = sorted({samples["epsilon"].min(), samples["epsilon"].max()}) if len(samples) else []
     columns = max(1, samples["image"].nunique())
     figure, axes = plt.subplots(
-        max(1, len(epsilons)), columns, figsize=(WIDTH, 0.95 * max(1, len(epsilons)) + 0.1), squeeze=False,
+        max(1, len(epsilons)), columns, figsize=size(0.95 * max(1, len(epsilons)) + 0.1), squeeze=False,
         layout="constrained",
     )  # fmt: skip
     for ax in axes.flat:

@@ -19,7 +19,7 @@ from ..analysis.statements import Rules, Statement, load_rules
 from ..conditions import label
 from ..runtime import UserError
 from . import FOREST
-from .style import GREY, PALETTE, WIDTH, save
+from .style import GREY, PALETTE, save, size
 
 POINTS = "test_acc"
 # Verdict -> how the effect here is drawn: colour and shape, so that neither has to be told apart alone.
@@ -29,7 +29,6 @@ LOOKS = dict(
 PUBLISHED: dict[str, Any] = {
     "color": "black",
     "markerfacecolor": "white",
-    "markersize": 4,
     "linewidth": 0.8,
     "marker": "o",
 }
@@ -83,7 +82,7 @@ def draw(points: DataFrame) -> Figure:
     parts = [points[points["metric"].eq(POINTS) == accuracy] for accuracy in (True, False)]
     figure, axes = plt.subplots(
         2,
-        figsize=(WIDTH, 0.17 * len(points) + 1.3),
+        figsize=size(0.17 * len(points) + 1.3),
         height_ratios=[len(part) + 1 for part in parts],
         layout="constrained",
     )
@@ -94,7 +93,7 @@ def draw(points: DataFrame) -> Figure:
     for verdict in reversed(VERDICTS):
         colour, marker = LOOKS[verdict]
         if verdict != "not computed" and points["verdict"].eq(verdict).any():
-            marks.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=f"here: {verdict}"))
+            marks.append(Line2D([], [], color=colour, marker=marker, label=f"here: {verdict}"))
     marks.append(Rectangle((0, 0), 1, 1, color="0.9", label="the statement's range"))
     figure.legend(handles=marks, loc="outside upper center", ncols=3)
     return figure
@@ -113,7 +112,7 @@ def draw_part(ax: Axes, points: DataFrame, limits: tuple[float, float] | None = 
         ax.barh(y, end - start, left=start, height=0.86, color="0.9", linewidth=0)
         look = PUBLISHED | {"marker": "s" if row.own_selection else "o"}
         interval(ax, y - OFFSET, (row.published_effect, row.published_low, row.published_high), look)
-        look = {"color": LOOKS[row.verdict][0], "marker": LOOKS[row.verdict][1], "markersize": 4, "linewidth": 1.2}
+        look = {"color": LOOKS[row.verdict][0], "marker": LOOKS[row.verdict][1], "linewidth": 1.2}
         look["zorder"] = 4  # above the values that are written where the axis ends
         interval(ax, y + OFFSET, (row.effect, row.low, row.high), look)
         if not np.isfinite(row.effect):

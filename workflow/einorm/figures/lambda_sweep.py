@@ -4,7 +4,7 @@ import pandas as pd
 
 from ..records.tables import layer_mean
 from .panels import accuracy_limits, collapsed_note, points, say_missing
-from .style import Drawn, Tables, alignment_axis, epsilon_style, grid, letter
+from .style import Drawn, Tables, alignment_axis, area, epsilon_style, grid, letter
 
 ALIGNMENT = "output alignment (cosine)"
 
@@ -30,9 +30,9 @@ def draw(tables: Tables) -> Drawn:
         for i, (epsilon, group) in enumerate(chosen.assign(value=values).groupby("epsilon")):
             style = epsilon_style(epsilon)
             at = group["lambda_"] * (1 + 0.08 * i)  # epsilons side by side
-            ax.scatter(at, group["value"], s=9, alpha=0.5, linewidth=0, **style)
+            ax.scatter(at, group["value"], s=area(0.6), alpha=0.5, linewidth=0, **style)
             median = group.groupby("lambda_")["value"].median()
-            ax.plot(median.index * (1 + 0.08 * i), median, linewidth=1.4, markersize=5, label=f"{epsilon:g}", **style)
+            ax.plot(median.index * (1 + 0.08 * i), median, linewidth=1.4, label=f"{epsilon:g}", **style)
         ax.set(xscale="log", xlabel="λ", ylabel=name)
         parts.append(points(panel, chosen, values))
     alignment_axis(axes[0].yaxis)

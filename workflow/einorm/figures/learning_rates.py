@@ -10,7 +10,7 @@ from pandas import DataFrame
 
 from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, choose, mark_below, points, say_missing
-from .style import GREY, WIDTH, Drawn, Tables, colour, grid, marker
+from .style import GREY, Drawn, Tables, area, colour, grid, marker, size
 
 LN = "e_only_ln"
 COLUMNS = 5
@@ -26,7 +26,7 @@ def draw(tables: Tables) -> Drawn:
         figure, axes = grid(1, 1, 2.0)
         return figure, say_missing(axes[0, 0], list(CONDITIONS)[:1], " and all others")
     rows, columns = -(-len(present) // COLUMNS), min(COLUMNS, len(present))
-    figure = plt.figure(figsize=(WIDTH, HEIGHT * rows * len(epsilons) + 0.6), layout="constrained")
+    figure = plt.figure(figsize=size(HEIGHT * rows * len(epsilons) + 0.6), layout="constrained")
     blocks = figure.subfigures(len(epsilons), 1, squeeze=False)[:, 0]
     parts = [
         block_of(block.subplots(rows, columns, squeeze=False, sharex=True, sharey=True), runs, present, epsilon)
@@ -52,8 +52,8 @@ def block_of(axes: NDArray[Any], runs: DataFrame, conditions: list[str], epsilon
 def panel(ax: Axes, runs: DataFrame, condition: str, epsilon: float, limits: tuple[float, float]) -> DataFrame:
     """One condition at one epsilon; runs below the axis are counted on its edge."""
     reference, chosen = choose(runs, LN), choose(runs, condition)
-    ax.scatter(reference["lr"], reference["test_acc"], s=5, color=GREY, alpha=0.5, linewidth=0)
-    ax.scatter(chosen["lr"], chosen["test_acc"], s=11, color=colour(condition), marker=marker(condition),
+    ax.scatter(reference["lr"], reference["test_acc"], s=area(0.3), color=GREY, alpha=0.5, linewidth=0)
+    ax.scatter(chosen["lr"], chosen["test_acc"], s=area(0.7), color=colour(condition), marker=marker(condition),
                edgecolor="white", linewidth=0.3)  # fmt: skip
     ax.set(xscale="log", ylim=limits, title=label(condition).replace("GradNorm: ", "GradNorm:\n"))
     mark_below(ax, chosen["test_acc"], limits[0])

@@ -19,10 +19,12 @@ from ..analysis.completeness import incomplete_cells
 from ..analysis.selection import TOP, top_runs
 from ..conditions import label
 from ..config import Settings
-from .style import GREY, LINES, REFERENCE, alignment_axis, colour, epsilon_style, marker, unspread
+from .style import GREY, LINES, REFERENCE, alignment_axis, area, colour, epsilon_style, marker, unspread
 
+NO_RUN = "no run"
 NOTE_WIDTH = 110  # characters of a line over a whole figure
 SPAN = 25  # an accuracy axis reaches at most this far (points) below the median; runs below sit on its edge
+ABOVE_EDGE = 0.05  # of the axis, where a remark is above marks that sit on the lower edge
 NEAR_ONE = np.linspace(-0.25, 4, 35)  # edges of bins of alignments that are close to 1, as `style.spread`
 POINT = ("condition", "epsilon", "lambda_", "config", "seed", "status")
 
@@ -63,32 +65,42 @@ def say_incomplete(figure: Figure, drawn: DataFrame, runs: DataFrame, settings: 
     """
     conditions = {name for column in drawn.filter(regex="^condition") for name in drawn[column].dropna()}
     missing_of: dict[str, dict[str, list[str]]] = {}
-    same: dict[str, list[str]] = {}
+    same: dict[tuple[str, str], list[str]] = {}
     for cell in incomplete_cells(runs, settings):
         if cell["condition"] in conditions:
             name = label(cell["condition"]) + (f" ({cell['variant']})" if cell["variant"] != "paper" else "")
-            count = f"{cell['finished']} of {cell['planned']}" if cell["finished"] else "none"
+            count = f"{cell['finished']} of {cell['planned']} runs" if cell["finished"] else NO_RUN
             missing_of.setdefault(name, {}).setdefault(count, []).append(f"{cell['epsilon']:g}")
     for name, counts in missing_of.items():
-        words = ", ".join(f"{count} at ε\u00a0{', '.join(epsilons)}" for count, epsilons in counts.items())
-        same.setdefault(words, []).append(name)
+        for count, epsilons in counts.items():
+            same.setdefault((count, ", ".join(epsilons)), []).append(name)
     if same:
         drawn_here = set(map(label, conditions))
-        groups = "; ".join(f"{names_of(names, drawn_here)}: {words}" for words, names in same.items())
-        text = textwrap.fill(f"Incomplete. Runs finished: {groups}", NOTE_WIDTH)
+        groups = "; ".join(
+            f"{count}{of_conditions(names, drawn_here, count)} at ε\u00a0{epsilons}"
+            for (count, epsilons), names in same.items()
+        )
+        verb = "is" if len(same) == 1 and groups.startswith(NO_RUN) else "are"
+        text = textwrap.fill(f"Incomplete: {groups} {verb} finished.", NOTE_WIDTH)
         figure.suptitle(text, color=REFERENCE, ha="left", x=0.01)
 
 
-def names_of(names: list[str], drawn: set[str]) -> str:
-    """Names of conditions in words, or that they are all of those drawn."""
-    return "all conditions" if len(drawn) > 1 and set(names) == drawn else ", ".join(names)
+def of_conditions(names: list[str], drawn: set[str], count: str) -> str:
+    """Which conditions a count of runs is of, in words; empty for no run of any condition that is drawn."""
+    if len(drawn) > 1 and set(names) == drawn:
+        return "" if count == NO_RUN else " of each condition"
+    listed, joined = (
+        " of " if count == NO_RUN or len(names) == 1 else " each of ",
+        " or " if count == NO_RUN else " and ",
+    )
+    return listed + joined.join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def accuracy_limits(runs: DataFrame) -> tuple[float, float]:
-    """Limits of an accuracy axis: all runs that finished, but not further than `SPAN` below their median."""
+    """Limits of an accuracy axis: all runs that finished, but none further than `SPAN` below their median."""
     values = runs["test_acc"]
     finished = values[runs["status"] == "finished"] if (runs["status"] == "finished").any() else values
-    low = max(finished.min(), finished.median() - SPAN)
+    low = finished[finished >= finished.median() - SPAN].min()
     margin = 0.08 * (finished.max() - low) + 0.3
     return low - margin, finished.max() + margin
 
@@ -120,22 +132,28 @@ def matched_scatter(ax: Axes, runs: DataFrame, x: str, y: str, panel: str) -> Da
         at = group[["test_acc_x", "test_acc_y"]].clip(lower=edge)
         off = ((group["test_acc_x"] < edge) | (group["test_acc_y"] < edge)).to_numpy()
         shown, edged = at[~off].to_numpy(), at[off].to_numpy()
-        ax.scatter(shown[:, 0], shown[:, 1], s=16, linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
+        ax.scatter(shown[:, 0], shown[:, 1], s=area(1), linewidth=0.3, edgecolor="white", label=f"{epsilon:g}", **style)
         hollow = {"facecolor": "none", "edgecolor": style["color"], "marker": style["marker"]}
-        ax.scatter(edged[:, 0], edged[:, 1], s=22, linewidth=1, clip_on=False, zorder=3, **hollow)
+        ax.scatter(edged[:, 0], edged[:, 1], s=area(1.4), linewidth=1, clip_on=False, zorder=3, **hollow)
     remarks = []
     for axis, condition in (("x", x), ("y", y)):
         below = int((pairs[f"test_acc_{axis}"] < edge).sum())
         collapsed = int((pairs[f"status_{axis}"] == "collapsed").sum())
         if below:
             remarks.append(f"{label(condition)}: {below} of {len(pairs)} on the edge, {collapsed} collapsed (10 %)")
-    note(ax, "\n".join([*remarks, f"{len(pairs)} pairs"]))
+    note(ax, "\n".join([*remarks, f"{len(pairs)} pairs"]), y=ABOVE_EDGE if remarks else 0.02)
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)}: test accuracy (%)")
-    ax.legend(title="ε", loc="upper left", handletextpad=0.1, borderaxespad=0.1)
+    epsilon_legend(ax)
     return pairs.rename(columns={"test_acc_x": "x", "test_acc_y": "y"})[
         [*key, "x", "y", "status_x", "status_y"]
     ].assign(panel=panel, condition_x=x, condition_y=y)
+
+
+def epsilon_legend(ax: Axes, title: str = "ε") -> None:
+    """The legend of a scatter plot, in a frame: its marks are no runs."""
+    where = {"loc": "upper left", "handletextpad": 0.1, "borderaxespad": 0.1, "alignment": "left"}
+    ax.legend(title=title, frameon=True, **where)
 
 
 def boxes(
@@ -166,7 +184,7 @@ def boxes(
         at = i + 0.32 * (np.arange(len(values)) * 0.618 % 1 - 0.5)  # spread without chance: equal bytes each time
         off = values < low
         look = {"color": colours[i], "marker": markers[i], "edgecolor": "0.2", "linewidth": 0.3}
-        ax.scatter(at[~off], values[~off], s=8, zorder=3, **look)
+        ax.scatter(at[~off], values[~off], s=area(0.5), zorder=3, **look)
         mark_below(ax, values, low, i)
     if limits:
         ax.set_ylim(low - 0.06 * (high - low), high)

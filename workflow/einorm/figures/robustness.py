@@ -14,7 +14,7 @@ from ..analysis.robustness import REFERENCE, answers, groups
 from ..analysis.selection import CHANCE
 from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, points
-from .style import GREY, PALETTE, Drawn, Tables, grid, letter
+from .style import GREY, PALETTE, Drawn, Tables, area, grid, letter
 
 Group = tuple[str, str]  # of runs: variant, selection
 NameOf = Callable[[str, str], str]  # of a group, in the legend
@@ -104,7 +104,7 @@ def accuracies(ax: Axes, runs: DataFrame, compared: dict[Group, DataFrame], name
         for (g, part), shade in zip(columns.items(), PALETTE, strict=False):
             x, shown = np.full(len(part), at[condition, g]), part["test_acc"].clip(lower=low)
             text = name_of(*g) if condition == conditions[0] else None
-            ax.scatter(x, shown, s=11, color=shade, edgecolor="white", linewidth=0.3, zorder=2, label=text)
+            ax.scatter(x, shown, s=area(0.7), color=shade, edgecolor="white", linewidth=0.3, zorder=2, label=text)
             reach = SPREAD / len(compared) / 3
             ax.hlines(part["test_acc"].median(), x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3)
             below = int((part["test_acc"] < low).sum())
@@ -124,10 +124,10 @@ def distances(ax: Axes, table: DataFrame, name_of: NameOf) -> DataFrame:
     reach = rows["value"].min() - REACH  # where a run collapsed an interval reaches far down
     cut = rows["versus_ln_low"].min() < reach
     for x, part, shade in columns(rows):
-        ax.scatter(x, part["value"], s=14, color=shade, zorder=2)
+        ax.scatter(x, part["value"], s=area(1), color=shade, zorder=2)
         ax.vlines(x, *part[["versus_ln_low", "versus_ln_high"]].to_numpy().T, color=shade)
         for place in np.asarray(x)[part["versus_ln_low"] < reach]:
-            ax.plot(place, reach, "v", color=shade, markersize=4, zorder=3)
+            ax.plot(place, reach, "v", color=shade, zorder=3)
     if cut:
         ax.set_ylim(bottom=reach)
     ax.axhline(0, color=GREY, linewidth=0.7, linestyle=":")

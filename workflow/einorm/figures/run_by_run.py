@@ -11,7 +11,7 @@ from ..analysis.run_by_run import CONDITIONS, JUDGED, OWN, RELEASE
 from ..analysis.selection import CHANCE
 from ..conditions import label
 from .panels import note, say_missing
-from .style import GREY, WIDTH, Drawn, Tables, colour
+from .style import GREY, Drawn, Tables, area, colour, size
 
 NAMES = {RELEASE: "the published runs' random numbers", OWN: "our own random numbers"}
 BAND = 0.25  # points on either side of equality
@@ -27,10 +27,10 @@ def draw(tables: Tables) -> Drawn:
     runs, found = (best(tables.get("run_by_run", {}).get(name)) for name in ("points", "agreement"))
     epsilons = sorted(runs["epsilon"].unique())
     if not epsilons:
-        figure, ax = plt.subplots(figsize=(WIDTH, 2), layout="constrained")
+        figure, ax = plt.subplots(figsize=size(2), layout="constrained")
         return figure, say_missing(ax, CONDITIONS, "\nwith the published runs' random numbers or our own")
     height = 1.6 * len(epsilons)
-    figure = plt.figure(figsize=(WIDTH, height + 2.3), layout="constrained")
+    figure = plt.figure(figsize=size(height + 2.3), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, 2.3))[:, 0]
     axes, parts = above.subplots(len(epsilons), len(CONDITIONS), squeeze=False), []
     for row, epsilon in zip(axes, epsilons, strict=True):
@@ -59,7 +59,7 @@ def best(rows: DataFrame | None) -> DataFrame:
 def marker(name: str, shade: str) -> Line2D:
     """The mark of a series: filled with the published runs' random numbers, hollow with our own."""
     face = shade if name == RELEASE else "none"
-    return Line2D([], [], linestyle="", marker="o", markersize=4, color=shade, markerfacecolor=face)
+    return Line2D([], [], linestyle="", marker="o", color=shade, markerfacecolor=face)
 
 
 def scatter(ax: Axes, runs: DataFrame, condition: str, epsilon: float) -> DataFrame:
@@ -79,8 +79,8 @@ def scatter(ax: Axes, runs: DataFrame, condition: str, epsilon: float) -> DataFr
         if len(group):
             face = colour(condition) if name == RELEASE else "none"
             inside = group["here"].clip(low, high)
-            ax.scatter(group["published"], inside, s=11, linewidth=0.7, edgecolor=colour(condition), facecolor=face,
-                       clip_on=False, zorder=3)  # fmt: skip
+            ax.scatter(group["published"], inside, s=area(0.7), linewidth=0.7, edgecolor=colour(condition),
+                       facecolor=face, clip_on=False, zorder=3)  # fmt: skip
             beyond = int((group["here"] != inside).sum())
             words += [f"{name}: {beyond} on the edge"] if beyond else []
     note(ax, "\n".join(words), x=0.02, y=0.98, ha="left", va="top")

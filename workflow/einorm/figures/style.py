@@ -24,12 +24,14 @@ from . import STYLE
 
 Tables = dict[str, Any]  # what a figure is drawn from: DataFrames and the rules, see `figures`
 Drawn = tuple[Figure, DataFrame]  # with the plotted points
-WIDTH = 17 / 2.54  # inches, two columns of print
+PRINT = 8  # points: the font size at which figures have their sizes in inches
 REFERENCE = "#c8102e"  # the red dotted line of Figs. 6 and 7
 GREY = "0.45"
 
-# Okabe and Ito's palette, for groups that are no conditions.
-PALETTE = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
+matplotlib.rcdefaults()  # a figure depends on no matplotlibrc: neither a user's nor one in the working folder
+plt.style.use(STYLE)
+
+PALETTE: list[str] = plt.rcParams["axes.prop_cycle"].by_key()["color"]  # of groups that are no conditions
 LINES = ["-", "--", ":", "-."]
 # Condition -> colour and marker, the same in every figure. Those of the paper first; no colour is used twice.
 LOOKS = {
@@ -54,10 +56,7 @@ LOOKS = {
 }
 # Epsilon -> marker and line, by value; the colour goes from light to dark as luminosity varies more.
 EPSILON_MARKERS = {0: ("o", "-"), 0.25: ("s", "--"), 0.5: ("D", "-."), 0.75: ("^", (0, (1, 1)))}
-SHADES = matplotlib.colormaps["viridis_r"]
-
-matplotlib.rcdefaults()  # a figure depends on no matplotlibrc: neither a user's nor one in the working folder
-plt.style.use(STYLE)
+SHADES = matplotlib.colormaps[plt.rcParams["image.cmap"]]
 
 
 def colour(condition: str) -> str:
@@ -111,21 +110,36 @@ def unspread(place: ArrayLike) -> Any:
     return 1 - 10 ** -np.asarray(place, float)
 
 
+def size(height: float) -> tuple[float, float]:
+    """Width and height (inches) of a figure that is `height` high in print; both grow with the style file's font."""
+    scale = plt.rcParams["font.size"] / PRINT
+    return plt.rcParams["figure.figsize"][0] * scale, height * scale
+
+
+def area(share: float) -> float:
+    """Area of a scatter plot's marks, as a share of that of the style file's marks."""
+    return float(share * plt.rcParams["lines.markersize"] ** 2)
+
+
 def grid(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, NDArray[Any]]:
     """Figure of print width with rows x columns axes (always a 2-d array), and room between them."""
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **options)
+    return plt.subplots(rows, columns, figsize=size(height), squeeze=False, layout="constrained", **options)
 
 
 def letter(ax: Axes, text: str) -> None:
     """Panel letter, as in the paper."""
-    ax.text(-0.02, 1.03, text, transform=ax.transAxes, fontsize=10, fontweight="bold", ha="right", va="bottom")
+    ax.text(-0.02, 1.03, text, transform=ax.transAxes, fontsize="large", fontweight="bold", ha="right", va="bottom")
 
 
 def save(figure: Figure, points: DataFrame, stem: Path, vector: str = "pdf") -> None:
-    """Write stem.png, stem.csv (the plotted points) and the same as vector graphics (pdf or svg), each atomically."""
+    """Write stem.png, stem.csv (the plotted points) and the same as vector graphics (pdf or svg), each atomically.
+
+    A file of the other vector format is removed, since it would show the figure as it was before.
+    """
     dates = {"CreationDate": None, "ModDate": None} if vector == "pdf" else {"Date": None}
     for kind, fields in {vector: dates, "png": {"Software": None}}.items():
         with atomic_path(stem.with_suffix(f".{kind}")) as temporary:
             figure.savefig(temporary, format=kind, metadata=fields)
     write_csv(points, stem.with_suffix(".csv"))
+    stem.with_suffix(".svg" if vector == "pdf" else ".pdf").unlink(missing_ok=True)
     plt.close(figure)

@@ -22,8 +22,8 @@ from ..analysis.published import Values
 from ..analysis.selection import above_chance, metric_values
 from ..conditions import label
 from ..records.tables import layer_mean
-from .panels import SPAN, choose, missing, note, say_missing
-from .style import GREY, Tables, colour, epsilon_style
+from .panels import ABOVE_EDGE, SPAN, choose, epsilon_legend, missing, note, say_missing
+from .style import GREY, Tables, area, colour, epsilon_style
 
 FIELDS = ("source", "panel", "condition", "epsilon", "kind", "value", "x", "runs", "distance")
 BOX = {"med": "median", "q1": "q1", "q3": "q3", "whislo": "whisker_low", "whishi": "whisker_high"}
@@ -44,7 +44,7 @@ def scatters(axes: NDArray[Any], tables: Tables, figure: str, panel: str, x: str
     theirs = published.matched_runs(tables["published"], figure, panel, None)
     everything = pd.concat([here, theirs])
     values = everything[["x", "y"]].to_numpy().ravel()
-    low = max(values.min(), np.median(values) - SPAN) - 0.7
+    low = values[values >= np.median(values) - SPAN].min() - 0.7
     high = values.max() + 0.7
     parts, distances = scatter_distances(here, theirs, panel, x, y)
     for ax, points, source in ((axes[0], theirs, "published"), (axes[1], here, "here")):
@@ -54,13 +54,14 @@ def scatters(axes: NDArray[Any], tables: Tables, figure: str, panel: str, x: str
             at = group[["x", "y"]].clip(lower=low + 0.3)
             style = epsilon_style(epsilon)
             name = f"{epsilon:g}" + words.get(epsilon, "")
-            ax.scatter(at["x"], at["y"], s=14, zorder=5, linewidth=0.3, edgecolor="white", label=name, **style)
+            ax.scatter(at["x"], at["y"], s=area(1), zorder=5, linewidth=0.3, edgecolor="white", label=name, **style)
         below = int((points[["x", "y"]] < low).any(axis=1).sum())
-        note(ax, f"{len(points)} pairs" + (f", {below} below the axis" if below else ""))
+        note(
+            ax, f"{len(points)} pairs" + (f", {below} below the axis" if below else ""), y=ABOVE_EDGE if below else 0.02
+        )
         ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=source)
         ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)} (%)")
-        title: dict[str, Any] = {"title": "ε: distance (x, y)" if words else "ε"}
-        ax.legend(**title, loc="upper left", handletextpad=0.1, borderaxespad=0.1)
+        epsilon_legend(ax, "ε: Wasserstein distance\nof x and of y (points)" if words else "ε")
         parts.append(rows(source=source, panel=panel, condition=y, epsilon=points["epsilon"], kind="run", x=points["x"],
                           value=points["y"]))  # fmt: skip
     return pd.concat(parts)
@@ -74,7 +75,7 @@ def scatter_distances(
     for epsilon in sorted(set(here["epsilon"]) & set(theirs["epsilon"])):
         a, b = here[here["epsilon"] == epsilon], theirs[theirs["epsilon"] == epsilon]
         d = [wasserstein_distance(a[name], b[name]) for name in ("x", "y")]
-        words[epsilon] = f": {d[0]:.1f}, {d[1]:.1f}"
+        words[epsilon] = f": {d[0]:.1f} and {d[1]:.1f}"
         parts += [rows(source="distance", panel=panel, condition=c, epsilon=[epsilon], kind="Wasserstein", distance=v)
                   for c, v in ((x, d[0]), (y, d[1]))]  # fmt: skip
     return parts, words
@@ -118,7 +119,7 @@ def boxes(
         draw_box(ax, theirs, i - 0.19, "white")
         if ours:
             draw_box(ax, ours, i + 0.19, colour(condition))
-            ax.scatter(np.full(len(values), i + 0.19), values, s=5, color="0.15", linewidth=0, zorder=3)
+            ax.scatter(np.full(len(values), i + 0.19), values, s=area(0.3), color="0.15", linewidth=0, zorder=3)
         distance = np.mean([abs(ours[q] - theirs[q]) for q in ("q1", "med", "q3")]) if ours else np.nan
         names.append(f"{label(condition).removeprefix('GradNorm: ')}\nn = {len(values)}\nΔ {distance:.2f}")
         keys = {"panel": panel, "condition": condition, "epsilon": [str(epsilon)]}
@@ -205,10 +206,10 @@ def histogram(
         return say_missing(ax, (condition,), f"\nat ε = {epsilon}")
     middles = theirs[["bin_left", "bin_right"]].mean(axis=1)
     width = float((theirs["bin_right"] - theirs["bin_left"]).iloc[0])
-    before, after = (
-        max(0, int(np.ceil(gap / width))) for gap in (middles.iloc[0] - values.min(), values.max() - middles.iloc[-1])
-    )
-    edges = theirs["bin_left"].iloc[0] + width * np.arange(-before, len(theirs) + after + 1)
+    left, right = theirs["bin_left"].iloc[0], theirs["bin_right"].iloc[-1]
+    before, after = (max(0, int(np.ceil(gap / width))) for gap in (left - values.min(), values.max() - right))
+    edges = left + width * np.arange(-before, len(theirs) + after + 1)
+    edges = np.unique(edges.clip(-1, 1))  # the last bin may be narrower: no cosine is beyond 1
     ax.bar(
         middles,
         theirs["value"] / theirs["value"].sum(),
@@ -216,7 +217,7 @@ def histogram(
         color="0.75",
         label=f"published (n = {theirs['value'].sum():.0f})",
     )
-    ours, _ = np.histogram(values, edges)
+    ours, _ = np.histogram(values.clip(*edges[[0, -1]]), edges)  # clip: rounding, of cosines and of edges
     ax.stairs(ours / len(values), edges, color=colour(condition), linewidth=1.5, label=f"here (n = {len(values)})")
     distance = wasserstein_distance(middles, values, theirs["value"])
     ax.set(
@@ -224,7 +225,7 @@ def histogram(
         ylabel="share of runs",
         title=f"{label(condition)}\ndistance {distance:.3f}",
     )
-    ax.set_ylim(0, 1.25 * ax.get_ylim()[1])
+    ax.set_ylim(0, 1.5 * ax.get_ylim()[1])
     ax.legend(loc="upper left")
     keys = {"panel": panel, "condition": condition, "epsilon": str(epsilon)}
     return pd.concat([
