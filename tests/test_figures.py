@@ -171,7 +171,7 @@ REPLICATION = REPOSITORY / "paper_artifact" / "archive" / "replication" / "runs.
 
 
 @pytest.mark.parametrize("points", [8, 12])
-@pytest.mark.parametrize("name", ["fig4", "published_fig4", "published_fig5", "fig2"])
+@pytest.mark.parametrize("name", ["fig2", "fig4", "published_fig2", "published_fig4", "published_fig5"])
 def test_one_edit_of_the_font_size_gives_a_figure_without_overlaps(name, points):
     """Texts neither overlap one another nor are cut, and no legend covers a mark."""
     runs = as_published(tables.read(REPLICATION, "runs"))
@@ -451,6 +451,13 @@ def test_lambda_sweep_puts_inorm_at_its_place():
     points, texts = draw("lambda_sweep", data)
     assert sorted(points["lambda_"].unique()) == [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1]
     assert len(points) == 2 * 24 and "5 of 24 runs without value" in texts and "5 of 24 runs collapsed" in texts
+
+
+def test_the_table_of_figures_says_what_the_released_runs_do_not_show():
+    runs = tables.read(REPLICATION, "runs")
+    assert "inorm_lambda" not in set(runs["condition"]), "then lambda_sweep is not empty: say so on the page"
+    (row,) = [line for line in (REPOSITORY / "docs/results.md").read_text().splitlines() if "`lambda_sweep`" in line]
+    assert "the preset `paper`" in row and "empty" in row
 
 
 def test_limits_hold_every_finished_run_that_is_not_far_off():

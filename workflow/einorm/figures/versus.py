@@ -59,9 +59,10 @@ def scatters(axes: NDArray[Any], tables: Tables, figure: str, panel: str, x: str
         note(
             ax, f"{len(points)} pairs" + (f", {below} below the axis" if below else ""), y=ABOVE_EDGE if below else 0.02
         )
-        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=source)
+        ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        ax.set_title(source + ("\nWasserstein distance (points)" if words else ""))
         ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)} (%)")
-        epsilon_legend(ax, "ε: Wasserstein distance\nof x and of y (points)" if words else "ε")
+        epsilon_legend(ax, "ε: of x and y" if words else "ε")
         parts.append(rows(source=source, panel=panel, condition=y, epsilon=points["epsilon"], kind="run", x=points["x"],
                           value=points["y"]))  # fmt: skip
     return pd.concat(parts)
