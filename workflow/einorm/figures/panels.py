@@ -152,7 +152,7 @@ def matched_scatter(ax: Axes, runs: DataFrame, x: str, y: str, panel: str) -> Da
 
 def epsilon_legend(ax: Axes, title: str = "ε") -> None:
     """The legend of a scatter plot, in a frame: its marks are no runs."""
-    where = {"loc": "upper left", "handletextpad": 0.1, "borderaxespad": 0.1, "alignment": "left"}
+    where: dict[str, Any] = {"loc": "upper left", "handletextpad": 0.1, "borderaxespad": 0.1, "alignment": "left"}
     ax.legend(title=title, frameon=True, **where)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
@@ -89,7 +90,8 @@ def curve_look(epsilon: float, length: int) -> dict[str, Any]:
 def epoch_axis(axis: XAxis) -> None:
     """Let an axis count epochs: its ticks are integers, also where there is only one epoch."""
     low, high = axis.get_view_interval()
-    axis.get_major_locator().set_params(integer=True, min_n_ticks=min(2, int(high) - int(np.ceil(low)) + 1))
+    at_least = min(2, int(high) - int(np.ceil(low)) + 1)
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True, min_n_ticks=at_least))
 
 
 def alignment_axis(axis: XAxis | YAxis, ticks: Sequence[float] = (0, 0.5, 0.9, 0.99, 0.999)) -> None:
