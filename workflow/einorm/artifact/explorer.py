@@ -18,7 +18,6 @@ from pandas import DataFrame, Series
 from .. import __version__
 from ..analysis.selection import PAPER_TASK
 from ..conditions import CONDITIONS, label
-from ..config import Settings
 from ..figures import style
 from ..records import archive, tables
 from ..runtime import PACKAGE, atomic_path
@@ -76,7 +75,7 @@ def write(folder: Path | str, out: Path | str) -> None:
         "curves": CURVES,
         "alignments": {name: CURVES[name] for name in ALIGNMENTS},
         "choices": {name: choices(runs[name]) for name in ("epsilon", "task", "variant")},
-        "kind": archive.kind_of(Settings(**frames["runs"].attrs["settings"])),
+        "kind": archive.kind_of(frames["runs"].attrs["settings"]),
         "settings": frames["runs"].attrs["settings"],
         "digest": frames["runs"].attrs["digest"],
         "version": __version__,

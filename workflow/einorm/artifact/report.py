@@ -115,7 +115,7 @@ def trained(folder: Path, settings: Settings) -> dict[str, Any]:
     runs = tables.read(folder / "runs.parquet", "runs")
     return {
         "runs": len(runs),
-        "shows": SHOWS[archive.kind_of(settings)].format(runs=len(runs), dataset=settings.dataset),
+        "shows": SHOWS[archive.kind_of(runs.attrs["settings"])].format(runs=len(runs), dataset=settings.dataset),
         "budget": budget(settings),
         "cells": cell_rows(runs, settings),
         "cost": cost(runs, tables.read(folder / "costs.parquet", "costs")),

@@ -33,13 +33,13 @@ PAPER_DATASET = "fashion_mnist"
 TO_READ = "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
 
 
-def kind_of(settings: Settings) -> str:
-    """Which question the runs of some settings answer: one of `KINDS`, or extension on a data set of ours."""
-    if settings.dataset != PAPER_DATASET:
+def kind_of(settings: dict[str, Any]) -> str:
+    """Which question runs answer, by their tables' settings: one of `KINDS`, or extension on a data set of ours."""
+    if settings["dataset"] != PAPER_DATASET:
         return "extension"
-    if settings.variants != ["paper"]:
+    if settings["variants"] != ["paper"]:
         return "robustness"
-    return "reproduction" if settings.randomness == "release" else "replication"
+    return "reproduction" if settings.get("randomness") == "release" else "replication"
 
 
 def count_rows(found: list[DataFrame], runs: list[Run], epochs: int) -> tuple[DataFrame, list[dict[str, Any]]]:
