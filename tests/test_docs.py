@@ -24,9 +24,8 @@ SCIENCE = ("network", "learning", "error_signals", "tasks")
 ERRORS = {"UserError", "DamagedError"}
 # Parameters of the science's functions that are no arrays. Whatever is not named here must have its shape stated.
 NO_ARRAYS = """
-    classes condition device draw dtype epochs epsilon forward hidden_layers hidden_width hyperparameters kind layer n
-    n_e n_in names needs_input_error network rates rng runs signals smoothing state test_images train_images units way
-    weights
+    classes condition device draw dtype epochs epsilon forward hidden_layers hidden_width hyperparameters i kind layer n
+    n_e n_in names network rates rng runs signals smoothing state states test_images train_images units way weights
 """
 AXIS = r"(?:R|B|n|n_[ei]|n_in|inputs|rows|units|pixels|classes|images|batch|epochs|steps|runs|[12]|\.\.\.)"
 SHAPE = re.compile(rf"\({AXIS}(?:, {AXIS})*\)")

@@ -97,7 +97,7 @@ def test_jobs_side_by_side_train_as_one_by_one(tmp_path, job_path, images_path, 
         assert main(train(other / "jobs.json", images_path)) == 0
     assert "epoch 2/2" in capsys.readouterr().out
     for condition, rows in trained(tmp_path / "alone" / "runs").items():
-        drop = ["seconds", "versions"]
+        drop = ["seconds", "cpu_seconds", "versions"]
         pd.testing.assert_frame_equal(rows.drop(columns=drop), together[condition].drop(columns=drop))
 
 

@@ -249,7 +249,10 @@ def learn_pooling(layer: Layer, rate: torch.Tensor, g: torch.Tensor) -> None:
 def update(
     network: Network, i: int, state: dict[str, torch.Tensor], signals: dict[str, torch.Tensor], G: torch.Tensor
 ) -> None:
-    """Let layer i learn from its signals (`send_back`), in place; with Dale's principle where the runs keep to it."""
+    """Let layer i learn, in place; with Dale's principle where the runs keep to it.
+
+    signals, each (R, n, B), and G (R, rows, B) are those that `send_back` gives.
+    """
     layer, rates = network.layers[i], network.rates[i]
     layer.b.sub_(rates["b"] * signals["h"].sum(2, keepdim=True))
     if layer.kind.learns("Wei"):
