@@ -101,6 +101,18 @@ def test_it_fits_a_phone_and_a_desk(open_page, width, tmp_path):
     page.screenshot(path=tmp_path / "page.png", full_page=True)
 
 
+def test_figures_keep_their_size_on_a_phone_and_scroll_sideways(open_page):
+    """At the width of the screen, text of 8 points would be 4 points high."""
+    wide = """[...document.querySelectorAll('figure:not(.again)')].map(figure => {
+        const [box, image] = [figure.querySelector('.wide'), figure.querySelector('img')];
+        const width = image.getBoundingClientRect().width;
+        return [width, box.scrollWidth > box.clientWidth, box.tabIndex, box.ariaLabel]; })"""
+    phone, desk = open_page(360).evaluate(wide), open_page(1280).evaluate(wide)
+    assert len(phone) >= 15 and len({name for *_, name in phone}) == len(phone)
+    assert all(width >= 17 / 2.54 * 96 - 1 and scrolls and index == 0 for width, scrolls, index, _ in phone)
+    assert not any(scrolls for _, scrolls, *_ in desk)
+
+
 def contrast(colour, ground):
     """WCAG contrast of two colours "rgb(r, g, b)"."""
 
