@@ -24,7 +24,8 @@ import pandas as pd
 import pytest
 
 JUDGING = ("stats", "effects", "judging", "statements", "comparisons", "same_size", "published_effects", "claims")
-MODULES = (*(f"analysis/{name}" for name in (*JUDGING, "selection", "completeness")), "runs", "jobs", "tables")
+RECORDS = ("records/runs", "records/jobs", "records/tables")
+MODULES = (*(f"analysis/{name}" for name in (*JUDGING, "selection", "completeness")), *RECORDS)
 RELATED = {"stats": ["published"], "statements": ["claims"], "tables": ["archive"]}  # tests, too
 RELATED |= {"runs": ["status"], "jobs": ["runs", "status"], "completeness": ["runs"]}
 LEAST = 10  # mutants of every module

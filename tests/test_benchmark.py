@@ -64,7 +64,7 @@ def test_json_and_figure_are_written(result, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "modules", ["tables, planning.plan", "figures.style, figures.panels, figures.fig6, tools.roofline"]
+    "modules", ["records.tables, planning.plan", "figures.style, figures.panels, figures.fig6, tools.roofline"]
 )
 def test_figures_tables_and_the_plan_do_without_torch(modules):
     code = f"import sys; from einorm import {modules.split(chr(44))[0].split(chr(46))[0]}"

@@ -48,7 +48,7 @@ def test_the_test_of_distributions_is_scipys(shift):
 def test_nothing_but_what_a_gpu_machine_has_is_imported():
     """torch, numpy, pandas, pyarrow, pydantic, yaml, Triton: no Snakemake, scipy or matplotlib."""
     script = (
-        "import sys; from einorm import gpu, fused, jobfile, train, __main__\n"
+        "import sys; from einorm import __main__; from einorm.training import gpu, fused, jobfile, train\n"
         "from einorm.tools import benchmark_gpu, golden\n"
         "print([name for name in ('snakemake', 'scipy', 'matplotlib', 'seaborn', 'rocrate') if name in sys.modules])"
     )

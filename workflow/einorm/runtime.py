@@ -44,7 +44,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def stream(*purpose: object) -> np.random.Generator:
+def stream(*purpose: object) -> "np.random.Generator":
     """Random generator of one named purpose, e.g. ``stream(seed, "shift", "luminosity", 0.75, epoch)``.
 
     Streams depend on their names only, so nothing depends on the order of draws or on the batch a
