@@ -37,7 +37,8 @@ release: $(VIEW_READY)  ## the bundle of the released runs, checked, to upload f
 budget: $(READY)  ## what every preset costs on this machine
 	$(BIN)/python -m einorm budget
 
-SUITE = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov
+# three workers keep two cores busy: tests of the workflow wait
+SUITE = $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --cov
 test: $(READY)  ## run the tests, but for the long ones
 	$(SUITE) -m "not long" --cov-report=
 

@@ -79,6 +79,7 @@ def test_the_docs_quote_the_file_that_is_shipped(capsys):
     assert capsys.readouterr().out.strip() in (REPOSITORY / "docs" / "reproduce.md").read_text()
 
 
+@pytest.mark.long
 def test_a_step_is_compared_with_a_commits():
     small = ["--conditions", "e_only_ln", "--runs", "1", "--width", "16", "--steps", "1", "--rounds", "2"]
     command = [sys.executable, "tests/compare_steps.py", "HEAD", *small]

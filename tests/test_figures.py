@@ -229,6 +229,7 @@ def test_runs_far_below_leave_the_axis_to_the_others():
     assert accuracy_limits(runs)[0] > 75
 
 
+@pytest.mark.long
 def test_no_text_is_smaller_than_8_points_at_the_printed_width():
     assert style.size(3) == pytest.approx((17 / 2.54, 3), abs=1e-3)
     data = synthetic.frames()

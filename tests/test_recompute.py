@@ -65,6 +65,7 @@ def test_agrees_on_every_row_of_a_shipped_archive(archive, claims_of):
     assert done.stdout.startswith(f"{rows} of {rows} rows ")
 
 
+@pytest.mark.long
 def test_agrees_where_all_epsilons_and_a_second_seed_are_there(tmp_path, claims_of):
     """Invented from the archive of two epsilons and one seed: pooled epsilons, the spread of seeds, a lambda sweep."""
 
