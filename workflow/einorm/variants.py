@@ -1,7 +1,7 @@
 """Variants of the training: one thing done differently than in the paper, to see whether its findings depend on it.
 
 To add one, add an entry to `VARIANTS`, and name it in `QUESTIONS` to have it drawn; a new kind of entry needs its place
-in `train.py`.
+in `training`.
 """
 
 from collections.abc import Iterable

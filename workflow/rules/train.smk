@@ -1,6 +1,6 @@
 # On a CPU a rule trains one job: a few runs of a cell. Long jobs go first, so that cores do not idle at the end: Snakemake
 # knows priorities of rules, so there is one rule per class of length. On a GPU a rule trains many cells in one process.
-# The job file (jobfile.py) says what a job's runs are; a job's name is the digest of its runs, so the file is no input.
+# The job file (training/jobfile.py) says what a job's runs are; a job's name is the digest of its runs, so the file is no input.
 if not EXPERIMENT["gpu_jobs"]:
     for priority, (length, jobs) in enumerate(EXPERIMENT["lengths"].items()):
 
