@@ -56,11 +56,9 @@ def arrays(node):
 
 
 def docstring_faults(source, science=False):
-    """What the docstrings of a module lack, a line each."""
+    """What the docstrings of a module lack, a line each, beyond what ruff sees (rules D)."""
     for node in public(source):
         text = ast.get_docstring(node) or ""
-        if not text:
-            yield f"{node.name} has no docstring"
         for error in sorted(raised(node)):
             if error not in text:
                 yield f"{node.name} raises {error} and does not say so"
@@ -71,14 +69,11 @@ def docstring_faults(source, science=False):
 @pytest.mark.parametrize("name", modules())
 def test_docstrings_say_what_they_must(name):
     source = modules()[name].read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
     assert not list(docstring_faults(source, name in SCIENCE))
 
 
 def test_docstrings_that_lack_something_are_found():
     source = '''
-def silent(x): pass
-
 def raising(path):
     """Read a file (see Fig. 1)."""
     if path:
@@ -93,8 +88,6 @@ def shaped(network, x):
 def _private(x): pass
 '''
     assert list(docstring_faults(source, science=True)) == [
-        "silent has no docstring",
-        "silent states no shape of x",
         "raising raises UserError and does not say so",
         "raising states no shape of path",
         "shapeless states no shape of x",
