@@ -311,7 +311,7 @@ def test_the_shipped_rules_are_complete():
         ("holds: [0, null]", "holds: [0]", "holds"),
         ("metric: mu,", "metric: mo,", "C3.1: same_size.delta lacks the metric mo"),
         ("metric: mu,", "metric: !!python/object:os.system mu,", "claims.yaml"),
-        ("margin: 0.5", "margin: [", "is not a YAML mapping"),
+        ("margin: 0.5", "margin: [", "is not YAML"),
     ],
 )
 def test_wrong_rules_are_refused_with_one_line(tmp_path, old, new, says):

@@ -252,7 +252,7 @@ def _read_yaml(path: Path | str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path} must be a mapping of keys, as the config.yaml that is shipped")
+        raise UserError(f"{path} must be a mapping of keys, as the file that is shipped")
     return raw
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 import yaml
 from pandas import DataFrame
 
+from .. import config
 from ..records import tables
 from ..records.tables import layer_mean
 from ..runtime import UserError, write_csv
@@ -36,12 +37,7 @@ Query = dict[str, Any]
 Sources = dict[str, DataFrame]
 FILE = "evidence.csv"
 SOURCES = ("runs", "robustness", "published", "box", "claim")
-TEXTS = (
-    "finding",
-    "mechanism",
-    "caveat",
-    "short",
-)  # of an entry, in the order in which they are shown; short: README's
+TEXTS = ("finding", "mechanism", "caveat", "short")  # of an entry, in the order of the pages; short: README's
 STATUS = ("explained", "likely", "open")
 LAST_EPOCHS = 10  # over which moments of the activity are averaged
 LN = "e_only_ln"
@@ -57,12 +53,7 @@ TAKE: dict[str, Callable[[Any], Any]] = {
 
 def load(path: Path | str) -> dict[str, Any]:
     """Entries "deviations" and "findings" of a deviations.yaml; raises UserError if it cannot be read."""
-    try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    return config.read(path)
 
 
 def write(

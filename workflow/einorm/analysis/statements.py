@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import Field, ValidationError
 
 from ..conditions import CONDITIONS
-from ..config import Strict
+from ..config import Strict, read
 from ..runtime import UserError
 from .selection import SELECTIONS
 
@@ -76,11 +75,7 @@ def load_rules(path: Path | str) -> Rules:
         If the file is missing, is no YAML, or a key or value in it is wrong.
     """
     try:
-        rules = Rules(**yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, TypeError) as error:
-        raise UserError(f"{path} is not a YAML mapping: {' '.join(str(error).split())}") from None
+        rules = Rules(**read(path))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
