@@ -16,7 +16,7 @@ from matplotlib.markers import MarkerStyle
 from pandas import DataFrame, Series
 
 from .. import __version__
-from ..analysis.selection import PAPER_TASK
+from ..analysis.selection import PAPER_TASK, defined
 from ..conditions import CONDITIONS, label
 from ..figures import style
 from ..records import archive, tables
@@ -155,9 +155,9 @@ def columns(runs: DataFrame) -> dict[str, list[Any]]:
 
 
 def with_meaning(rows: DataFrame) -> DataFrame:
-    """Rows without the gradient alignment of conditions with LN: measured without their LN, it says nothing."""
-    normalized = [name for name, condition in CONDITIONS.items() if condition.normalization == "ln"]
-    return rows.assign(gradient_alignment=rows["gradient_alignment"].mask(rows["condition"].isin(normalized)))
+    """Rows without the gradient alignments that say nothing about their condition (`selection.defined`)."""
+    meant = {condition: defined(condition, "gradient_alignment") for condition in rows["condition"].unique()}
+    return rows.assign(gradient_alignment=rows["gradient_alignment"].where(rows["condition"].map(meant)))
 
 
 def shorter(value: float, digits: int) -> float | None:
