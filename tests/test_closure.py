@@ -252,6 +252,7 @@ DECIDES = {
     "training/kernels.py": ("readout", {"benchmark"}),
     "learning.py": ("train_step", {"benchmark", "training", "report"}),
     "records/lineage.py": ("check_unmixed", {"collect"}),
+    "metrics.py": ("common_share", {"benchmark", "training", "report"}),
     "network.py": ("forward", {"benchmark", "training", "report"}),
     "nn/__init__.py": ("network", set()),
     "nn/layers.py": ("log_balance", set()),

@@ -13,14 +13,14 @@ from einorm.conditions import CONDITIONS, KINDS, LayerKind
 from einorm.error_signals import ERROR_SIGNALS, mean_units
 from einorm.learning import (
     build,
-    cross_entropy,
     forward_network,
     layer_norm,
-    measure,
+    loss_and_error,
     send_back,
     smooth_targets,
     train_step,
 )
+from einorm.metrics import error_shares, measure
 from einorm.network import initial_layer, initial_network, stack_layers
 from einorm.tools.golden import TOLERANCE, replay
 from einorm.variants import PAPER
@@ -124,20 +124,6 @@ def test_step_equals_autograd(condition, seed):
                 )
 
 
-@pytest.mark.parametrize(
-    "condition", [c for c in CONDITIONS if CONDITIONS[c].layer != "inorm_sub" and c != "e_error_only"]
-)
-def test_gradient_alignment_equals_autograd(condition):
-    weights, rates = random_runs(condition, [17, 30])
-    network = build(condition, weights, rates, torch.float64)
-    (x, _), *_ = batches(1)
-    rule = "inorm" if condition == "inorm_lambda" else condition
-    ours = measure(network, x)["gradient_alignment"][:, 0]
-    W = [as_tensors(run, CONDITIONS[condition].layer)[0] for run in weights]
-    expected = torch.stack([oracle.gradient_alignment(layer, x, rule) for layer in W])
-    torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-12)
-
-
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_batched_runs_equal_single_runs(condition):
     """Neither padding nor neighbours change a run: R = 3 with unequal widths equals R = 1 each, metrics included."""
@@ -146,7 +132,7 @@ def test_batched_runs_equal_single_runs(condition):
     alone = [build(condition, [W], [run], torch.float64) for W, run in zip(weights, rates, strict=True)]
     for x, y in batches(4):
         targets = smooth_targets(y, 10, dtype=torch.float64)
-        metrics, singles = measure(together, x), [measure(network, x) for network in alone]
+        metrics, *singles = [measure(each, x) | error_shares(each, x, targets) for each in (together, *alone)]
         for name, values in metrics.items():
             expected = torch.cat([single[name] for single in singles])
             torch.testing.assert_close(values, expected, rtol=1e-8, atol=1e-11, equal_nan=True)
@@ -191,7 +177,7 @@ def test_error_signals_are_those_that_weights_learn_from(condition):
     targets = smooth_targets(y, 10, dtype=torch.float64)
     before = [layer.W.clone() for layer in network.layers]
     states = forward_network(network, x.mT)
-    error = (cross_entropy(states[-1]["z"], targets)[1].exp() - targets) / len(x)
+    _, error = loss_and_error(states[-1]["z"], targets)
     found = [(i, signals["h"], G @ states[i]["x"].mT) for i, _, signals, G in send_back(network, states, error)]
     assert [i for i, *_ in found] == [2, 1, 0]
     assert all(torch.equal(layer.W, W) for layer, W in zip(network.layers, before, strict=True))

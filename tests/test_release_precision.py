@@ -8,7 +8,7 @@ import oracle
 import pytest
 import torch
 from conftest import REPOSITORY
-from einorm import config, learning, release_precision
+from einorm import config, learning, metrics, release_precision
 from einorm.conditions import CONDITIONS
 from einorm.learning import build, select, smooth_targets
 from einorm.network import initial_network
@@ -119,7 +119,7 @@ def test_without_casts_the_step_is_that_of_float32(no_cast, condition):
         targets = smooth_targets(y, 10, dtype=torch.float64)
         torch.testing.assert_close(train_step(casts, x, targets), learning.train_step(plain, x, targets))
     torch.testing.assert_close(weights_of(casts), weights_of(plain), rtol=1e-9, atol=1e-12)
-    measured = learning.measure(casts, x, forward_network), learning.measure(plain, x)
+    measured = metrics.measure(casts, x, forward_network), metrics.measure(plain, x)
     torch.testing.assert_close(*measured, rtol=1e-7, atol=1e-10, equal_nan=True)
     assert casts.collapsed_in == [""] * 3
 

@@ -10,7 +10,7 @@ from conftest import REPOSITORY
 from einorm import config, release_randomness
 from einorm.conditions import CONDITIONS
 from einorm.data import load_shifts, write_shifts
-from einorm.learning import measure
+from einorm.metrics import measure
 from einorm.planning import plan
 from einorm.records import jobs, runs, tables
 from einorm.runtime import UserError

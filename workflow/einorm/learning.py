@@ -1,21 +1,20 @@
-"""One training step: forward, error signals on their way back, local losses, updates; and the metrics.
+"""One training step: forward, error signals on their way back, local losses, updates.
 
 Everything is written out by hand, since the error signal is what the paper is about; the oracle
 is autograd in tests/oracle.py. Symbols, equations and shapes as in `network`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from .conditions import CONDITIONS, Condition
-from .error_signals import ERROR_SIGNALS, center, full, unchanged
+from .error_signals import ERROR_SIGNALS, unchanged
 from .network import EPS, Layer, forward, mean_units, moments, obey_dale, select_runs, stack_network
 from .variants import PAPER
 
-MEASURED = 2  # the first hidden layers, of which metrics are taken
 LABEL_SMOOTHING = 0.1
 
 
@@ -143,6 +142,12 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Te
     return (targets * log_p).sum((1, 2)).div_(-targets.shape[1]), log_p
 
 
+def loss_and_error(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss per run (R), `cross_entropy`, and the task's error dL/d(logits) (R, classes, B)."""
+    loss, log_p = cross_entropy(logits, targets)
+    return loss, log_p.exp_().sub_(targets).div_(targets.shape[1])
+
+
 def train_step(network: Network, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """One step of plain SGD for all runs, in place.
 
@@ -156,8 +161,7 @@ def train_step(network: Network, x: torch.Tensor, targets: torch.Tensor) -> torc
     loss (R) of the batch before the update
     """
     states = forward_network(network, x.mT)
-    loss, log_p = cross_entropy(states[-1]["z"], targets)
-    error = log_p.exp_().sub_(targets).div_(x.shape[-2])
+    loss, error = loss_and_error(states[-1]["z"], targets)
     for i, g, signals, G in send_back(network, states, error):
         if network.condition.error_signal == "lateral_plastic" and i < len(network.layers) - 1:
             learn_pooling(network.layers[i], network.rates[i]["w"], g)
@@ -268,63 +272,3 @@ def _subtract_outer(W: torch.Tensor, G: torch.Tensor, x: torch.Tensor) -> None:
         W.baddbmm_(G, x.mT, alpha=-1)
     else:
         W.flatten(0, 1).addmm_(G.flatten(0, 1), x.t(), alpha=-1)
-
-
-def measure(
-    network: Network, x: torch.Tensor, forward: Callable[..., list[dict[str, torch.Tensor]]] = forward_network
-) -> dict[str, torch.Tensor]:
-    """Metrics of the hidden layers on a batch (Figs. 3 to 6); nothing is updated.
-
-    Parameters
-    ----------
-    x : (B, pixels) or (R, B, pixels), as in `train_step`
-    forward : the forward pass, called as `forward_network`
-
-    Returns
-    -------
-    dict
-        Name -> (R, 2), for hidden layers 0 and 1: mu, var, output_alignment and gradient_alignment (cosines),
-        local_loss. NaN where not defined: alignments of layers that subtract only, gradients of e_error_only, the
-        local loss of layers without one, layer 1 of a network with one hidden layer.
-    """
-    states = forward(network, x.mT)
-    hidden = list(zip(network.layers, states, strict=True))[:-1]
-    rows = [measure_layer(network, *pair) for pair in hidden[:MEASURED]]
-    rows += [{name: torch.full_like(v, torch.nan) for name, v in rows[0].items()}] * (MEASURED - len(rows))
-    return {name: torch.stack([row[name] for row in rows], 1) for name in rows[0]}
-
-
-def measure_layer(network: Network, layer: Layer, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Metrics (R) of one hidden layer, see `measure`; its state is as `forward_network` returns it."""
-    z, condition = state["z"], network.condition
-    mean, _, variance = moments(z, layer)
-    undefined = torch.full_like(mean[:, 0, 0], torch.nan)
-    row = {"mu": mean.mean((1, 2)), "var": variance.mean((1, 2))}
-    row |= {"output_alignment": undefined, "gradient_alignment": undefined, "local_loss": undefined}
-    local = mean.square()
-    if "q" in state:
-        local = local + (variance - 1).square()
-    if condition.normalization == "learned":
-        row["local_loss"] = (network.lambdas * local).mean((1, 2))
-    if condition.normalization == "learned" and "q" not in state:
-        return row
-
-    ln, sigma = layer_norm(z, layer)
-    row["output_alignment"] = cosine(ln.relu(), z.relu())
-    if condition.normalization == "none" and condition.error_signal != "unchanged":
-        return row  # all its units are active, and of a constant signal its transform leaves nothing but rounding
-    own_rule = ERROR_SIGNALS[condition.error_signal] if condition.normalization == "learned" else unchanged
-    own = own_rule((z > 0).to(z.dtype), z, sigma, layer)
-    if condition.error_signal.startswith("lateral"):
-        reference = center((z > 0).to(z.dtype), z, sigma, layer)
-    else:
-        reference = full((ln > 0).to(z.dtype), ln, sigma, layer)
-    to_weights = layer.mask / state["q"] if "q" in state else layer.mask
-    x = state["x"]
-    row["gradient_alignment"] = cosine((reference * to_weights) @ x.mT, (own * to_weights) @ x.mT)
-    return row
-
-
-def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Cosine (R) per run between arrays (R, ...), flattened; 0 where one is 0, a silent layer's, as in the release."""
-    return torch.nn.functional.cosine_similarity(a.flatten(1), b.flatten(1), dim=1, eps=1e-8)

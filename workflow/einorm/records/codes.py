@@ -9,11 +9,12 @@ from .runs import Run
 
 # The arithmetic of a precision, as in `training_parts`.
 ARITHMETIC = {
-    "float32": (["network.py"], ["learning.py"]),
+    "float32": (["network.py"], ["learning.py"], ["metrics.py"]),
     "release": (
         ["release_precision.py"],
         ["network.py", "initial_network", "stack_network", "select_runs", "moments", "obey_dale"],
-        ["learning.py", "build", "select", "measure", "smooth_targets", "cross_entropy", "layer_norm", "learn_pooling"],
+        ["learning.py", "build", "select", "smooth_targets", "cross_entropy", "layer_norm", "learn_pooling"],
+        ["metrics.py"],
     ),
 }
 #: How a step is computed -> the code that adds to `training_parts`: plain on a CPU; fused on a GPU, or graph, where the

@@ -6,6 +6,7 @@ that made it, and their digest, in its metadata.
 
 import json
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,12 @@ class DamagedError(UserError):
 #: Columns that identify a run.
 KEYS = ("task", "dataset", "variant", "randomness", "condition", "epsilon", "lambda_", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
-SCHEMA_VERSION = "4"
-METRICS = ("train_loss", "test_loss", "test_acc", "validation_acc", *(f"{m}{i}" for m in LAYERED for i in (0, 1)))
+SHARES = ("g_common", "g_along", "h_common", "h_along", "update_common")  # `metrics.error_shares`
+SCHEMA_VERSION = "5"
+METRICS = (
+    *("train_loss", "test_loss", "test_acc", "validation_acc"),
+    *(f"{metric}{layer}" for metric in (*LAYERED, *SHARES) for layer in (0, 1)),
+)
 
 _KEY_FIELDS = [
     ("task", pa.string()),
@@ -150,7 +155,8 @@ def upgraded(data: pa.Table) -> pa.Table:
     """A pyarrow table of an earlier schema version as one of today's; any other as it is.
 
     Version 1 calls the column ``lambda_`` by a word that SQL and Python reserve, and knows our own random numbers only.
-    Versions 1 and 2 do not say in which tensor a run collapsed, versions 1 to 3 nothing of CPU time.
+    Versions 1 and 2 do not say in which tensor a run collapsed, versions 1 to 3 nothing of CPU time, versions 1 to 4
+    nothing of where error signals point.
     """
     later = data
     if "lambda" in later.schema.names:
@@ -158,7 +164,10 @@ def upgraded(data: pa.Table) -> pa.Table:
     if "collapsed_step" in later.schema.names and "collapsed_in" not in later.schema.names:
         later = _filled(later, "collapsed_in", pa.scalar(""), after="collapsed_step")
     if "seconds" in later.schema.names and "cpu_seconds" not in later.schema.names:
-        later = _filled(later, "cpu_seconds", pa.scalar(float("nan")), after="seconds")
+        later = _filled(later, "cpu_seconds", pa.scalar(np.nan), after="seconds")
+    if f"{LAYERED[-1]}1" in later.schema.names and f"{SHARES[0]}0" not in later.schema.names:
+        for before, name in pairwise(METRICS[METRICS.index(f"{SHARES[0]}0") - 1 :]):
+            later = _filled(later, name, pa.scalar(np.nan), after=before)
     return later.replace_schema_metadata(data.schema.metadata)
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..conditions import CONDITIONS
-from ..learning import Network, build, forward_network, measure, smooth_targets, train_step
+from ..learning import Network, build, forward_network, smooth_targets, train_step
+from ..metrics import measure
 from ..runtime import UserError
 from ..training.device import choose_device
 

@@ -16,7 +16,8 @@ import torch
 
 from .. import release_precision, release_randomness
 from ..conditions import CONDITIONS
-from ..learning import Network, build, cross_entropy, forward_network, measure, select, train_step
+from ..learning import Network, build, cross_entropy, forward_network, select, train_step
+from ..metrics import error_shares, measure
 from ..network import initial_network
 from ..records import tables
 from ..records.runs import Run, run_digest
@@ -36,7 +37,7 @@ ARITHMETIC = {
 }
 TEST_BATCH = 500  # images per forward pass in evaluation
 CHANCE = 10.0  # accuracy (%) of a collapsed run
-UNDEFINED = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}  # metrics of a collapsed run
+UNDEFINED = dict.fromkeys(tables.METRICS, np.nan) | {"test_acc": CHANCE}  # of a collapsed run, or not measured
 FACTS = ("lr", "lr_wei", "lr_wix", "hidden_width")
 
 
@@ -117,7 +118,7 @@ def train(
             if bad and trained and step == "plain":  # a GPU's steps are recorded: there collapsed runs stay
                 keep = [i for i, r in enumerate(in_batch) if r in trained]
                 network, in_batch, steps = select(network, torch.tensor(keep, device=device)), [*trained], None
-        rows = [trained.get(r, UNDEFINED) | {"epoch": epoch, "run": r} for r in range(len(runs))]
+        rows = [UNDEFINED | trained.get(r, {}) | {"epoch": epoch, "run": r} for r in range(len(runs))]
         records += rows
         report(epoch, first["epochs"], rows, time.perf_counter() - started)
     facts = [run_facts(run, *collapses.get(r, (-1, ""))) | {"run": r} for r, run in enumerate(runs)]
@@ -206,7 +207,7 @@ def train_epoch(
 
     Returns
     -------
-    losses (steps, R) before each update, and the metrics (`learning.measure`) of the last batch before its update
+    losses (steps, R) before each update, and the metrics (`metrics`) of the last batch before its update
     """
     images, _, targets, shifts = training
     last = (len(images) - 1) // batch_size * batch_size
@@ -215,7 +216,7 @@ def train_epoch(
         batches = slice(start, min(start + steps.most * batch_size, last))
         losses.append(steps(shifted(images[batches], shifts[..., batches], apply_shift), targets[:, batches]))
     x = shifted(images[last:], shifts[..., last:], apply_shift)
-    metrics = measure(network, x, forward)
+    metrics = measure(network, x, forward) | error_shares(network, x, targets[:, last:])
     losses.append(steps(x, targets[:, last:]))
     return torch.cat(losses), metrics
 
