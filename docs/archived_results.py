@@ -3,8 +3,8 @@
 Of all archives: what reproduction, replication and robustness say to each claim into README.md, and to each statement
 into docs/reproduction.md, with the comparison of single runs. Of the archive that is shown (`archive.SHOWN`): what was
 run and found into README.md, the claims with their verdicts into docs/results.md, and figures into docs/paper. Of the
-presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Tables are between the
-marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and pictures with the archives.
+presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness; so does error_signals, into
+docs/error_signals.md. Tables are between the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and pictures with the archives.
 """
 
 import sys
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import written_pages
 from einorm import config, figures
-from einorm.analysis import claims, explain, published, run_by_run, side_by_side, statements
+from einorm.analysis import claims, error_shares, explain, published, run_by_run, side_by_side, statements
 from einorm.analysis.judging import VERDICTS
 from einorm.analysis.robustness import robustness
 from einorm.analysis.run_by_run import WITHIN
@@ -112,6 +112,29 @@ def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
         write_picture(f"robustness_{question}", folder, Path(pictures) / f"{question}.png")
         answers[question] = robustness_table(einorm.load(folder)["runs"])
     fill(page, answers)
+
+
+def write_error_signals(page=DOCS / "error_signals.md", pictures=DOCS / "error_signals"):
+    """Write the shares of error signals into a page, and their picture to a folder; nothing without their archive."""
+    folder = ARCHIVES / figures.ERROR_SIGNALS
+    if folder.exists():
+        write_picture(figures.ERROR_SIGNALS, folder, Path(pictures) / "shares.png")
+        fill(page, {"shares": shares_table(einorm.load(folder)["runs"])})
+
+
+def shares_table(runs):
+    """Medians of the shares after the last epoch, of layers 0 and 1, and of the test accuracy."""
+    keys = ["variant", "condition", "epsilon"]
+    shares = error_shares.medians(runs).pivot_table(index=keys, columns=["share", "layer"], values="value", sort=False)
+    accuracy = runs.groupby(keys)["test_acc"].median()
+    rows = [
+        [f"`{key[0]}`", CONDITIONS[key[1]].label, f"{key[2]:g}"]
+        + [" / ".join(f"{row[share, layer]:.2f}" for layer in error_shares.LAYERS) for share in error_shares.MEANING]
+        + [f"{accuracy[key]:.2f}"]
+        for key, row in shares.iterrows()
+    ]
+    texts = [meaning.replace("\n", " ") for meaning in error_shares.MEANING.values()]
+    return markdown(("trained", "condition", "ε", *texts, "median accuracy (%)"), rows)
 
 
 def write_picture(figure, tables_folder, path, compared=None):
@@ -273,3 +296,4 @@ if __name__ == "__main__":
     write_three()
     written_pages.write()
     write_robustness()
+    write_error_signals()

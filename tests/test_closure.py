@@ -199,6 +199,7 @@ DECIDES = {
     "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims", "evidence"}),
     "analysis/completeness.py": ("completeness", ALL | JUDGED | {"report"}),
     "analysis/effects.py": ("estimate", JUDGED),
+    "analysis/error_shares.py": ("medians", drawn("error_signals")),
     "analysis/explain.py": ("rule", {"report"}),
     "analysis/findings.py": ("rows", {"evidence"}),
     "analysis/judging.py": ("judge", JUDGED),

@@ -15,7 +15,7 @@ from einorm.planning.training import describe
 from einorm.records import archive
 from einorm.records.jobs import jobs
 from einorm.records.runs import run_digest
-from einorm.variants import COLLAPSE, QUESTIONS, VARIANTS, asked
+from einorm.variants import COLLAPSE, DALE, QUESTIONS, VARIANTS, asked
 
 PUBLISHED = published.load(REPOSITORY / "paper_artifact" / "published")
 CONDITIONS = ("e_only_ln", "inorm", "gradnorm_full")
@@ -107,10 +107,8 @@ def test_every_question_has_a_preset_that_asks_it_and_nothing_else():
         settings = config.load(REPOSITORY / "config.yaml", f"robustness_{question}")
         assert set(settings.variants) == set(members) and asked(settings.variants) == [question]
     assert {name.removeprefix("robustness_") for name in presets if name.startswith("robustness")} == set(QUESTIONS)
-    assert {v for members in QUESTIONS.values() for v in members} == set(VARIANTS) - {
-        *COLLAPSE,
-        "no_dale",
-    }  # which no question asks about yet
+    others = {*COLLAPSE, *DALE} - {"paper"}  # presets collapse and error_signals
+    assert {v for members in QUESTIONS.values() for v in members} == set(VARIANTS) - others
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -45,6 +45,9 @@ ARCHIVED = ("float16", "bfloat16")
 #: The release's casts, and two changes to them: why runs collapse (`collapses`).
 COLLAPSE = ("release_float16", "release_scaled", "release_earlier_loss")
 
+#: With Dale's principle and without it: does the clamp shape the error signals (figure error_signals)?
+DALE = ("paper", "no_dale")
+
 # Which variants answer one question about the findings, in the order of a figure ("robustness_<question>").
 QUESTIONS = {
     "precision": ("paper", "bfloat16", "float16"),

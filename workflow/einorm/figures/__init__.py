@@ -2,7 +2,8 @@
 
 A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``. The mapping tables has DataFrames
 "runs", "epochs" and "samples", "published" (`published.load`) and "rules" (`statements.load_rules`). `robustness` draws
-several and is told which; `run_by_run` draws what `analysis.run_by_run` found in archives. Importing this package
+several and is told which; `run_by_run` draws what `analysis.run_by_run` found in archives; `error_signals` draws runs
+of all variants, and only where some were trained without Dale's principle. Importing this package
 imports neither matplotlib nor torch.
 """
 
@@ -15,7 +16,7 @@ from pandas import DataFrame
 from ..analysis.selection import PAPER_TASK, as_published, of_task
 from ..runtime import PACKAGE, UserError, nearest
 from ..tasks import TASKS
-from ..variants import QUESTIONS, asked
+from ..variants import DALE, QUESTIONS, asked
 
 CAPTIONS = PACKAGE.parent / "report"
 STYLE = PACKAGE / "figures" / "einorm.mplstyle"  # the look of all figures, for users to change
@@ -23,6 +24,7 @@ FOREST = "forest"  # the figure of all statements: `forest.write` draws it from 
 SHARED = ("style", "panels")  # modules that are no figures, or none of the tables; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
 ROBUSTNESS = "robustness"  # draws a figure per question of `QUESTIONS`
+ERROR_SIGNALS = "error_signals"  # draws runs with Dale's principle and without it
 RUN_BY_RUN = "run_by_run"  # draws no preset's tables, and of no other task
 FIGURES = sorted(
     path.stem
@@ -45,8 +47,8 @@ def known(tasks: Iterable[str], questions: Iterable[str]) -> dict[str, tuple[str
 
 def names(tasks: Iterable[str], variants: Sequence[str] = ("paper",)) -> list[str]:
     """Figures of an experiment: the paper's where runs were trained as published, and what further variants answer."""
-    drawn = known(tasks, asked(variants))
-    return [name for name, (_, module) in drawn.items() if "paper" in variants or module == ROBUSTNESS]
+    drawn, needed = known(tasks, asked(variants)), {ROBUSTNESS: set(), ERROR_SIGNALS: set(DALE)}
+    return [name for name, (_, module) in drawn.items() if needed.get(module, {"paper"}) <= set(variants)]
 
 
 def task_and_module(name: str) -> tuple[str, str]:
@@ -113,7 +115,8 @@ def make(
         table: tables.read(Path(tables_folder) / f"{table}.parquet", table) for table in ("runs", "epochs", "samples")
     }
     asks = [name.removeprefix(f"{ROBUSTNESS}_")] if module == ROBUSTNESS else []
-    frames = {table: of_task(frame, task) if asks else as_published(frame, task) for table, frame in read.items()}
+    chosen = of_task if module in (ROBUSTNESS, ERROR_SIGNALS) else as_published
+    frames = {table: chosen(frame, task) for table, frame in read.items()}
     frames |= {"published": published.load(published_folder), "rules": statements.load_rules(rules)}
     frames["complete"] = complete_rows(frames["runs"], settings)
     frames |= {RUN_BY_RUN: compared_runs(run_by_run)} if run_by_run else {}

@@ -1,0 +1,69 @@
+"""Where error signals point, with Dale's principle and without it (not in the paper)."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from pandas import DataFrame
+
+from ..analysis.error_shares import LAYERS, MEANING, medians
+from ..conditions import CONDITIONS, label
+from ..variants import DALE
+from .panels import say_missing
+from .style import GREY, Drawn, Tables, colour, epoch_axis, grid, marker
+
+PAPER, WITHOUT = DALE
+
+
+def draw(tables: Tables) -> Drawn:
+    """A row per layer and epsilon, a column per share: medians over epochs, and at the right edge those without Dale's.
+
+    All panels have the same axes, from 0 to 1.
+    """
+    epochs = tables["epochs"]
+    shares = medians(epochs)
+    epsilons = sorted(shares["epsilon"].unique())
+    rows = [(layer, epsilon) for layer in LAYERS for epsilon in epsilons]
+    figure, axes = grid(max(1, len(rows)), len(MEANING), 1.5 * len(rows) + 1, sharex=True, sharey=True)
+    if shares.empty:
+        return figure, say_missing(axes[0, 0], [*epochs["condition"].unique()], "\n(shares of error signals)")
+    last = int(shares["epoch"].max())
+    for (layer, epsilon), line in zip(rows, axes, strict=True):
+        here = shares[(shares["layer"] == layer) & (shares["epsilon"] == epsilon)]
+        for ax, share in zip(line, MEANING, strict=True):
+            panel(ax, here[here["share"] == share], last)
+        line[0].set_ylabel(f"layer {layer}\nε = {epsilon:g}", rotation=0, ha="right", va="center")
+    for ax, text in zip(axes[0], MEANING.values(), strict=True):
+        ax.set_title(text)
+    axes[0, 0].set(ylim=(-0.03, 1.03), yticks=(0, 0.5, 1))
+    epoch_axis(axes[0, 0].xaxis)
+    for ax in axes[-1]:
+        ax.set_xlabel("epoch")
+    figure.legend(handles=handles(shares), loc="outside lower center", ncols=4)
+    drawn = shares[shares["share"].isin(MEANING)]
+    return figure, drawn.assign(panel=drawn["share"].map(MEANING).str.replace("\n", " "))
+
+
+def panel(ax: Axes, shares: DataFrame, last: int) -> None:
+    """One share of one layer and epsilon; without Dale's principle only its value after the last epoch."""
+    for condition, group in shares.groupby("condition", sort=False):
+        curve = group[group["variant"] == PAPER]
+        ax.plot(curve["epoch"], curve["value"], **look(condition), marker="" if last > 1 else marker(condition))
+        end = group[(group["variant"] == WITHOUT) & (group["epoch"] == last)]
+        ax.plot(end["epoch"] + 0.04 * last, end["value"], **look(condition) | OPEN, marker=marker(condition))
+
+
+OPEN: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "clip_on": False}
+
+
+def look(condition: str) -> dict[str, Any]:
+    """Colour and width of a condition's line."""
+    return {"color": colour(condition), "linewidth": 1.2}
+
+
+def handles(shares: DataFrame) -> list[Line2D]:
+    """What the legend shows."""
+    present = [condition for condition in CONDITIONS if (shares["condition"] == condition).any()]
+    lines = [Line2D([], [], label=label(condition), **look(condition)) for condition in present]
+    found = (shares["variant"] == WITHOUT).any()
+    return lines + [Line2D([], [], color=GREY, label="without Dale's principle", **OPEN, marker="o")] * bool(found)
