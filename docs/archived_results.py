@@ -3,8 +3,9 @@
 Of all archives: what reproduction, replication and robustness say to each claim into README.md, and to each statement
 into docs/reproduction.md, with the comparison of single runs. Of the archive that is shown (`archive.SHOWN`): what was
 run and found into README.md, the claims with their verdicts into docs/results.md, and figures into docs/paper. Of the
-presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness; so does error_signals, into
-docs/error_signals.md. Tables are between the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare pages and pictures with the archives.
+presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness; so does error_signals,
+into docs/error_signals.md. Tables are between the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare
+pages and pictures with the archives.
 """
 
 import sys

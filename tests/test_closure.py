@@ -235,6 +235,7 @@ DECIDES = {
     "training/device.py": ("choose_device", {"benchmark"}),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),
     "figures/__init__.py": ("make", ALL),
+    "figures/error_signals.py": ("draw", drawn("error_signals")),
     "figures/fig4.py": ("draw_learned", drawn("fig4", "fig5")),
     "figures/fig6.py": ("against_ln", drawn("fig6", "fig7")),
     "figures/forest.py": ("draw", {"forest"}),

@@ -69,7 +69,6 @@ def test_runs_of_before_the_shares_were_measured_are_no_empty_axes():
 
 def test_the_figure_is_drawn_where_there_are_runs_with_and_without_dales_principle():
     assert figures.ERROR_SIGNALS in figures.names(["luminosity"], DALE)
-    assert "contrast_error_signals" in figures.names(["luminosity", "contrast"], DALE)
     for variants in (["paper"], ["no_dale"], ["paper", "shuffled"]):
         assert figures.ERROR_SIGNALS not in figures.names(["luminosity"], variants)
 

@@ -359,8 +359,8 @@ def test_stars_are_those_of_the_corrected_p():
     data = synthetic.frames(configs=12, collapsed=None)
     runs = data["runs"]
     fewer = (runs["condition"] == "gradnorm_full") & (runs["epsilon"] == 0.75)
-    level = runs.groupby(["epsilon", "config"])["test_acc"].transform("first")
-    data["runs"] = runs.assign(test_acc=level.where(~fewer, level + 1.2))
+    level = 80 + 0.25 * runs["config"]
+    data["runs"] = runs.assign(test_acc=level.where(~fewer, level + 1.1))
     points, texts = draw("fig6", data)
     ours = points[points["p"].notna() & (points["condition"] == "gradnorm_full") & (points["epsilon"] == 0.75)]
     assert ours["p"].iloc[0] < 0.05 < ours["p_holm"].iloc[0]

@@ -209,7 +209,7 @@ def test_the_shipped_configuration_names_every_figure_condition():
     assert set(presets["smoke"]["conditions"]) == set(CONDITIONS)
     assert set(presets["paper"]["conditions"]) == set(CONDITIONS) - set(synthetic.OURS)
     captions = {path.stem for path in (REPOSITORY / "workflow" / "report").glob("*.rst")}
-    assert captions == {*FIGURES, "robustness", "claims", "forest"}
+    assert captions == {*FIGURES, "error_signals", "robustness", "claims", "forest"}
 
 
 def test_the_gpu_profile_plans_many_cells_in_one_job(tmp_path):

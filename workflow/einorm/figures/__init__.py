@@ -24,12 +24,12 @@ FOREST = "forest"  # the figure of all statements: `forest.write` draws it from 
 SHARED = ("style", "panels")  # modules that are no figures, or none of the tables; so are those below
 VERSUS = "versus"  # shared by the figures that show published values beside ours
 ROBUSTNESS = "robustness"  # draws a figure per question of `QUESTIONS`
-ERROR_SIGNALS = "error_signals"  # draws runs with Dale's principle and without it
+ERROR_SIGNALS = "error_signals"  # draws runs with Dale's principle beside those without it
 RUN_BY_RUN = "run_by_run"  # draws no preset's tables, and of no other task
 FIGURES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
-    if path.stem not in (*SHARED, VERSUS, ROBUSTNESS, FOREST, "__init__")
+    if path.stem not in (*SHARED, VERSUS, ROBUSTNESS, ERROR_SIGNALS, FOREST, "__init__")
 )
 
 
@@ -37,9 +37,9 @@ def known(tasks: Iterable[str], questions: Iterable[str]) -> dict[str, tuple[str
     """Name -> (task, module that draws it) of all figures.
 
     They are those of `FIGURES`, for every task of ours the same panels, "<task>_<figure>", but for the published values
-    and runs, and "robustness_<question>".
+    and runs, "robustness_<question>", and that of error signals.
     """
-    found = {name: (PAPER_TASK, name) for name in FIGURES}
+    found = {name: (PAPER_TASK, name) for name in (*FIGURES, ERROR_SIGNALS)}
     panels = [name for name in FIGURES if not name.startswith("published_") and name != RUN_BY_RUN]
     found |= {f"{task}_{name}": (task, name) for task in tasks if task != PAPER_TASK for name in panels}
     return found | {f"{ROBUSTNESS}_{question}": (PAPER_TASK, ROBUSTNESS) for question in questions}
