@@ -120,7 +120,8 @@ def write_error_signals(page=DOCS / "error_signals.md", pictures=DOCS / "error_s
     folder = ARCHIVES / figures.ERROR_SIGNALS
     if folder.exists():
         write_picture(figures.ERROR_SIGNALS, folder, Path(pictures) / "shares.png")
-        fill(page, {"shares": shares_table(einorm.load(folder)["runs"])})
+        runs = einorm.load(folder)["runs"]
+        fill(page, {"shares": shares_table(runs), "predictions": predictions_table(runs)})
 
 
 def shares_table(runs):
@@ -136,6 +137,15 @@ def shares_table(runs):
     ]
     texts = [meaning.replace("\n", " ") for meaning in error_shares.MEANING.values()]
     return markdown(("trained", "condition", "ε", *texts, "median accuracy (%)"), rows)
+
+
+def predictions_table(runs):
+    """What came of the predictions, with the numbers that they compare."""
+    rows = []
+    for row in error_shares.predictions(runs).itertuples():
+        numbers = "; ".join(f"{first:.2f} and {second:.2f}" for first, second in row.numbers)
+        rows.append([row.id, row.compared, numbers, row.outcome])
+    return markdown(("", "met if the first is larger", "at ε 0; 0.75", "outcome"), rows)
 
 
 def write_picture(figure, tables_folder, path, compared=None):

@@ -3,15 +3,17 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pytest
 import synthetic
 from conftest import REPOSITORY
 from einorm import config, figures
-from einorm.analysis.error_shares import MEANING, medians
+from einorm.analysis.error_shares import MEANING, PREDICTIONS, comparisons, medians, predictions
 from einorm.figures import error_signals
 from einorm.records import tables
 from einorm.variants import DALE
 
 CONDITIONS = ["inorm", "gradnorm_center", "e_only_ln"]
+PAPER, WITHOUT = DALE
 
 
 def both_ways(**options):
@@ -84,3 +86,51 @@ def test_older_tables_are_read_with_empty_shares():
     rows = tables.read(REPOSITORY / "paper_artifact/archive/robustness_order/epochs.parquet", "epochs")
     assert rows[[f"{share}{layer}" for share in tables.SHARES for layer in (0, 1)]].isna().all(axis=None)
     assert list(rows) == tables.EPOCHS.names and rows["local_loss0"].notna().any()
+
+
+def runs_as_predicted():
+    """Invented runs of which all predictions are true; in centering a common share of 0.02, elsewhere 0.4 to 0.5."""
+    conditions = ["inorm", "gradnorm_center", "gradnorm_scale", "gradnorm_decorrelate"]
+    runs = synthetic.frames(conditions, configs=3, collapsed=None)["runs"]
+    runs = pd.concat([runs, runs.assign(variant=WITHOUT)], ignore_index=True)
+    centered, far = runs["condition"] == "gradnorm_center", runs["epsilon"] == 0.75
+    for share in tables.SHARES:
+        for layer in (0, 1):
+            common = np.where(centered, 0.02, 0.4 + 0.1 * far - 0.1 * layer)
+            runs[f"{share}{layer}"] = common if share.endswith("common") else 0.05
+    return runs.assign(test_acc=np.where(centered, 86.0, 80.0))
+
+
+def test_predictions_are_judged_by_their_rules():
+    found = predictions(runs_as_predicted()).set_index("id")
+    assert [*found.index] == [*PREDICTIONS] and set(found["outcome"]) == {"met"}
+    assert found["numbers"]["S1"] == [(0.4, 0.3), (0.5, 0.3)] and found["numbers"]["S10"] == [(6, 3)]
+    assert found["numbers"]["S7"] == [pytest.approx((0.5, 0.4)), pytest.approx((0.4, 0.3))]
+    words = (REPOSITORY / "paper_artifact" / "predictions_error_signals.md").read_text()
+    assert all(f"| {name} |" in words for name in PREDICTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "variant", "column", "value"),
+    [
+        ("S1", "inorm", PAPER, "g_common0", 0.29),
+        ("S2", "gradnorm_center", PAPER, "g_common0", 0.26),
+        ("S3", "gradnorm_scale", PAPER, "h_common0", 0.2),
+        ("S4", "gradnorm_decorrelate", PAPER, "h_common0", 0.1),
+        ("S5", "inorm", PAPER, "h_along0", 0.26),
+        ("S6", "gradnorm_center", PAPER, "update_common0", 0.11),
+        ("S7", "inorm", PAPER, "g_common1", 0.2),
+        ("S8", "inorm", PAPER, "g_common1", 0.51),
+        ("S9", "inorm", WITHOUT, "g_common0", 0.19),
+        ("S10", "inorm", WITHOUT, "test_acc", 83.5),
+    ],
+)
+def test_a_prediction_that_fails_is_not_met_and_one_without_runs_is_not_computed(
+    name, condition, variant, column, value
+):
+    runs = runs_as_predicted()
+    chosen = (runs["condition"] == condition) & (runs["variant"] == variant)
+    changed = runs.assign(**{column: runs[column].mask(chosen, value)})
+    assert predictions(changed).set_index("id")["outcome"][name] == "not met"
+    assert predictions(runs[~chosen]).set_index("id")["outcome"][name] == "not computed"
+    assert set(comparisons(runs[~chosen])) == set(PREDICTIONS)
