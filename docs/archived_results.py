@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import written_pages
 from einorm import config, figures
-from einorm.analysis import claims, error_shares, explain, published, run_by_run, side_by_side, statements
+from einorm.analysis import claims, error_shares, explain, published, rounding, run_by_run, side_by_side, statements
 from einorm.analysis.judging import VERDICTS
 from einorm.analysis.robustness import robustness
 from einorm.analysis.run_by_run import WITHIN
@@ -89,7 +89,7 @@ def write_three(readme=PROJECT / "README.md", page=DOCS / "reproduction.md", pic
         found, cells = (pd.read_csv(Path(made) / f"run_by_run{name}.csv") for name in ("", "_cells"))
         write_picture("run_by_run", ARCHIVES / archive.SHOWN, Path(pictures) / "run_by_run.png", made)
     texts = {"three": three_table(answers), "run_by_run": run_by_run_table(found), "sorted": sorted_table(cells)}
-    fill(page, texts)
+    fill(page, texts | {"rounding": rounding_table()})
 
 
 def write_codes(page=DOCS / "reproduce.md"):
@@ -260,6 +260,17 @@ def sorted_table(cells):
         rows.append([*where, *numbers, nearness, *lost])
     headings = ("condition", "ε", "random numbers", "published median, all runs (%)", "median, all runs (%)")
     return markdown((*headings, "difference", "sorted difference", "published at chance", "at chance"), rows)
+
+
+def rounding_table():
+    """How far apart the same runs are that were trained twice, in the presets quick and paper."""
+    found = rounding.apart(*(einorm.load(ARCHIVES / name)["epochs"] for name in ("quick", "paper")))
+    spans = found.columns[3:]
+    rows = [
+        [CONDITIONS[r["condition"]].label, f"{r['epsilon']:g}", r["runs"], *(f"{r[span]:.2f}" for span in spans)]
+        for r in found.to_dict("records")
+    ]
+    return markdown(("condition", "ε", "runs", *(f"epochs {span}" for span in spans)), rows)
 
 
 def cost(cells, spent, trainings):

@@ -207,6 +207,7 @@ DECIDES = {
     "analysis/published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
     "analysis/published_effects.py": ("box", JUDGED),
     "analysis/robustness.py": ("answers", ROBUSTNESS | {"claims", "evidence"}),
+    "analysis/rounding.py": ("apart", set()),
     "analysis/run_by_run.py": ("assign", {"single_runs"}),
     "analysis/same_size.py": ("judge_size", JUDGED),
     "analysis/selection.py": ("of_task", ALL | JUDGED | {"single_runs"}),
