@@ -85,7 +85,7 @@ def error_shares(network: Network, x: torch.Tensor, targets: torch.Tensor) -> Me
 
     One direction is the common mode, in which all units have the same signal: what centering removes. The other one is
     along the activity, its deviation from the mean over units: what decorrelating removes besides. They are orthogonal,
-    so that their shares add up to 1 with that of what is left. A share is of |signal|^2, summed over the batch.
+    so that their shares add up to 1 with that of what is left. Shares are of squared lengths, summed over the batch.
 
     Parameters
     ----------
@@ -127,13 +127,13 @@ def shares_of_layer(network: Network, i: int, state: Metrics, g: torch.Tensor, h
 
 
 def common_share(a: torch.Tensor, layer: Layer) -> torch.Tensor:
-    """Share (R) of |a|^2, a (R, n, any), in the mean over units."""
+    """Share (R) of the squared length of a, (R, n, any), in the mean over units."""
     mean = mean_units(a, layer)
     return (layer.widths * mean * mean).sum((1, 2)) / (a * a).sum((1, 2))
 
 
 def share_along(a: torch.Tensor, z: torch.Tensor, layer: Layer) -> torch.Tensor:
-    """Share (R) of |a|^2, a (R, n, B), along z's deviation from its mean over units, image by image."""
+    """Share (R) of the squared length of a, (R, n, B), along z's deviation from its mean over units, image by image."""
     _, deviation, variance = moments(z, layer)
     along = mean_units(a * deviation, layer)  # = |deviation|^2 / n times the coefficient of a along it
     parts = layer.widths * along * along / variance.clamp(min=torch.finfo(a.dtype).tiny)
