@@ -260,7 +260,10 @@ def test_the_rows_of_the_replication_are_those_of_the_campaign():
     """They were archived as preset `paper` until the reproduction took that name; the digest is of that archive."""
     rows = archive.all_rows(REPOSITORY / "paper_artifact" / "archive" / "replication")
     assert {*rows["randomness"]} == {"own"} and not rows["collapsed_in"].any(), "columns that have come since"
-    rows = rows.drop(columns=["randomness", "collapsed_in", "cpu_seconds"]).rename(columns={"lambda_": "lambda"})
+    shares = [f"{share}{layer}" for share in tables.SHARES for layer in (0, 1)]
+    assert rows[shares].isna().all(axis=None)
+    rows = rows.drop(columns=["randomness", "collapsed_in", "cpu_seconds", *shares])
+    rows = rows.rename(columns={"lambda_": "lambda"})
     rows = rows.sort_values(["digest", "epoch"])
     content = hashlib.sha256()
     for name in sorted(rows):

@@ -148,6 +148,12 @@ def running(env):
     return run(env, "squeue", "-h", "-t", "running", "-o", "%i").split()
 
 
+def training(env, folder):
+    """Numbers of the training jobs that run; their logs are named after them."""
+    logs = {path.stem for path in folder.glob(".snakemake/slurm_logs/rule_train_*/*/*.log")}
+    return [job for job in running(env) if job in logs]
+
+
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """Tables of the small settings, computed without SLURM."""
@@ -171,7 +177,7 @@ def test_a_cancelled_job_is_started_again(slurm, local, tmp_path):
     folder = project(tmp_path)
     workflow = start(slurm, folder, *SMALL)
     wait_for(lambda: list(folder.glob("results/logs/train/**/*.log")), 120)
-    run(slurm, "scancel", running(slurm)[0])
+    run(slurm, "scancel", wait_for(lambda: training(slurm, folder), 60)[0])
     finish(workflow, folder)
     assert "CANCELLED" in (folder / "log").read_text() and tables(folder) == local
 
