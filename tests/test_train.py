@@ -188,7 +188,11 @@ def test_nothing_waits_for_the_device_inside_an_epoch(images, no_shifts, monkeyp
         )
         test_loss, test_acc = train.evaluate(network, parts[1], train.TASKS["luminosity"][1])
     assert losses.shape == (10, 2) and test_acc.shape == (2,)
-    assert torch.isfinite(losses).all() and torch.isfinite(test_loss).all() and set(metrics) == set(tables.LAYERED)
+    assert (
+        torch.isfinite(losses).all()
+        and torch.isfinite(test_loss).all()
+        and set(metrics) == {*tables.LAYERED, *tables.SHARES}
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
