@@ -131,7 +131,7 @@ def shares_table(runs):
     accuracy = runs.groupby(keys)["test_acc"].median()
     rows = [
         [f"`{key[0]}`", CONDITIONS[key[1]].label, f"{key[2]:g}"]
-        + [" / ".join(f"{row[share, layer]:.2f}" for layer in error_shares.LAYERS) for share in error_shares.MEANING]
+        + [" / ".join(number(row[share, layer]) for layer in error_shares.LAYERS) for share in error_shares.MEANING]
         + [f"{accuracy[key]:.2f}"]
         for key, row in shares.iterrows()
     ]
@@ -139,11 +139,16 @@ def shares_table(runs):
     return markdown(("trained", "condition", "ε", *texts, "median accuracy (%)"), rows)
 
 
+def number(value):
+    """A number with two decimals; a dash where there is none."""
+    return f"{value:.2f}" if np.isfinite(value) else "–"
+
+
 def predictions_table(runs):
     """What came of the predictions, with the numbers that they compare."""
     rows = []
     for row in error_shares.predictions(runs).itertuples():
-        numbers = "; ".join(f"{first:.2f} and {second:.2f}" for first, second in row.numbers)
+        numbers = "; ".join(f"{number(first)} and {number(second)}" for first, second in row.numbers)
         rows.append([row.id, row.compared, numbers, row.outcome])
     return markdown(("", "met if the first is larger", "at ε 0; 0.75", "outcome"), rows)
 

@@ -21,12 +21,14 @@ PAGES = (
     "docs/deviations.md",
     "docs/reproduce.md",
     "docs/model.md",
+    "docs/error_signals.md",
 )
 CLAIMS = sorted((DOCS / "claims").glob("*.md"))
 PICTURES = {
     "docs/results.md": "docs/paper",
     "docs/reproduction.md": "docs/reproduction",
     "docs/robustness.md": "docs/robustness",
+    "docs/error_signals.md": "docs/error_signals",
 }
 
 

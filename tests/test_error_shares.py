@@ -1,5 +1,7 @@
 """Shares of error signals in tables: medians, the figure, and the preset that trains the runs."""
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -61,6 +63,17 @@ def test_the_figure_has_a_panel_per_layer_epsilon_and_share():
     assert set(points["share"]) == set(MEANING) and points["n"].min() == 4
     text = text_of(figure)
     assert "without Dale's principle" in text and "layer 1 ε = 0.75" in text
+
+
+def test_a_figure_of_a_part_of_the_runs_has_room_for_its_panels(tmp_path):
+    """One epsilon, and a condition without runs of one of the two ways."""
+    rows = both_ways(collapsed=None)
+    part = (rows["epsilon"] == 0.75) & ~((rows["condition"] == "inorm") & (rows["variant"] == WITHOUT))
+    figure, _ = error_signals.draw({"epochs": rows[part]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a layout that was given up
+        figure.savefig(tmp_path / "part.png")
+    plt.close(figure)
 
 
 def test_runs_of_before_the_shares_were_measured_are_no_empty_axes():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from pandas import DataFrame
@@ -13,18 +14,19 @@ from .panels import say_missing
 from .style import GREY, Drawn, Tables, colour, epoch_axis, grid, marker
 
 PAPER, WITHOUT = DALE
+TICKS = (0, 0.01, 0.1, 0.3, 0.6, 1)
 
 
 def draw(tables: Tables) -> Drawn:
     """A row per layer and epsilon, a column per share: medians over epochs, and at the right edge those without Dale's.
 
-    All panels have the same axes, from 0 to 1.
+    All panels have the same axes, from 0 to 1, which spread out small shares: their square roots have equal steps.
     """
     epochs = tables["epochs"]
     shares = medians(epochs)
     epsilons = sorted(shares["epsilon"].unique())
     rows = [(layer, epsilon) for layer in LAYERS for epsilon in epsilons]
-    figure, axes = grid(max(1, len(rows)), len(MEANING), 1.5 * len(rows) + 1, sharex=True, sharey=True)
+    figure, axes = grid(max(1, len(rows)), len(MEANING), 1.5 * len(rows) + 1.4, sharex=True, sharey=True)
     if shares.empty:
         return figure, say_missing(axes[0, 0], [*epochs["condition"].unique()], "\n(shares of error signals)")
     last = int(shares["epoch"].max())
@@ -35,7 +37,10 @@ def draw(tables: Tables) -> Drawn:
         line[0].set_ylabel(f"layer {layer}\nε = {epsilon:g}", rotation=0, ha="right", va="center")
     for ax, text in zip(axes[0], MEANING.values(), strict=True):
         ax.set_title(text)
-    axes[0, 0].set(ylim=(-0.03, 1.03), yticks=(0, 0.5, 1))
+    axes[0, 0].set_yscale("function", functions=(lambda share: np.sqrt(np.clip(share, 0, None)), np.square))
+    axes[0, 0].set(ylim=(0, 1))
+    axes[0, 0].set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes[0, 0].minorticks_off()
     epoch_axis(axes[0, 0].xaxis)
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
@@ -48,9 +53,12 @@ def panel(ax: Axes, shares: DataFrame, last: int) -> None:
     """One share of one layer and epsilon; without Dale's principle only its value after the last epoch."""
     for condition, group in shares.groupby("condition", sort=False):
         curve = group[group["variant"] == PAPER]
-        ax.plot(curve["epoch"], curve["value"], **look(condition), marker="" if last > 1 else marker(condition))
         end = group[(group["variant"] == WITHOUT) & (group["epoch"] == last)]
-        ax.plot(end["epoch"] + 0.04 * last, end["value"], **look(condition) | OPEN, marker=marker(condition))
+        mark = "" if last > 1 else marker(condition)
+        if len(curve):  # what is empty and not clipped leaves a layout no room
+            ax.plot(curve["epoch"], curve["value"], **look(condition), marker=mark, clip_on=False)
+        if len(end):
+            ax.plot(end["epoch"] + 0.04 * last, end["value"], **look(condition) | OPEN, marker=marker(condition))
 
 
 OPEN: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "clip_on": False}
