@@ -131,7 +131,7 @@ def shares_table(runs):
     accuracy = runs.groupby(keys)["test_acc"].median()
     rows = [
         [f"`{key[0]}`", CONDITIONS[key[1]].label, f"{key[2]:g}"]
-        + [" / ".join(number(row[share, layer]) for layer in error_shares.LAYERS) for share in error_shares.MEANING]
+        + [" / ".join(number(row[share, layer]) for layer in tables.LAYERS) for share in error_shares.MEANING]
         + [f"{accuracy[key]:.2f}"]
         for key, row in shares.iterrows()
     ]
@@ -150,7 +150,7 @@ def predictions_table(runs):
     for row in error_shares.predictions(runs).itertuples():
         numbers = "; ".join(f"{number(first)} and {number(second)}" for first, second in row.numbers)
         rows.append([row.id, row.compared, numbers, row.outcome])
-    return markdown(("", "met if the first is larger", "at ε 0; 0.75", "outcome"), rows)
+    return markdown(("", "met if the first is larger", "numbers (at ε 0; 0.75 where nothing is said)", "outcome"), rows)
 
 
 def write_picture(figure, tables_folder, path, compared=None):
@@ -259,7 +259,7 @@ def sorted_table(cells):
     rows = []
     for r in cells[cells["median"].notna()].to_dict("records"):
         numbers = [f"{r[name]:.2f}" for name in ("published_median", "median")] + [f"{r['median_difference']:+.2f}"]
-        nearness = f"{r['sorted_difference']:.2f}" if np.isfinite(r["sorted_difference"]) else "–"
+        nearness = number(r["sorted_difference"])
         lost = [f"{r[name]:.0f}" for name in ("published_at_chance", "at_chance")]
         where = [CONDITIONS[r["condition"]].label, f"{r['epsilon']:g}", f"`{r['randomness']}`"]
         rows.append([*where, *numbers, nearness, *lost])

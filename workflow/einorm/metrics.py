@@ -113,7 +113,9 @@ def error_shares(network: Network, x: torch.Tensor, targets: torch.Tensor) -> Me
     return layer_by_layer([found[i] for i in hidden])
 
 
-def shares_of_layer(network: Network, i: int, state: Metrics, g: torch.Tensor, h: torch.Tensor) -> Metrics:
+def shares_of_layer(
+    network: Network, i: int, state: dict[str, torch.Tensor], g: torch.Tensor, h: torch.Tensor
+) -> Metrics:
     """Shares (R) of one hidden layer, see `error_shares`; g and h (R, n, B) as `learning.send_back` gives them."""
     layer = network.layers[i]
     h = h * layer.mask  # what a rule leaves in padding is no signal

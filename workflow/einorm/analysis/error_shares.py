@@ -10,7 +10,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..conditions import CONDITIONS
-from ..records.tables import SHARES
+from ..records.tables import LAYERS, SHARES
 from ..variants import DALE
 
 #: Share -> what it is a share of, and in which direction.
@@ -20,7 +20,6 @@ MEANING = {
     "h_along": "error h at the excitation,\nalong the activity",
     "update_common": "update of Wex,\ncommon mode",
 }
-LAYERS = (0, 1)
 
 
 def medians(rows: DataFrame) -> DataFrame:

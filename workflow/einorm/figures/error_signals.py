@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from pandas import DataFrame
 
-from ..analysis.error_shares import LAYERS, MEANING, medians
+from ..analysis.error_shares import MEANING, medians
 from ..conditions import CONDITIONS, label
+from ..records.tables import LAYERS
 from ..variants import DALE
 from .panels import say_missing
 from .style import GREY, Drawn, Tables, colour, epoch_axis, grid, marker

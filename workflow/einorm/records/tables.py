@@ -27,11 +27,12 @@ class DamagedError(UserError):
 #: Columns that identify a run.
 KEYS = ("task", "dataset", "variant", "randomness", "condition", "epsilon", "lambda_", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
+LAYERS = (0, 1)  # hidden layers that are measured
 SHARES = ("g_common", "g_along", "h_common", "h_along", "update_common")  # `metrics.error_shares`
 SCHEMA_VERSION = "5"
 METRICS = (
     *("train_loss", "test_loss", "test_acc", "validation_acc"),
-    *(f"{metric}{layer}" for metric in (*LAYERED, *SHARES) for layer in (0, 1)),
+    *(f"{metric}{layer}" for metric in (*LAYERED, *SHARES) for layer in LAYERS),
 )
 
 _KEY_FIELDS = [
