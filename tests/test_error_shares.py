@@ -1,5 +1,6 @@
 """Shares of error signals in tables: medians, the figure, and the preset that trains the runs."""
 
+import shutil
 import warnings
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import synthetic
-from conftest import REPOSITORY
+import yaml
+from conftest import REPOSITORY, copy_project, run_documented, snakemake
 from einorm import config, figures
 from einorm.analysis.error_shares import MEANING, PREDICTIONS, comparisons, medians, predictions
 from einorm.figures import error_signals
@@ -151,3 +153,25 @@ def test_a_prediction_that_fails_is_not_met_and_one_without_runs_is_not_computed
     assert predictions(changed).set_index("id")["outcome"][name] == "not met"
     assert predictions(runs[~chosen]).set_index("id")["outcome"][name] == "not computed"
     assert set(comparisons(runs[~chosen])) == set(PREDICTIONS)
+
+
+@pytest.mark.long
+def test_the_documented_commands_go_from_training_to_the_figure(tmp_path):
+    """In a copy whose preset is small: a part of it is trained both ways, archived, and drawn from the archive."""
+    folder = copy_project(tmp_path)
+    shutil.rmtree(folder / "paper_artifact" / "archive" / "error_signals")
+    path = folder / "config.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["presets"]["error_signals"] |= {"epochs": 1, "train_images": 320, "test_images": 160, "configs": 2}
+    path.write_text(yaml.safe_dump(raw))
+    part = ("conditions=[inorm]", "epsilons=[0.75]", "configs=[0]")
+    done = snakemake(folder, "tables", "--config", "preset=error_signals", *part)
+    assert done.returncode == 0, done.stdout
+    run_documented("docs/error_signals.md", "python -m einorm archive preset=error_signals", folder)
+    run_documented(
+        "docs/error_signals.md",
+        "snakemake error_signals --cores 1 --config preset=error_signals results=archive",
+        folder,
+    )
+    points = pd.read_csv(folder / "figures" / "error_signals.csv")
+    assert set(points["variant"]) == set(DALE) and set(points["condition"]) == {"inorm"} and set(points["n"]) == {1}
