@@ -24,11 +24,11 @@ from einorm.analysis import claims, error_shares, explain, published, rounding, 
 from einorm.analysis.judging import VERDICTS
 from einorm.analysis.robustness import robustness
 from einorm.analysis.run_by_run import WITHIN
-from einorm.artifact import report
+from einorm.artifact import wording
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.figures import forest
-from einorm.records import archive, lineage, provenance, runs, tables
+from einorm.records import archive, costs, lineage, provenance, runs, tables
 from einorm.records.archive import KINDS
 from einorm.variants import QUESTIONS
 from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, fill, keep, markdown, with_interval
@@ -64,7 +64,7 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
     for name in SHOWN:
         write_picture(name, folder, Path(pictures) / f"{name}.png")
     held, manifest = einorm.load(folder), archive.check(folder)
-    cells, spent = pd.DataFrame(manifest["cells"]), report.cost(held["runs"], held["costs"])
+    cells, spent = pd.DataFrame(manifest["cells"]), costs.cost(held["runs"], held["costs"])
     judged = claims.evaluate(rules, held["runs"], Settings(**manifest["settings"]), published.load(PUBLISHED))
     with tempfile.TemporaryDirectory() as made:
         points = forest.rows_of(judged, rules)
@@ -227,7 +227,7 @@ def three_table(table):
         judged = []
         for kind in side_by_side.KINDS:
             numbers = with_interval(*(row[f"{kind}_{name}"] for name in ("effect", "low", "high")))
-            size = f"; {report.size_in_words(row[f'{kind}_size_verdict'])}" if numbers else ""
+            size = f"; {wording.size_in_words(row[f'{kind}_size_verdict'])}" if numbers else ""
             judged.append(f"{row[f'{kind}_verdict']}{f', {numbers}' if numbers else ''}{size}")
         theirs = with_interval(*(row[f"published_{name}"] for name in ("effect", "low", "high")), " (no interval)")
         rows.append([row["id"], row["text"], theirs or "–", *judged, row["robustness"]])
@@ -279,17 +279,17 @@ def rounding_table():
 
 
 def cost(cells, spent, trainings):
-    """How many runs of an archive are finished, and what they cost, in words; spent: `tables.hours` of all of them."""
+    """How many runs of an archive are finished, and what they cost, in words; spent: `costs.hours` of all of them."""
     machines = "; ".join(dict.fromkeys(provenance.machine_name(training["machine"]) for training in trainings))
     total = cells[["finished", "planned", "collapsed"]].sum()
     return (
         f"{total['finished']:,} of {total['planned']:,} runs are finished, {total['collapsed']} of them collapsed. "
-        f"They took {tables.hours_in_words(spent)} ({machines}).\n"
+        f"They took {costs.hours_in_words(spent)} ({machines}).\n"
     )
 
 
 def cells_table(cells, spent):
-    """Runs finished of those planned, a row per condition and a column per epsilon; spent: `tables.hours` of each."""
+    """Runs finished of those planned, a row per condition and a column per epsilon; spent: `costs.hours` of each."""
     units = {"core_hours": "core-hours", "gpu_hours": "GPU-hours"}
     shown = [unit for unit in units if unit == "core_hours" or any(hours[unit] for hours in spent.values())]
     epsilons = sorted(cells["epsilon"].unique())

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from einorm import config, figures
 from einorm.analysis import claims, explain, findings, published, statements
-from einorm.artifact import report
+from einorm.artifact import report, wording
 from einorm.artifact.summary import summary
 from einorm.conditions import CONDITIONS, LAMBDA
 from einorm.config import Settings
@@ -122,7 +122,7 @@ def claim_page(claim, rules, judged):
         row = found[statement.id][0]
         theirs = with_interval(*(row[f"published_{name}"] for name in ("effect", "low", "high")), " (no interval)")
         here = with_interval(row["effect"], row["low"], row["high"])
-        size = report.size_in_words(row["size_verdict"])
+        size = wording.size_in_words(row["size_verdict"])
         rows.append([f"[{statement.id}](#{anchor(statement.id)})", statement.text, theirs or "–", here or "–"])
         rows[-1] += [row["verdict"], size]
     shown = dict.fromkeys(name for s in own for name in (f"published_{s.figure}", s.figure))

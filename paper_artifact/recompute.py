@@ -440,59 +440,59 @@ def same_size(rules, s, x, y, published, selection, short, spread):
     return row | {"size_verdict": found}
 
 
-def judge(tables, settings, rules, published, s, selection, holm):
-    """A row of claims.csv, from the runs of one task."""
-    runs = tables[tables["variant"].eq("paper")]
-    epsilons, metric, y = wanted(rules, s), s["metric"], s.get("y")
-    row = {
-        k: s.get(k)
-        for k in ("id", "figure", "panel", "of", "metric", "x", "y", "epsilon", "from_epsilon", "text", "revised")
-    }
-    row |= {"published_rule": s.get("published_rule", "all"), "selection": selection, "claim": s["id"].split(".")[0]}
-    row |= {
+def described(rules, published, s, selection):
+    """The columns of a statement that need no run of ours: its words, and the published effect."""
+    metric, approximate = s["metric"], ("boxes", "bins", "independent trend")
+    named = ("id", "figure", "panel", "of", "metric", "x", "y", "epsilon", "from_epsilon", "text", "revised")
+    method, o, n_x, n_y = published_effect(published, s, selection)
+    return {
+        **{k: s.get(k) for k in named},
+        **{"published_rule": s.get("published_rule", "all"), "selection": selection, "claim": s["id"].split(".")[0]},
         "unit": "points" if metric == "test_acc" else None,
         "holds": in_words(*s["holds"]),
         "delta": rules["same_size"]["delta"][metric],
+        **limits("published", o),
+        **{"published_effect": o[0], "published_method": method, "published_n_x": n_x, "published_n_y": n_y},
+        "published_approximate": method in approximate or (method == "unpaired" and s["epsilon"] == "pooled"),
     }
-    method, o, n_x, n_y = published_effect(published, s, selection)
-    row |= limits("published", o) | {
-        "published_effect": o[0],
-        "published_method": method,
-        "published_n_x": n_x,
-        "published_n_y": n_y,
-    }
-    row["published_approximate"] = method in ("boxes", "bins", "independent trend") or (
-        method == "unpaired" and s["epsilon"] == "pooled"
-    )
+
+
+def at_chance(runs, published, s, epsilons):
+    """Runs at chance of both conditions, here and published."""
+    row = {}
     for side in "xy":
         cell = runs[runs["condition"].eq(s.get(side)) & runs["epsilon"].isin(epsilons)]["test_acc"]
         row |= {f"at_chance_{side}": cell.le(CHANCE).sum(), f"of_{side}": len(cell)}
         if s.get(side):
             counts = published_at_chance(published, s[side], epsilons)
             row |= dict(zip((f"published_at_chance_{side}", f"published_of_{side}"), counts, strict=True))
+    return row
+
+
+def measured(x, y, s):
+    """The effect of a statement in our runs, of all and of thirds of the configurations."""
+    pooled = s["epsilon"] == "pooled"
+    if s["of"] != "trend":
+        row = effect_of(x, y, pooled)
+        return row | thirds(x, y, lambda a, b: third(a, b, row["method"], pooled))
+    d = changes(x, y, s)
+    row = {"n_x": len(d), "n_y": len(d), "n_pairs": len(d), "method": "trend"}
+    row |= limits("", signed_rank(d)) | limits("median", median(d))
+    return row | thirds(x, y, lambda a, b: signed_rank(changes(a, b, s))[0])
+
+
+def judge(tables, settings, rules, published, s, selection, holm):
+    """A row of claims.csv, from the runs of one task."""
+    runs = tables[tables["variant"].eq("paper")]
+    epsilons, metric, y = wanted(rules, s), s["metric"], s.get("y")
+    row = described(rules, published, s, selection) | at_chance(runs, published, s, epsilons)
     if any(lacking(runs, settings, c, e) for c in (s["x"], y) if c for e in epsilons):
-        return row | {
-            "verdict": "not computed",
-            "size_verdict": "not computed",
-            "method": "none",
-            "n_x": 0,
-            "n_y": 0,
-            "n_pairs": 0,
-        }
+        none = {"verdict": "not computed", "size_verdict": "not computed", "method": "none"}
+        return row | none | {"n_x": 0, "n_y": 0, "n_pairs": 0}
     gx, gy = (values_of(runs, c, epsilons, metric, selection) if c else None for c in (s["x"], y))
     trained = runs[runs["condition"].isin([s["x"], y]) & runs["epsilon"].isin(epsilons)]["epochs"].min()
     short = trained < max(rules["epochs_needed"][e] for e in ({s["epsilon"], s.get("from_epsilon", s["epsilon"])}))
-    if s["of"] == "trend":
-        d = changes(gx, gy, s)
-        row |= (
-            {"n_x": len(d), "n_y": len(d), "n_pairs": len(d), "method": "trend"}
-            | limits("", signed_rank(d))
-            | limits("median", median(d))
-        )
-        row |= thirds(gx, gy, lambda a, b: signed_rank(changes(a, b, s))[0])
-    else:
-        row |= effect_of(gx, gy, s["epsilon"] == "pooled")
-        row |= thirds(gx, gy, lambda a, b: third(a, b, row["method"], s["epsilon"] == "pooled"))
+    row |= measured(gx, gy, s)
     if y:
         row["smallest_margin"] = max(abs(row["low"]), abs(row["high"]))
     row["verdict"] = verdict(s, row["low"], row["high"], short)

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from conftest import CHROMIUM, REPOSITORY
 from einorm.analysis.judging import VERDICTS
-from einorm.artifact import report
-from einorm.records import tables
+from einorm.artifact import report, wording
+from einorm.records import costs, tables
 from einorm.records.archive import SHOWN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
@@ -48,7 +48,7 @@ def test_alternative_texts_come_from_the_plotted_points(open_page, redrawn):
     assert f"{len(points)} plotted values" in alt
     first = points[points["panel"] == points["panel"].iloc[0]].groupby("epsilon")[["x", "y"]].median()
     for epsilon, medians in first.iterrows():
-        assert f"epsilon {epsilon:g}, medians {report.number(medians['x'])} (x)" in alt
+        assert f"epsilon {epsilon:g}, medians {wording.number(medians['x'])} (x)" in alt
 
 
 def column(page, name):
@@ -182,7 +182,7 @@ def test_the_head_says_which_runs_the_page_shows(open_page):
 
 @pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00"), (-0.01, "−0.01"), (float("nan"), "–"), (3, "3.00")])
 def test_numbers_for_reading(value, text):
-    assert report.number(value) == text
+    assert wording.number(value) == text
 
 
 def test_what_was_not_computed_by_the_published_rule_has_no_numbers(open_page, redrawn):
@@ -213,7 +213,7 @@ def test_core_hours_and_gpu_hours_are_shown_apart(redrawn, tmp_path):
         name: tables.read(folder / f"paper_artifact/archive/quick/{name}.parquet", name) for name in ("runs", "costs")
     }
     settings, chosen = held["runs"].attrs["settings"], {n: f["condition"] == "gradnorm_full" for n, f in held.items()}
-    others = tables.hours(
+    others = costs.hours(
         held["runs"].merge(held["costs"], on=[*tables.KEYS])[lambda f: f["condition"] != "gradnorm_full"]
     )
     held["runs"].loc[chosen["runs"], "device"] = "cuda"

@@ -9,7 +9,7 @@ import synthetic
 from conftest import REPOSITORY
 from einorm import config
 from einorm.__main__ import main
-from einorm.records import tables
+from einorm.records import costs, tables
 from einorm.records.jobs import jobs
 from einorm.runtime import UserError
 
@@ -70,13 +70,13 @@ def test_the_settings_digest_does_not_depend_on_order():
 
 def test_core_hours_and_gpu_hours_are_never_added_up():
     runs = pd.DataFrame({"device": ["cpu", "cpu", "cuda"], "threads": [1, 3, 2], "seconds": [3600.0, 7200.0, 1800.0]})
-    spent = tables.hours(runs)
+    spent = costs.hours(runs)
     assert spent == {"core_hours": 7.0, "gpu_hours": 0.5}
-    assert tables.hours_in_words(spent) == "7.0 core-hours and 0.5 GPU-hours"
-    assert tables.hours_in_words(tables.hours(runs[:2]), 2) == "7.00 core-hours"
-    assert tables.hours_in_words(tables.hours(runs[2:])) == "0.5 GPU-hours"
-    assert tables.hours(runs[:0]) == {"core_hours": 0, "gpu_hours": 0}
-    assert tables.hours_in_words(tables.hours(runs[:0])) == "0.0 core-hours"
+    assert costs.hours_in_words(spent) == "7.0 core-hours and 0.5 GPU-hours"
+    assert costs.hours_in_words(costs.hours(runs[:2]), 2) == "7.00 core-hours"
+    assert costs.hours_in_words(costs.hours(runs[2:])) == "0.5 GPU-hours"
+    assert costs.hours(runs[:0]) == {"core_hours": 0, "gpu_hours": 0}
+    assert costs.hours_in_words(costs.hours(runs[:0])) == "0.0 core-hours"
 
 
 @pytest.mark.parametrize(

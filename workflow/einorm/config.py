@@ -85,13 +85,8 @@ class Settings(Strict):
     @classmethod
     def known_names(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse a name that nothing has."""
-        names: dict[str | None, Any] = {
-            "tasks": TASKS,
-            "variants": VARIANTS,
-            "conditions": CONDITIONS,
-            "dataset": DATASETS,
-        }
-        known = names[info.field_name]
+        named: dict[str, Any] = {"tasks": TASKS, "variants": VARIANTS, "conditions": CONDITIONS, "dataset": DATASETS}
+        known = named[str(info.field_name)]
         for name in [value] if isinstance(value, str) else value:
             if name not in known:
                 raise ValueError(f"{name!r} is not known{nearest(name, known)}")

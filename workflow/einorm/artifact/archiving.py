@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from .. import __version__
 from ..config import Settings, describe_difference
-from ..records import provenance, tables
+from ..records import costs, provenance, tables
 from ..records.archive import MANIFEST, all_rows, check, count_rows
 from ..records.runs import CELL, Cell, cell_folder, cell_runs, cells, run_digest
 from ..records.samples import make_samples
@@ -139,7 +139,7 @@ def _replace(
         "machine": machine,  # where it was first written: stands for that of runs that did not record theirs
         "trainings": provenance.trainings(last, machine),
         "commits": tables.commits(shard),
-        **{unit: round(spent, 3) for unit, spent in tables.hours(last).items()},
+        **{unit: round(spent, 3) for unit, spent in costs.hours(last).items()},
         "complete": all(cell["finished"] == cell["planned"] for cell in facts["cells"]),
         **facts,
         "files": {f"{name}.parquet": _facts(fresh / f"{name}.parquet") for name in TABLES},

@@ -20,7 +20,7 @@ from rocrate.rocrate import ROCrate
 from ..config import Settings
 from ..data import checksums
 from ..records import provenance
-from ..records.tables import hours_in_words
+from ..records.costs import hours_in_words
 
 Files = dict[str, bytes]  # of a bundle, by name
 # Of the project's files, with the published values, the inputs of the run.

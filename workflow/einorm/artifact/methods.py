@@ -8,9 +8,8 @@ from pandas import DataFrame
 from .. import __version__
 from ..conditions import CONDITIONS
 from ..config import Settings
-from ..records import archive, provenance, tables
+from ..records import archive, costs, provenance
 from ..variants import PAPER
-from .report import cost
 
 RANDOM_NUMBERS = {
     "own": "random numbers of einorm's own streams",
@@ -86,5 +85,5 @@ def how_it_ran(held: dict[str, DataFrame], trained: list[provenance.Facts]) -> I
     commits = sorted({t["commit"][:7] for t in trained if t.get("commit")})
     at = f" (commit {', '.join(commits)})" if commits else ""
     machines = "; ".join(dict.fromkeys(provenance.machine_name(t["machine"]) for t in trained))
-    spent = tables.hours_in_words(cost(held["runs"], held["costs"])["all"])
+    spent = costs.hours_in_words(costs.cost(held["runs"], held["costs"])["all"])
     yield f"Training used {named}{at} and took {spent} on {machines}."

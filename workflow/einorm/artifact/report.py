@@ -1,16 +1,12 @@
 """The report: one page that stands alone, verdicts first, every number and alternative text from files."""
 
-import base64
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from pandas import DataFrame
-from PIL import Image
 
 from .. import __version__
 from ..analysis import findings, side_by_side
@@ -23,18 +19,18 @@ from ..analysis.statements import Rules, load_rules
 from ..conditions import label
 from ..config import Settings
 from ..data import checksums
-from ..figures import FOREST, caption, category, names
+from ..figures import FOREST, names
 from ..hyperparameters import HYPERPARAMETERS
-from ..records import archive, lineage, provenance, tables
+from ..records import archive, costs, lineage, provenance, tables
 from ..records.runs import CELL
 from ..runtime import PACKAGE, UserError, atomic_path
+from .report_figures import figure
 from .summary import summary
+from .wording import interval, number, p_value, size_in_words
 
 PAGE = PACKAGE / "artifact" / "page"
 PARTS = {"style": "css", "script": "js"}
 PUBLISHED: dict[str, Any] = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
-GROUPS_IN_ALT = 12
-COLOURS = 128  # of a picture
 TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty
 # What the page shows, by `archive.kind_of`.
 SHOWS = {
@@ -118,7 +114,7 @@ def trained(folder: Path, settings: Settings) -> dict[str, Any]:
         "shows": SHOWS[archive.kind_of(runs.attrs["settings"])].format(runs=len(runs), dataset=settings.dataset),
         "budget": budget(settings),
         "cells": cell_rows(runs, settings),
-        "cost": cost(runs, tables.read(folder / "costs.parquet", "costs")),
+        "cost": costs.cost(runs, tables.read(folder / "costs.parquet", "costs")),
         "environment": environment(folder),
         "dataset": {"name": settings.dataset, "checksums": checksums(settings.dataset)},
         "settings": runs.attrs["settings"],
@@ -133,7 +129,7 @@ def page(context: dict[str, Any]) -> str:
         loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"number": number, "interval": interval, "p": p_value, "label": label}
-    environment.filters |= {"size": size_in_words, "hours": tables.hours_in_words}
+    environment.filters |= {"size": size_in_words, "hours": costs.hours_in_words}
     parts = {name: (PAGE / f"report.{kind}").read_text(encoding="utf-8") for name, kind in PARTS.items()}
     return environment.get_template("report.html").render(context | parts)
 
@@ -145,76 +141,6 @@ def read_csv(path: Path) -> DataFrame:
         return table.fillna({name: "" for name in TEXTS if name in table})
     except FileNotFoundError:
         raise UserError(f"{path} is missing: make it with snakemake claims") from None
-
-
-def figure(name: str, folder: Path) -> dict[str, str]:
-    """A figure as the page shows it: data URI, caption, and an alternative text from its plotted points.
-
-    Raises UserError if the figure is missing.
-    """
-    png, points = folder / f"{name}.png", folder / f"{name}.csv"
-    for path in (png, points):
-        if not path.is_file():
-            raise UserError(f"{path} is missing: make it with snakemake {name}")
-    text = caption(name).read_text(encoding="utf-8").strip()
-    return {
-        "name": name,
-        "category": category(name),
-        "caption": text,
-        "image": "data:image/png;base64," + base64.b64encode(smaller(png)).decode(),
-        "alt": f"{'. '.join(text.split('. ')[:2]).rstrip('.')}. {alternative_text(points)}",
-    }
-
-
-def smaller(path: Path) -> bytes:
-    """Bytes of a PNG with a palette of its colours, a third of the size: the report stays below 3 MB."""
-    picture = Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    with io.BytesIO() as out:
-        picture.save(out, "png", optimize=True)
-        return out.getvalue()
-
-
-def alternative_text(path: Path) -> str:
-    """The content of a figure in words, from its plotted points: medians per panel, condition and epsilon."""
-    try:
-        points = pd.read_csv(path)
-    except pd.errors.EmptyDataError:
-        return "not computed."
-    panels = points.groupby("panel", sort=False) if "panel" in points else [("", points)]
-    lines = [
-        f"{panel}: {line}".lstrip(": ")
-        for panel, part in panels
-        for line in panel_lines(part.dropna(axis=1, how="all"))
-    ]
-    more = len(lines) - GROUPS_IN_ALT
-    text = "; ".join(lines[:GROUPS_IN_ALT]) + (f"; and {more} more groups" if more > 0 else "")
-    return f"{len(points)} plotted values. {text}".strip()
-
-
-def panel_lines(points: DataFrame) -> list[str]:
-    """What one panel shows, a text per group of points: distances, medians of pairs, or medians of values."""
-    if "source" in points:
-        far = points[points["source"] == "distance"].dropna(subset="distance")
-        return [f"{label(r.condition)} at epsilon {r.epsilon}, distance {number(r.distance)}" for r in far.itertuples()]
-    if {"x", "y"} <= set(points):
-        medians = points.groupby("epsilon")[["x", "y"]].median()
-        return [f"epsilon {e:g}, medians {number(m.x)} (x) and {number(m.y)} (y)" for e, m in medians.iterrows()]
-    if not {"condition", "value"} <= set(points):
-        return []
-    last = points[points["epoch"] == points["epoch"].max()] if "epoch" in points else points
-    keys = [
-        key for key in ("rule", "series", "metric", "condition", "epsilon") if key in last and last[key].nunique() > 1
-    ]
-    keys = [key for key in keys if key != "series" or last["condition"].nunique() == 1] or ["condition"]
-    medians = last.groupby(keys, sort=False)["value"].median()
-    return [f"{words(keys, group)}, median {number(value)}" for group, value in medians.items()]
-
-
-def words(keys: list[str], group: Any) -> str:
-    """A group of plotted points in words."""
-    values = dict(zip(keys, group if isinstance(group, tuple) else (group,), strict=True))
-    named = {"condition": label, "epsilon": "epsilon {:g}".format}
-    return ", ".join(named.get(key, str)(value) for key, value in values.items())
 
 
 def whole(rules: Rules, claims: DataFrame) -> dict[str, dict[str, str]]:
@@ -278,13 +204,6 @@ def cell_rows(runs: DataFrame, settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def cost(runs: DataFrame, costs: DataFrame) -> dict[str, Any]:
-    """What the runs took (`tables.hours`), per condition and in all: core-hours and GPU-hours apart."""
-    runs = runs.merge(costs, on=[*tables.KEYS], validate="1:1")
-    groups = runs.groupby("condition", sort=False)
-    return {"conditions": {name: tables.hours(group) for name, group in groups}, "all": tables.hours(runs)}
-
-
 def environment(folder: Path) -> dict[str, Any]:
     """What trained the runs: machines, versions, devices; and the file of their hyperparameters."""
     trainings = archive.trainings(folder)
@@ -296,24 +215,3 @@ def environment(folder: Path) -> dict[str, Any]:
         "threads": sorted({training["threads"] for training in trainings}),
         "hyperparameters": HYPERPARAMETERS.name,
     }
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A number for reading; a dash where there is none."""
-    return "–" if not np.isfinite(value) else f"{value:z.{digits}f}".replace("-", "−")
-
-
-def interval(row: dict[str, Any], prefix: str = "") -> str:
-    """An effect's interval for reading; that of the effect whose columns have this prefix."""
-    low, high = row[f"{prefix}low"], row[f"{prefix}high"]
-    return f"{number(low)} to {number(high)}" if np.isfinite([low, high]).all() else "–"
-
-
-def size_in_words(verdict: str) -> str:
-    """The second verdict for reading after an effect."""
-    return verdict if "size" in verdict else f"size {verdict}"
-
-
-def p_value(value: float) -> str:
-    """A p value for reading."""
-    return "–" if not np.isfinite(value) else f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"

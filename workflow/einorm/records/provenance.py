@@ -12,7 +12,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ..runtime import PROJECT
-from .tables import hours
+from .costs import hours
 
 Facts = dict[str, Any]
 DRAWING = ("snakemake", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn")  # what figures and verdicts use
@@ -60,7 +60,7 @@ def commit() -> str | None:
 
 
 def trainings(runs: DataFrame, unrecorded: Facts | None = None) -> list[Facts]:
-    """What trained runs: machine, versions, commit, device, threads, number of runs, `tables.hours`; a dict for each.
+    """What trained runs: machine, versions, commit, device, threads, number of runs, `costs.hours`; a dict for each.
 
     Parameters
     ----------

@@ -222,30 +222,6 @@ def check(frame: DataFrame, table: str, path: Path | str) -> None:
         raise UserError(f"{path}: status must be finished or collapsed")
 
 
-def hours(runs: DataFrame) -> dict[str, float]:
-    """What runs took, in two units that are never added up.
-
-    Parameters
-    ----------
-    runs : DataFrame with the columns device, threads and seconds (wall time of a run's batch by its number of runs)
-
-    Returns
-    -------
-    dict
-        core_hours: wall time by threads, of the runs trained on a CPU; gpu_hours: wall time, of those on a GPU.
-    """
-    on_cpu = runs["device"] == "cpu"
-    core_seconds = (runs["seconds"] * runs["threads"])[on_cpu].sum()
-    return {"core_hours": float(core_seconds) / 3600, "gpu_hours": float(runs["seconds"][~on_cpu].sum()) / 3600}
-
-
-def hours_in_words(spent: dict[str, float], digits: int = 1) -> str:
-    """`hours` for reading: the unit that nothing was spent of is left out, unless both are."""
-    units = {"core_hours": "core-hours", "gpu_hours": "GPU-hours"}
-    parts = [f"{spent[key]:,.{digits}f} {unit}" for key, unit in units.items() if spent[key]]
-    return " and ".join(parts) or f"{0:.{digits}f} core-hours"
-
-
 def settings_digest(settings: dict[str, Any]) -> str:
     """Digest of the settings that decide results; the order of keys and of lists does not matter."""
     ordered = {k: sorted(v, key=str) if isinstance(v, list) else v for k, v in settings.items()}
