@@ -44,6 +44,7 @@ def start_up():
     return core_seconds() - before
 
 
+@pytest.mark.long
 def test_two_builds_of_the_bundle_are_equal(bundled, blocked):
     path = bundled / "paper_artifact" / "bundle" / "einorm-quick.zip"
     first = path.read_bytes()

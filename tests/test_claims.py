@@ -397,6 +397,7 @@ def test_corrected_p_belong_to_differences_and_margins_to_comparisons():
     assert np.isnan(trend["p_holm"]) and trend["smallest_margin"] > 0 and trend["of_x"] == 60
 
 
+@pytest.mark.long
 def test_the_written_tables_agree(tmp_path, capsys):
     frame = synthetic.frames()["runs"]
     claims.write(frame, settings_for(frame), RULES, REPOSITORY / "paper_artifact" / "published", tmp_path)

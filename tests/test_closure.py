@@ -537,6 +537,7 @@ EDITS = {
 FROM_ARCHIVE = ("all", "artifact", "--config", "results=archive")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EDITS)
 def test_no_output_stays_stale_after_an_edit_and_no_other_is_made_again(name, bundled, tmp_path):
     file, old, new, decides = EDITS[name]

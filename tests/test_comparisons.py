@@ -56,11 +56,12 @@ def test_one_correction_counts_every_test_once():
 
 def test_epsilons_are_pooled_only_where_all_of_them_were_computed():
     table = runs()
-    assert comparisons.computed(RULES, table, ("gradnorm_full", "e_only_ln"), "pooled")
+    assert comparisons.computed(RULES, comparisons.trained_at(table), ("gradnorm_full", "e_only_ln"), "pooled")
     part = table[(table["condition"] != "e_only_ln") | (table["epsilon"] == 0)]
-    assert not comparisons.computed(RULES, part, ("gradnorm_full", "e_only_ln"), "pooled")
-    assert comparisons.computed(RULES, part, ("gradnorm_full", "e_only_ln"), 0)
-    assert not comparisons.computed(RULES, part, ("gradnorm_full", "e_only_ln"), 0.75)
+    there = comparisons.trained_at(part)
+    assert not comparisons.computed(RULES, there, ("gradnorm_full", "e_only_ln"), "pooled")
+    assert comparisons.computed(RULES, there, ("gradnorm_full", "e_only_ln"), 0)
+    assert not comparisons.computed(RULES, there, ("gradnorm_full", "e_only_ln"), 0.75)
     assert comparisons.places(part) == [0, 0.75, "pooled"]
     assert {key[2] for key in comparisons.corrected(RULES, part, "all")} == {0}
     assert set(comparisons.compare_all(RULES, part, VALUES)["epsilon"]) == {"0.0"}

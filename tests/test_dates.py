@@ -105,6 +105,7 @@ def test_lost_images_are_named_with_the_command_that_makes_them(tmp_path, monkey
 TINY = ["preset=smoke", "conditions=[ei_ln]", "configs=1", "epochs=1", "train_images=64", "test_images=10"]
 
 
+@pytest.mark.long
 def test_a_copied_folder_has_nothing_to_do(tmp_path, images_path):
     """Results alone are copied to another checkout, as by `cp -r`: without dates and without Snakemake's records."""
     first, second = tmp_path / "first", tmp_path / "second"

@@ -34,6 +34,7 @@ def test_load_refuses_a_changed_archive_and_an_empty_folder(tmp_path):
         einorm.load(tmp_path / "absent")
 
 
+@pytest.mark.long
 def test_the_notebook_answers_its_question_on_fresh_tables(smoke, monkeypatch):
     """As `make docs` runs it, but on the tables that the smoke preset just made."""
     monkeypatch.setenv("EINORM_TABLES", str(smoke / "results" / "tables"))
@@ -53,6 +54,7 @@ def shown(notebook):
     return [output["data"]["text/plain"] for output in outputs if "data" in output]
 
 
+@pytest.mark.long
 def test_the_tracked_outputs_are_those_of_the_archive_that_is_shown(monkeypatch):
     monkeypatch.delenv("EINORM_TABLES", raising=False)
     monkeypatch.delenv("MPLBACKEND", raising=False)

@@ -292,6 +292,7 @@ def test_epsilon_and_pairs_can_be_chosen(page, runs):
     assert "No run to draw" in page.locator("#accuracy").inner_text()
 
 
+@pytest.mark.long
 @in_a_browser
 @pytest.mark.parametrize("width", [360, 1280])
 def test_it_fits_a_phone_and_a_desk(open_page, width):
@@ -330,6 +331,7 @@ def test_on_a_phone_every_cell_of_the_table_names_its_column(open_page):
     assert roles == ["cell", "columnheader", "row", "rowgroup", "rowheader", "table"]
 
 
+@pytest.mark.long
 @in_a_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark_are_readable(open_page, scheme):

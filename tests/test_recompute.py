@@ -106,6 +106,7 @@ def test_agrees_where_all_epsilons_and_a_second_seed_are_there(tmp_path, claims_
 QUICK = PROJECT / "paper_artifact" / "archive" / "quick"
 
 
+@pytest.mark.long
 def test_an_altered_verdict_is_found(tmp_path, claims_of):
     claims = pd.read_csv(claims_of(QUICK), dtype=str)
     claims.loc[claims["id"].eq("C6.3") & claims["selection"].eq("all"), "verdict"] = "not reproduced"
@@ -130,6 +131,7 @@ def without_one(runs):
     return runs[~(runs["condition"].eq("gradnorm_scale") & runs["epsilon"].eq(0.75) & runs["config"].eq(0))]
 
 
+@pytest.mark.long
 def test_agrees_where_a_cell_is_incomplete(tmp_path, claims_of):
     archive = altered(tmp_path, QUICK, without_one)
     done = recompute(archive, claims_of(archive))

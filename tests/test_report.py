@@ -87,6 +87,7 @@ def test_it_fits_the_width_of_a_printed_page(open_page):
     assert page.evaluate(right) <= page.viewport_size["width"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [360, 1280])
 def test_it_fits_a_phone_and_a_desk(open_page, width, tmp_path):
     page = open_page(width)

@@ -202,6 +202,7 @@ def test_cuda_agrees_with_the_cpu(images, no_shifts, condition):
     np.testing.assert_allclose(on_cuda["train_loss"], on_cpu["train_loss"], rtol=1e-2)
 
 
+@pytest.mark.long
 def test_budget_prints_every_preset():
     lines = run_documented("docs/reproduce.md", "python -m einorm budget", REPOSITORY).splitlines()
     assert [line.split()[0] for line in lines] == ["preset", *config.preset_names(REPOSITORY / "config.yaml")]

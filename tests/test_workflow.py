@@ -102,11 +102,13 @@ def test_a_new_version_in_the_environment_file_has_nothing_to_do(smoke, tmp_path
     assert planned(edited(smoke, tmp_path, "envs/einorm.yaml", "ruff=0", "ruff=1")) == {}
 
 
+@pytest.mark.long
 def test_an_edit_of_the_training_code_trains_again(smoke, tmp_path):
     folder = edited(smoke, tmp_path, "workflow/einorm/network.py", "EPS = 1e-5", "EPS = 1e-6")
     assert planned(folder)["train"] == planned(smoke, "--forceall")["train"]
 
 
+@pytest.mark.long
 def test_an_edit_of_how_shifts_are_drawn_draws_them_again(smoke, tmp_path):
     folder = edited(smoke, tmp_path, "workflow/einorm/tasks.py", "rng.uniform(-1, 1, n)", "rng.uniform(-1, 1.5, n)")
     jobs = planned(folder)
@@ -127,6 +129,7 @@ def test_an_edit_of_a_figure_draws_it_only(smoke, tmp_path):
     assert planned(folder) == {"all": 1, "fig3": 1, "page": 1}
 
 
+@pytest.mark.long
 def test_one_more_condition_trains_that_condition_only(smoke):
     listed = "[ei_none, ei_ln]"
     assert "train" not in planned(smoke, "--config", "preset=smoke", f"conditions={listed}")

@@ -1,5 +1,7 @@
 """Every pair of conditions that the figures compare, and one correction of all tests, the same wherever it is shown."""
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -30,13 +32,13 @@ def corrected(rules: Rules, runs: DataFrame, selection: str) -> dict[Any, float]
     pairs = [pair for pairs in rules.comparisons.values() for pair in pairs]
     asked = [("test_acc", x, y, epsilon) for x, y in pairs for epsilon in places(runs)]
     asked += [(s.metric, s.x, s.y, s.epsilon) for s in rules.statements if s.of == "difference" and s.y]
-    found = {}
+    found, there, group = {}, trained_at(runs), groups(runs, selection)
     for metric, x, y, epsilon in asked:
-        if identity(metric, x, y, epsilon) in found or not computed(rules, runs, (x, y), epsilon):
+        if identity(metric, x, y, epsilon) in found or not computed(rules, there, (x, y), epsilon):
             continue
-        groups = [defined_values(runs, c, epsilon, metric, selection)["value"] for c in (x, y)]
-        if all(map(len, groups)):
-            found[identity(metric, x, y, epsilon)] = stats.compare_p(*groups)
+        values = [group(c, epsilon, metric)["value"] for c in (x, y)]
+        if all(map(len, values)):
+            found[identity(metric, x, y, epsilon)] = stats.compare_p(*values)
     return dict(zip(found, map(float, stats.holm(list(found.values()))), strict=True))
 
 
@@ -50,10 +52,20 @@ def places(runs: DataFrame) -> list[float | str]:
     return [*sorted(runs["epsilon"].unique()), "pooled"]
 
 
-def computed(rules: Rules, runs: DataFrame, conditions: Any, epsilon: float | str) -> bool:
-    """Whether there are runs of all conditions at an epsilon; pooled, at each of those that are pooled."""
+def groups(runs: DataFrame, selection: str) -> Callable[..., DataFrame]:
+    """Function of condition, epsilon and metric: `effects.defined_values`, which it finds once. Pairs share groups."""
+    return cache(partial(defined_values, runs, selection=selection))
+
+
+def trained_at(runs: DataFrame) -> dict[str, set[float]]:
+    """Condition -> epsilons of its runs."""
+    return {condition: set(epsilons) for condition, epsilons in runs.groupby("condition")["epsilon"]}
+
+
+def computed(rules: Rules, there: dict[str, set[float]], conditions: Any, epsilon: float | str) -> bool:
+    """Whether all conditions have runs (`trained_at`) at an epsilon; pooled, at each of those that are pooled."""
     wanted = rules.pooled_epsilons if epsilon == "pooled" else [epsilon]
-    return all(set(wanted) <= set(runs.loc[runs["condition"] == c, "epsilon"]) for c in conditions)
+    return all(set(wanted) <= there.get(c, set()) for c in conditions)
 
 
 def compare_all(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
@@ -61,14 +73,14 @@ def compare_all(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
 
     Parameters are those of `corrected`; values as `published.load` gives them.
     """
-    rows, tests = [], values["tests"]
+    rows, tests, there = [], values["tests"], trained_at(runs)
     for selection in SELECTIONS:
-        p_holm = corrected(rules, runs, selection)
+        p_holm, group = corrected(rules, runs, selection), groups(runs, selection)
         for figure, pairs in rules.comparisons.items():
             for x, y in pairs:
                 for epsilon in places(runs):
-                    left, right = (defined_values(runs, c, epsilon, "test_acc", selection) for c in (x, y))
-                    if not computed(rules, runs, (x, y), epsilon) or not len(left) or not len(right):
+                    left, right = (group(c, epsilon, "test_acc") for c in (x, y))
+                    if not computed(rules, there, (x, y), epsilon) or not len(left) or not len(right):
                         continue
                     result = difference(left, right, epsilon == "pooled")
                     printed = tests[
