@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -264,3 +265,29 @@ def test_variants_whose_code_is_gone_are_refused_in_one_line(tmp_path, monkeypat
         job.run(some_runs(variant=variant), images_path, tmp_path / "shifts.npz", tmp_path / "shard.parquet")
     archived = config.read(REPOSITORY / "config.yaml", ["preset=robustness_precision", "results=archive"])
     assert "robustness_precision" in plan.experiment(archived)["figures"]
+
+
+FAULTS = """
+import resource, sys, torch
+from einorm.training.device import keep_freed_memory
+if sys.argv[1:] == ["kept"]:
+    assert keep_freed_memory()
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    tensors = [torch.ones(3_000_000) for _ in range(8)]
+    del tensors
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="mallopt is a function of glibc"
+)
+def test_memory_of_freed_tensors_is_kept_for_the_next_ones():
+    """Page faults of eight tensors of 12 MB: none where the memory of the last eight is still there."""
+    env = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow")}
+    faults = [
+        int(subprocess.run([sys.executable, "-c", FAULTS, *how], env=env, capture_output=True, check=True).stdout)
+        for how in ([], ["kept"])
+    ]
+    assert faults[0] > 10_000 and faults[1] < 100

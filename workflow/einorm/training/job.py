@@ -19,7 +19,7 @@ from ..records.codes import code_of
 from ..records.runs import Run, run_digest, share_shifts
 from ..runtime import UserError
 from ..variants import check_trained
-from .device import choose_device
+from .device import choose_device, keep_freed_memory
 from .gpu import step_on
 from .train import draw_shifts_of, train
 
@@ -68,6 +68,7 @@ def run(
         raise UserError("these runs share a table of shifts: name it with --shifts" if shifts_path is None else
                         "these runs draw their own shifts: leave --shifts out")  # fmt: skip
     torch.set_num_threads(threads)
+    keep_freed_memory()
     device = choose_device(device)
     step = step_on(device, runs)
     code = code_of(runs[0], step)
