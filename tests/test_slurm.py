@@ -57,6 +57,10 @@ PartitionName=debug Nodes={host} Default=YES MaxTime=01:00:00 State=UP
 """
 
 
+STARTED = []  # processes of Snakemake
+PATIENCE = 900  # seconds; on busy cores everything takes long
+
+
 def free_ports(number):
     sockets = [socket.socket() for _ in range(number)]
     for one in sockets:
@@ -101,6 +105,8 @@ def slurm(tmp_path_factory):
         wait_for(lambda: run(env, "sinfo", "-h", "-o", "%t").strip() == "idle", 60)
         yield env
     finally:
+        for workflow in STARTED:  # of tests that failed
+            workflow.kill()
         run(env, "scancel", "--user=root")
         for daemon in reversed(daemons):
             daemon.terminate()
@@ -136,11 +142,12 @@ def start(env, folder, *config):
     command += ["--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "5"]
     command += ["--max-status-checks-per-second", "2", "--config", *config]
     with open(folder / "log", "a") as log:
-        return subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+        STARTED.append(subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT))
+    return STARTED[-1]
 
 
 def finish(process, folder):
-    assert process.wait(400) == 0, (folder / "log").read_text()[-5000:]
+    assert process.wait(PATIENCE) == 0, (folder / "log").read_text()[-5000:]
 
 
 def running(env):
@@ -176,8 +183,8 @@ def test_the_smoke_preset_gives_the_tables_of_a_local_run(slurm, smoke, tmp_path
 def test_a_cancelled_job_is_started_again(slurm, local, tmp_path):
     folder = project(tmp_path)
     workflow = start(slurm, folder, *SMALL)
-    wait_for(lambda: list(folder.glob("results/logs/train/**/*.log")), 120)
-    run(slurm, "scancel", wait_for(lambda: training(slurm, folder), 60)[0])
+    wait_for(lambda: list(folder.glob("results/logs/train/**/*.log")), PATIENCE)
+    run(slurm, "scancel", wait_for(lambda: training(slurm, folder), PATIENCE)[0])
     finish(workflow, folder)
     assert "CANCELLED" in (folder / "log").read_text() and tables(folder) == local
 
@@ -186,12 +193,12 @@ def test_a_cancelled_job_is_started_again(slurm, local, tmp_path):
 def test_a_killed_snakemake_loses_nothing(slurm, local, tmp_path):
     folder = project(tmp_path)
     workflow = start(slurm, folder, *SMALL)
-    wait_for(lambda: list(folder.glob("results/logs/train/**/*.log")), 120)
+    wait_for(lambda: list(folder.glob("results/logs/train/**/*.log")), PATIENCE)
     orphans = running(slurm)
     workflow.send_signal(signal.SIGKILL)
     workflow.wait()
     assert running(slurm) == orphans, "SLURM's jobs go on"
-    wait_for(lambda: not running(slurm), 120)
+    wait_for(lambda: not running(slurm), PATIENCE)
     finished = finished_runs(folder)
     assert finished
     locked = start(slurm, folder, *SMALL)

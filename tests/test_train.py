@@ -280,9 +280,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="mallopt is a function of glibc"
-)
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is a function of glibc")
 def test_memory_of_freed_tensors_is_kept_for_the_next_ones():
     """Page faults of eight tensors of 12 MB: none where the memory of the last eight is still there."""
     env = os.environ | {"PYTHONPATH": str(REPOSITORY / "workflow")}
