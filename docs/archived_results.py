@@ -3,9 +3,9 @@
 Of all archives: what reproduction, replication and robustness say to each claim into README.md, and to each statement
 into docs/reproduction.md, with the comparison of single runs. Of the archive that is shown (`archive.SHOWN`): what was
 run and found into README.md, the claims with their verdicts into docs/results.md, and figures into docs/paper. Of the
-presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness; so does error_signals,
-into docs/error_signals.md. Tables are between the marks ``<!-- table NAME -->`` and ``<!-- end -->``; tests compare
-pages and pictures with the archives.
+presets robustness_*: a table and a figure each, into docs/robustness.md and docs/robustness. Of the presets for which
+predictions were written: `predicted_pages`. Tables are between the marks ``<!-- table NAME -->`` and ``<!-- end -->``;
+tests compare pages and pictures with the archives.
 """
 
 import sys
@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import einorm
 import numpy as np
 import pandas as pd
+import predicted_pages
 import written_pages
-from einorm import config, figures
-from einorm.analysis import claims, error_shares, explain, published, rounding, run_by_run, side_by_side, statements
+from einorm import config
+from einorm.analysis import claims, explain, published, rounding, run_by_run, side_by_side, statements
 from einorm.analysis.judging import VERDICTS
 from einorm.analysis.robustness import robustness
 from einorm.analysis.run_by_run import WITHIN
@@ -28,10 +29,22 @@ from einorm.artifact import wording
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.figures import forest
-from einorm.records import archive, costs, lineage, provenance, runs, tables
+from einorm.records import archive, costs, lineage, provenance, runs
 from einorm.records.archive import KINDS
 from einorm.variants import QUESTIONS
-from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, fill, keep, markdown, with_interval
+from marks import (
+    ARCHIVES,
+    ARTIFACT,
+    DOCS,
+    PROJECT,
+    PUBLISHED,
+    fill,
+    keep,
+    markdown,
+    number,
+    with_interval,
+    write_picture,
+)
 
 # The figures that the pages show, with that of all statements.
 SHOWN = (
@@ -113,51 +126,6 @@ def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
         write_picture(f"robustness_{question}", folder, Path(pictures) / f"{question}.png")
         answers[question] = robustness_table(einorm.load(folder)["runs"])
     fill(page, answers)
-
-
-def write_error_signals(page=DOCS / "error_signals.md", pictures=DOCS / "error_signals"):
-    """Write the shares of error signals into a page, and their picture to a folder; nothing without their archive."""
-    folder = ARCHIVES / figures.ERROR_SIGNALS
-    if folder.exists():
-        write_picture(figures.ERROR_SIGNALS, folder, Path(pictures) / "shares.png")
-        runs = einorm.load(folder)["runs"]
-        fill(page, {"shares": shares_table(runs), "predictions": predictions_table(runs)})
-
-
-def shares_table(runs):
-    """Medians of the shares after the last epoch, of layers 0 and 1, and of the test accuracy."""
-    keys = ["variant", "condition", "epsilon"]
-    shares = error_shares.medians(runs).pivot_table(index=keys, columns=["share", "layer"], values="value", sort=False)
-    accuracy = runs.groupby(keys)["test_acc"].median()
-    rows = [
-        [f"`{key[0]}`", CONDITIONS[key[1]].label, f"{key[2]:g}"]
-        + [" / ".join(number(row[share, layer]) for layer in tables.LAYERS) for share in error_shares.MEANING]
-        + [f"{accuracy[key]:.2f}"]
-        for key, row in shares.iterrows()
-    ]
-    texts = [meaning.replace("\n", " ") for meaning in error_shares.MEANING.values()]
-    return markdown(("trained", "condition", "ε", *texts, "median accuracy (%)"), rows)
-
-
-def number(value):
-    """A number with two decimals; a dash where there is none."""
-    return f"{value:.2f}" if np.isfinite(value) else "–"
-
-
-def predictions_table(runs):
-    """What came of the predictions, with the numbers that they compare."""
-    rows = []
-    for row in error_shares.predictions(runs).itertuples():
-        numbers = "; ".join(f"{number(first)} and {number(second)}" for first, second in row.numbers)
-        rows.append([row.id, row.compared, numbers, row.outcome])
-    return markdown(("", "met if the first is larger", "numbers (at ε 0; 0.75 where nothing is said)", "outcome"), rows)
-
-
-def write_picture(figure, tables_folder, path, compared=None):
-    """Draw a figure from an archive, that of single runs from the folder `compared`, and keep its PNG only."""
-    with tempfile.TemporaryDirectory() as folder:
-        figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder, compared)
-        keep(Path(folder) / f"{figure}.png", path)
 
 
 def glance_table(judged, spent):
@@ -323,4 +291,4 @@ if __name__ == "__main__":
     write_three()
     written_pages.write()
     write_robustness()
-    write_error_signals()
+    predicted_pages.write()

@@ -1,9 +1,11 @@
 """Pages that are made in part: tables and lists between the marks ``<!-- table NAME -->`` and ``<!-- end -->``."""
 
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
+from einorm import figures
 from einorm.analysis.explain import amount
 from einorm.runtime import atomic_path
 
@@ -47,3 +49,15 @@ def with_interval(middle, low, high, without=" (too few runs for an interval)"):
         return ""
     interval = f" ({amount(low, 2)} to {amount(high, 2)})" if np.isfinite([low, high]).all() else without
     return f"{amount(middle, 2)}{interval}"
+
+
+def number(value):
+    """A number with two decimals; a dash where there is none."""
+    return f"{value:.2f}" if np.isfinite(value) else "–"
+
+
+def write_picture(figure, tables_folder, path, compared=None):
+    """Draw a figure from an archive, that of single runs from the folder `compared`, and keep its PNG only."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder, compared)
+        keep(Path(folder) / f"{figure}.png", path)

@@ -22,6 +22,7 @@ PAGES = (
     "docs/reproduce.md",
     "docs/model.md",
     "docs/error_signals.md",
+    "docs/collapses.md",
 )
 CLAIMS = sorted((DOCS / "claims").glob("*.md"))
 PICTURES = {

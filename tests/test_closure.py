@@ -195,6 +195,7 @@ DECIDES = {
     "__init__.py": ("load", set()),
     "__main__.py": ("complain", set()),
     "analysis/claims.py": ("judged", JUDGED),
+    "analysis/collapse_predictions.py": ("share", set()),
     "analysis/collapses.py": ("counts", set()),
     "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims", "evidence"}),
     "analysis/completeness.py": ("completeness", ALL | JUDGED | {"report"}),

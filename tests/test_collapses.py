@@ -9,6 +9,7 @@ from conftest import REPOSITORY, copy_project, run_documented, snakemake
 from einorm import config
 from einorm.__main__ import main
 from einorm.analysis import collapses, published
+from einorm.analysis.collapse_predictions import PREDICTIONS, predictions
 from einorm.analysis.collapses import counts, listed, share_interval
 from scipy import stats
 
@@ -116,3 +117,83 @@ def test_the_documented_commands_go_from_training_to_the_counts(tmp_path):
     table = pd.read_csv(folder / "results" / "claims" / "collapses.csv").set_index(["variant", *CELL])
     assert len(table) == 3 * 3 * 2 and table["finished"].sum() == 1
     assert table.loc[("release_float16", "inorm", 0.75), "agrees"] == "not computed"
+
+
+def outcomes(runs, float32=None):
+    found = predictions(runs, settings(), VALUES, runs_of([], variant="paper") if float32 is None else float32)
+    assert [row["id"] for row in found] == [*PREDICTIONS]
+    return {row["id"]: row["outcome"] for row in found}, {row["id"]: row["found"] for row in found}
+
+
+def test_without_runs_no_prediction_is_judged():
+    found, numbers = outcomes(runs_of(range(9), configs=29))
+    assert set(found.values()) == {"not computed"} and not any(numbers.values())
+
+
+def as_predicted():
+    """Invented runs of which all predictions are true; at epsilon 0 the highest learning rates collapse."""
+    rates = runs_of(range(9), epsilon=0)
+    parts = [
+        runs_of(range(9)), rates.assign(lr=1e-3 * (1 + (rates["config"] < 9))),
+        runs_of(range(20), condition="gradnorm_scale"), runs_of([], condition="gradnorm_center", configs=10),
+        runs_of([3], variant="release_scaled", configs=12), runs_of([], variant="release_earlier_loss", configs=9),
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def in_float32(runs):
+    """The same runs in float32, those above chance 0.2 points better."""
+    runs = runs[runs["variant"] == "release_float16"]
+    return runs.assign(variant="paper", test_acc=runs["test_acc"] + 0.2)
+
+
+def test_predictions_are_met_by_their_rules():
+    runs = as_predicted()
+    found, numbers = outcomes(runs, in_float32(runs))
+    assert set(found.values()) == {"met"}
+    assert numbers["P1"].startswith("epsilon 0.75: 9 of 30 (published 9, interval 4.4 to 14.8); epsilon 0: 9 of 30")
+    assert numbers["P5"] == "38 of 38" and numbers["P9"] == "1 of 9" and numbers["P10"] == "0 of 9"
+    assert "inorm, epsilon 0.75: 0.20 points in 21 runs" in numbers["P11"]
+    words = (REPOSITORY / "paper_artifact" / "predictions.md").read_text()
+    assert all(f"| {name} |" in words for name in PREDICTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "changed"),
+    [
+        ("P1", "condition == 'inorm' and epsilon == 0 and config < 6", {"test_acc": 80.0, "status": "finished"}),
+        ("P2", "condition == 'gradnorm_scale' and config < 9", {"test_acc": 80.0, "status": "finished"}),
+        ("P3", "condition == 'gradnorm_center' and config == 4", {"test_acc": 10.0}),
+        ("P4", "condition == 'inorm' and epsilon == 0", {"lr": 1e-3}),
+        ("P5", "status == 'collapsed' and config < 2", {"collapsed_in": "layer 1: q"}),
+        ("P6", "status == 'collapsed' and condition == 'gradnorm_scale'", {"collapsed_in": "layer 1: gradient of u"}),
+        ("P7", "status == 'collapsed' and condition == 'gradnorm_scale'", {"collapsed_in": "layer 0: gradient of q^2"}),
+        ("P8", "status == 'collapsed' and condition == 'gradnorm_scale'", {"collapsed_step": 1875 * 5 - 1}),
+        ("P9", "variant == 'release_scaled' and config < 2", {"test_acc": 10.0}),
+        ("P10", "variant == 'release_earlier_loss' and config < 2", {"test_acc": 10.0}),
+        ("P11", "variant == 'release_float16' and status == 'finished'", {"test_acc": 79.0}),
+    ],
+)
+def test_a_prediction_that_fails_is_not_met(name, chosen, changed):
+    runs = as_predicted()
+    float32 = in_float32(runs)
+    runs.loc[runs.eval(chosen), list(changed)] = [*changed.values()]
+    assert outcomes(runs, float32)[0][name] == "not met"
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("P1", "condition == 'inorm' and epsilon == 0 and config == 29"),
+        ("P2", "condition == 'gradnorm_scale' and config == 29"),
+        ("P3", "condition == 'gradnorm_center' and config == 9"),
+        ("P4", "condition == 'inorm' and epsilon == 0 and config == 29"),
+        ("P9", "variant == 'release_scaled' and config == 8"),
+        ("P10", "variant == 'release_earlier_loss' and config == 0"),
+        ("P11", "variant == 'paper' and condition == 'inorm' and config == 20"),
+    ],
+)
+def test_a_prediction_without_one_of_its_runs_is_not_computed(name, missing):
+    runs = as_predicted()
+    float32 = in_float32(runs)
+    assert outcomes(runs.query(f"not ({missing})"), float32.query(f"not ({missing})"))[0][name] == "not computed"

@@ -1,0 +1,101 @@
+"""Pages on the presets for which predictions were written first: what was found, and what came of each prediction."""
+
+from pathlib import Path
+
+import einorm
+from einorm import figures
+from einorm.analysis import collapse_predictions, collapses, error_shares, published
+from einorm.conditions import CONDITIONS
+from einorm.config import Settings
+from einorm.records import archive, tables
+from marks import ARCHIVES, DOCS, PUBLISHED, fill, markdown, number, write_picture
+
+
+def write():
+    """Write both pages; of a preset without an archive nothing."""
+    write_error_signals()
+    write_collapses()
+
+
+def write_error_signals(page=DOCS / "error_signals.md", pictures=DOCS / "error_signals"):
+    """Write the shares of error signals into a page, and their picture to a folder; nothing without their archive."""
+    folder = ARCHIVES / figures.ERROR_SIGNALS
+    if folder.exists():
+        write_picture(figures.ERROR_SIGNALS, folder, Path(pictures) / "shares.png")
+        runs = einorm.load(folder)["runs"]
+        fill(page, {"shares": shares_table(runs), "predictions": compared_table(runs)})
+
+
+def shares_table(runs):
+    """Medians of the shares after the last epoch, of layers 0 and 1, and of the test accuracy."""
+    keys = ["variant", "condition", "epsilon"]
+    shares = error_shares.medians(runs).pivot_table(index=keys, columns=["share", "layer"], values="value", sort=False)
+    accuracy = runs.groupby(keys)["test_acc"].median()
+    rows = [
+        [f"`{key[0]}`", CONDITIONS[key[1]].label, f"{key[2]:g}"]
+        + [" / ".join(number(row[share, layer]) for layer in tables.LAYERS) for share in error_shares.MEANING]
+        + [f"{accuracy[key]:.2f}"]
+        for key, row in shares.iterrows()
+    ]
+    texts = [meaning.replace("\n", " ") for meaning in error_shares.MEANING.values()]
+    return markdown(("trained", "condition", "ε", *texts, "median accuracy (%)"), rows)
+
+
+def compared_table(runs):
+    """What came of the predictions, with the numbers that they compare."""
+    rows = []
+    for row in error_shares.predictions(runs).itertuples():
+        numbers = "; ".join(f"{number(first)} and {number(second)}" for first, second in row.numbers)
+        rows.append([row.id, row.compared, numbers, row.outcome])
+    return markdown(("", "met if the first is larger", "numbers (at ε 0; 0.75 where nothing is said)", "outcome"), rows)
+
+
+def write_collapses(page=DOCS / "collapses.md"):
+    """Write which archived runs with the release's casts are at chance, and what came of the predictions."""
+    folder = ARCHIVES / "collapse"
+    if folder.exists():
+        runs, values = einorm.load(folder)["runs"], published.load(PUBLISHED)
+        settings = Settings(**archive.check(folder)["settings"])
+        float32 = einorm.load(ARCHIVES / "paper")["runs"]
+        found = collapse_predictions.predictions(runs, settings, values, float32)
+        texts = {"chance": chance_table(collapses.counts(runs, settings, values))}
+        texts |= {"places": places_table(collapses.listed(runs, settings))}
+        headings, names = ("", "met if", "found", "outcome"), ("id", "met_if", "found", "outcome")
+        fill(page, texts | {"predictions": markdown(headings, [[row[name] for name in names] for row in found])})
+
+
+def chance_table(counted):
+    """Runs at chance of every cell that has runs."""
+    rows = []
+    for row in counted[counted["finished"] > 0].itertuples():
+        interval = f"{row.published_at_chance:.0f} of {row.published_runs:.0f} ({row.low:.1f} to {row.high:.1f})"
+        rows.append([f"`{row.variant}`", CONDITIONS[row.condition].label, f"{row.epsilon:g}"])
+        rows[-1] += [f"{row.finished} of {row.planned}", row.at_chance, interval, row.agrees or "–"]
+    headings = (
+        "trained",
+        "condition",
+        "ε",
+        "runs finished",
+        "at chance",
+        "published (95 % interval)",
+        "in the interval",
+    )
+    return markdown(headings, rows)
+
+
+def places_table(listed):
+    """How many runs collapsed in which tensor, and in which epochs."""
+    keys = ["variant", "condition", "epsilon", "collapsed_in"]
+    groups = listed[listed["status"] == "collapsed"].groupby(keys, sort=False)["collapsed_epoch"]
+    rows = [
+        [
+            f"`{variant}`",
+            CONDITIONS[condition].label,
+            f"{epsilon:g}",
+            place,
+            len(epochs),
+            f"{epochs.min()} to {epochs.max()}",
+        ]
+        for (variant, condition, epsilon, place), epochs in groups
+    ]
+    return markdown(("trained", "condition", "ε", "first tensor that is not finite", "runs", "epochs"), rows)
