@@ -4,7 +4,7 @@ from pathlib import Path
 
 import einorm
 from einorm import figures
-from einorm.analysis import collapse_predictions, collapses, error_shares, published
+from einorm.analysis import collapse_predictions, collapses, error_shares, published, same_collapses
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.records import archive, tables
@@ -60,6 +60,7 @@ def write_collapses(page=DOCS / "collapses.md"):
         found = collapse_predictions.predictions(runs, settings, values, float32)
         texts = {"chance": chance_table(collapses.counts(runs, settings, values))}
         texts |= {"places": places_table(collapses.listed(runs, settings))}
+        texts |= {"same_runs": same_runs_table(values["complete"], float32, runs)}
         headings, names = ("", "met if", "found", "outcome"), ("id", "met_if", "found", "outcome")
         fill(page, texts | {"predictions": markdown(headings, [[row[name] for name in names] for row in found])})
 
@@ -99,3 +100,19 @@ def places_table(listed):
         for (variant, condition, epsilon, place), epochs in groups
     ]
     return markdown(("trained", "condition", "ε", "first tensor that is not finite", "runs", "epochs"), rows)
+
+
+def same_runs_table(theirs, float32, casts):
+    """Are the I-Norm runs that collapse the published ones: a row per epsilon; a dash where runs are missing."""
+    rows = []
+    for epsilon in (0.75, 0):
+        found = same_collapses.same_runs(theirs, float32, casts, epsilon)
+        row = [f"{epsilon:g}", *["–"] * 7]
+        if found:
+            row[1:4] = [found["near_ties"], f"{found['published']} and {found['here']}", found["both"]]
+            row[4:6] = [f"{found['by_chance']:.1f}", f"{found['p']:.2g}"]
+            row[6:] = [f"{number(found['median_difference'])} in {found['n']} runs"]
+            row += [number(found["chance_median_difference"])]
+        rows.append([*row, found.get("R1", "not computed"), found.get("R2", "not computed")])
+    headings = ("ε", "near ties", "at chance, published and here", "both", "both by chance", "p")
+    return markdown((*headings, "above chance: median difference", "in random order", "R1", "R2"), rows)

@@ -211,6 +211,7 @@ DECIDES = {
     "analysis/rounding.py": ("apart", set()),
     "analysis/run_by_run.py": ("assign", {"single_runs"}),
     "analysis/same_size.py": ("judge_size", JUDGED),
+    "analysis/same_collapses.py": ("same_runs", set()),
     "analysis/selection.py": ("of_task", ALL | JUDGED | {"single_runs"}),
     "analysis/side_by_side.py": ("answer", {"side_by_side"}),
     "analysis/statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),

@@ -11,6 +11,8 @@ from einorm.__main__ import main
 from einorm.analysis import collapses, published
 from einorm.analysis.collapse_predictions import PREDICTIONS, predictions
 from einorm.analysis.collapses import counts, listed, share_interval
+from einorm.analysis.same_collapses import PREDICTIONS as RUNS
+from einorm.analysis.same_collapses import same_runs
 from scipy import stats
 
 VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
@@ -197,3 +199,49 @@ def test_a_prediction_without_one_of_its_runs_is_not_computed(name, missing):
     runs = as_predicted()
     float32 = in_float32(runs)
     assert outcomes(runs.query(f"not ({missing})"), float32.query(f"not ({missing})"))[0][name] == "not computed"
+
+
+def published_and_ours(far=0.0):
+    """Published runs with LN+ and GradNorm as ours; of I-Norm 0 to 8 at chance, the others `far` from ours."""
+    level = {"e_only_ln": 80 + np.arange(30.0), "gradnorm_full": 85 + np.arange(30.0), "inorm": 50 + np.arange(30.0)}
+    rows = [
+        {"condition": condition, "epsilon": 0.75, "config": config, "test_acc": value, "variant": "paper"}
+        for condition, values in level.items()
+        for config, value in enumerate(values)
+    ]
+    ours = pd.DataFrame(rows).assign(task="luminosity", dataset="fashion_mnist", seed=0, epochs=50)
+    theirs = ours.assign(test_acc=ours["test_acc"] + far * (ours["condition"] == "inorm"))
+    lost = (theirs["condition"] == "inorm") & (theirs["config"] < 9)
+    theirs.loc[lost, "test_acc"] = 10.0
+    return theirs, ours
+
+
+def casts_of(ours, lost):
+    runs = ours[ours["condition"] == "inorm"].assign(variant="release_float16")
+    return runs.assign(test_acc=runs["test_acc"].mask(runs["config"].isin(lost), 10.0))
+
+
+def test_the_runs_that_collapse_are_compared_with_the_published_ones():
+    theirs, ours = published_and_ours()
+    found = same_runs(theirs, ours, casts_of(ours, range(3, 12)), 0.75)
+    assert (found["points"], found["published"], found["here"], found["both"]) == (30, 9, 9, 6)
+    assert found["by_chance"] == pytest.approx(81 / 30) and found["R1"] == "met"
+    assert found["p"] == pytest.approx(stats.hypergeom.sf(5, 30, 9, 9))
+    assert found["n"] == 18 and found["median_difference"] == 0 and found["R2"] == "not met", "nearer than by chance"
+
+
+def test_collapses_of_other_runs_and_accuracies_in_another_order_are_told_apart():
+    theirs, ours = published_and_ours()
+    casts = casts_of(ours, range(20, 29))
+    kept = (casts["test_acc"] > 10).to_numpy()
+    casts.loc[kept, "test_acc"] = casts.loc[kept, "test_acc"].to_numpy()[::-1]
+    found = same_runs(theirs, ours, casts, 0.75)
+    assert found["both"] == 0 and found["R1"] == "not met" and found["R2"] == "met"
+
+
+def test_an_incomplete_cell_is_compared_with_nothing():
+    theirs, ours = published_and_ours()
+    assert same_runs(theirs, ours, casts_of(ours, [0]).query("config < 29"), 0.75) == {}
+    assert same_runs(theirs, ours.query("config < 29"), casts_of(ours, [0]), 0.75) == {}
+    words = (REPOSITORY / "paper_artifact" / "predictions_same_runs.md").read_text()
+    assert all(f"| {name} |" in words for name in RUNS)

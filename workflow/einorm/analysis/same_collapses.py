@@ -1,0 +1,61 @@
+"""Are the I-Norm runs that collapse here the published ones? Points of the published figures get configurations first.
+
+The configurations come from LN+ and GradNorm of the reproduction, which were published for the same points
+(`run_by_run.assign`); no I-Norm run takes part. Predictions are in paper_artifact/predictions_same_runs.md.
+"""
+
+from typing import Any
+
+import pandas as pd
+from pandas import DataFrame
+from scipy import stats
+
+from . import run_by_run
+from .collapses import PUBLISHED_WAY
+from .selection import CHANCE, as_published
+
+BY, JUDGED = ("e_only_ln", "gradnorm_full"), "inorm"
+LEVEL = 0.05
+#: Prediction -> when it is met, in words.
+PREDICTIONS = {
+    "R1": "the published runs at chance are at chance here, more often than by chance (Fisher, one-sided, p < 0.05)",
+    "R2": "runs above chance on both sides are no nearer to each other than by chance (random orders, p at least 0.05)",
+}
+
+
+def same_runs(theirs: DataFrame, float32: DataFrame, casts: DataFrame, epsilon: float) -> dict[str, Any]:
+    """Runs of I-Norm with the release's casts against the published ones of the same configurations.
+
+    Parameters
+    ----------
+    theirs : DataFrame of the published runs (`published.as_runs`)
+    float32 : DataFrame, table "runs" of the reproduction
+    casts : DataFrame, table "runs" of the preset collapse
+    epsilon : of the runs
+
+    Returns
+    -------
+    dict
+        Empty where a cell is incomplete. points, near_ties (points whose configuration is uncertain), published, here
+        and both (numbers of runs at chance), by_chance (what both would be), p (Fisher's exact test, one-sided); the
+        entries of `run_by_run.agreement` for the runs above chance on both sides; R1 and R2: met, or not met.
+    """
+    points = run_by_run.together(theirs, epsilon, (*BY, JUDGED))
+    own = casts[(casts["variant"] == PUBLISHED_WAY) & (casts["condition"] == JUDGED)]
+    ours = pd.concat([as_published(float32).query("condition in @BY"), own])
+    ours = run_by_run.together(ours, epsilon, (*BY, JUDGED), len(points))
+    if not len(points) or len(ours) < len(points):
+        return {}
+    matched = run_by_run.match(points, ours, BY, JUDGED)
+    lost = {side: matched[side] <= CHANCE for side in ("published", "here")}
+    counts = {side: int(chosen.sum()) for side, chosen in lost.items()}
+    found: dict[str, Any] = {"points": len(matched), **counts}
+    found |= {"near_ties": int((matched["odds"] < run_by_run.NEAR_TIE).sum())}
+    found |= {"both": int((lost["published"] & lost["here"]).sum())}
+    found |= {"by_chance": counts["published"] * counts["here"] / len(matched)}
+    table = pd.crosstab(*lost.values()).reindex(index=[True, False], columns=[True, False], fill_value=0)
+    found |= {"p": float(stats.fisher_exact(table, alternative="greater").pvalue)}
+    above = matched[~lost["published"] & ~lost["here"]]
+    found |= run_by_run.agreement(above["published"], above["here"])
+    kept = {"R1": found["p"] < LEVEL, "R2": found["p_chance"] >= LEVEL}
+    return found | {name: "met" if holds else "not met" for name, holds in kept.items()}
