@@ -1,5 +1,7 @@
 """Runs with the release's casts: counted beside the published ones, and where each collapsed."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +107,7 @@ def test_the_command_writes_both_tables(tmp_path, capsys):
 def test_the_documented_commands_go_from_training_to_the_counts(tmp_path):
     """In a copy whose preset is small: a part of it is trained, archived, and counted from the archive."""
     folder = copy_project(tmp_path)
+    shutil.rmtree(folder / "paper_artifact" / "archive" / "collapse")
     path = folder / "config.yaml"
     raw = yaml.safe_load(path.read_text())
     raw["presets"]["collapse"] |= {"epochs": 1, "train_images": 320, "test_images": 160, "configs": 2}
