@@ -5,6 +5,7 @@ from pathlib import Path
 import einorm
 from einorm import figures
 from einorm.analysis import collapse_predictions, collapses, error_shares, published, same_collapses
+from einorm.artifact import wording
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.records import archive, tables
@@ -110,7 +111,7 @@ def same_runs_table(theirs, float32, casts):
         row = [f"{epsilon:g}", *["–"] * 7]
         if found:
             row[1:4] = [found["near_ties"], f"{found['published']} and {found['here']}", found["both"]]
-            row[4:6] = [f"{found['by_chance']:.1f}", f"{found['p']:.2g}"]
+            row[4:6] = [f"{found['by_chance']:.1f}", wording.p_value(found["p"])]
             row[6:] = [f"{number(found['median_difference'])} in {found['n']} runs"]
             row += [number(found["chance_median_difference"])]
         rows.append([*row, found.get("R1", "not computed"), found.get("R2", "not computed")])

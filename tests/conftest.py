@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,6 +50,19 @@ def copy_project(folder):
             shutil.copytree(source, target, ignore=made)
         else:
             shutil.copy2(source, target)
+    return folder
+
+
+def train_part(folder, preset, *part):
+    """Copy the project into a folder, with a preset made small and its archive taken out, and train a part of it."""
+    copy_project(folder)
+    shutil.rmtree(folder / "paper_artifact" / "archive" / preset)
+    path = folder / "config.yaml"
+    raw = yaml.safe_load(path.read_text())
+    raw["presets"][preset] |= {"epochs": 1, "train_images": 320, "test_images": 160, "configs": 2}
+    path.write_text(yaml.safe_dump(raw))
+    done = snakemake(folder, "tables", "--config", f"preset={preset}", *part)
+    assert done.returncode == 0, done.stdout
     return folder
 
 

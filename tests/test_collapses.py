@@ -1,19 +1,15 @@
 """Runs with the release's casts: counted beside the published ones, and where each collapsed."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-import yaml
-from conftest import REPOSITORY, copy_project, run_documented, snakemake
+from conftest import REPOSITORY, run_documented, train_part
 from einorm import config
 from einorm.__main__ import main
 from einorm.analysis import collapses, published
 from einorm.analysis.collapse_predictions import PREDICTIONS, predictions
 from einorm.analysis.collapses import counts, listed, share_interval
-from einorm.analysis.same_collapses import PREDICTIONS as RUNS
 from einorm.analysis.same_collapses import same_runs
 from scipy import stats
 
@@ -106,15 +102,9 @@ def test_the_command_writes_both_tables(tmp_path, capsys):
 @pytest.mark.long
 def test_the_documented_commands_go_from_training_to_the_counts(tmp_path):
     """In a copy whose preset is small: a part of it is trained, archived, and counted from the archive."""
-    folder = copy_project(tmp_path)
-    shutil.rmtree(folder / "paper_artifact" / "archive" / "collapse")
-    path = folder / "config.yaml"
-    raw = yaml.safe_load(path.read_text())
-    raw["presets"]["collapse"] |= {"epochs": 1, "train_images": 320, "test_images": 160, "configs": 2}
-    path.write_text(yaml.safe_dump(raw))
-    part = ("variants=[release_float16]", "conditions=[inorm]", "epsilons=[0.75]", "configs=[0]")
-    done = snakemake(folder, "tables", "--config", "preset=collapse", *part)
-    assert done.returncode == 0, done.stdout
+    folder = train_part(
+        tmp_path, "collapse", "variants=[release_float16]", "conditions=[inorm]", "epsilons=[0.75]", "configs=[0]"
+    )
     run_documented("docs/collapses.md", "python -m einorm archive preset=collapse", folder)
     run_documented(
         "docs/collapses.md", "snakemake collapses --cores 1 --config preset=collapse results=archive", folder
@@ -247,4 +237,4 @@ def test_an_incomplete_cell_is_compared_with_nothing():
     assert same_runs(theirs, ours, casts_of(ours, [0]).query("config < 29"), 0.75) == {}
     assert same_runs(theirs, ours.query("config < 29"), casts_of(ours, [0]), 0.75) == {}
     words = (REPOSITORY / "paper_artifact" / "predictions_same_runs.md").read_text()
-    assert all(f"| {name} |" in words for name in RUNS)
+    assert all(f"| {name} |" in words for name in ("R1", "R2"))

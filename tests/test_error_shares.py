@@ -1,6 +1,5 @@
 """Shares of error signals in tables: medians, the figure, and the preset that trains the runs."""
 
-import shutil
 import warnings
 
 import matplotlib.pyplot as plt
@@ -9,8 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import synthetic
-import yaml
-from conftest import REPOSITORY, copy_project, run_documented, snakemake
+from conftest import REPOSITORY, run_documented, train_part
 from einorm import config, figures
 from einorm.analysis.error_shares import MEANING, PREDICTIONS, comparisons, medians, predictions
 from einorm.figures import error_signals
@@ -158,15 +156,7 @@ def test_a_prediction_that_fails_is_not_met_and_one_without_runs_is_not_computed
 @pytest.mark.long
 def test_the_documented_commands_go_from_training_to_the_figure(tmp_path):
     """In a copy whose preset is small: a part of it is trained both ways, archived, and drawn from the archive."""
-    folder = copy_project(tmp_path)
-    shutil.rmtree(folder / "paper_artifact" / "archive" / "error_signals")
-    path = folder / "config.yaml"
-    raw = yaml.safe_load(path.read_text())
-    raw["presets"]["error_signals"] |= {"epochs": 1, "train_images": 320, "test_images": 160, "configs": 2}
-    path.write_text(yaml.safe_dump(raw))
-    part = ("conditions=[inorm]", "epsilons=[0.75]", "configs=[0]")
-    done = snakemake(folder, "tables", "--config", "preset=error_signals", *part)
-    assert done.returncode == 0, done.stdout
+    folder = train_part(tmp_path, "error_signals", "conditions=[inorm]", "epsilons=[0.75]", "configs=[0]")
     run_documented("docs/error_signals.md", "python -m einorm archive preset=error_signals", folder)
     run_documented(
         "docs/error_signals.md",

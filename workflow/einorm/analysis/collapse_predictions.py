@@ -47,23 +47,23 @@ def predictions(runs: DataFrame, settings: Settings, values: Values, float32: Da
         id; met_if and found, in words; outcome: met, not met, or not computed.
     """
     table = counts(runs, settings, values)
-    cells = {tuple(row[:3]): dict(zip(table, row, strict=True)) for row in table.itertuples(index=False)}
+    cells = {(row["variant"], row["condition"], row["epsilon"]): row for row in table.to_dict("records")}
     whole = [cell for cell, row in cells.items() if row["agrees"] in ("within", "outside")]
     lost = listed(runs, settings).query("status == 'collapsed'")
     lost = lost[[cell in whole for cell in zip(lost["variant"], lost["condition"], lost["epsilon"], strict=True)]]
-    far, none = [cells[PUBLISHED_WAY, c, 0.75] for c in ("inorm", "gradnorm_scale")], cells[PUBLISHED_WAY, "inorm", 0]
+    inorm, inorm_0 = (cells[PUBLISHED_WAY, "inorm", epsilon] for epsilon in (0.75, 0))
     place = lost["collapsed_in"].astype(str)
     found = {
-        "P1": [as_published(far[0]), as_published(none)],
-        "P2": [as_published(far[1])],
+        "P1": [count_as_published(inorm), count_as_published(inorm_0)],
+        "P2": [count_as_published(cells[PUBLISHED_WAY, "gradnorm_scale", 0.75])],
         "P3": [none_at_chance(cells[PUBLISHED_WAY, "gradnorm_center", 0.75])],
-        "P4": [higher_rates(runs, none)],
+        "P4": [higher_rates(runs, inorm_0)],
         "P5": share(place.str.contains("gradient"), lambda k, n: k >= 0.9 * n),
         "P6": share(place.str.endswith("gradient of q^2"), lambda k, n: 2 * k > n),
         "P7": share(place.str.startswith("layer 1:"), lambda k, n: 2 * k > n),
         "P8": share(lost["collapsed_epoch"] <= FIRST_EPOCHS, lambda k, n: 2 * k < n),
-        "P9": [rescued(cells["release_scaled", "inorm", 0.75], far[0])],
-        "P10": [rescued(cells["release_earlier_loss", "inorm", 0.75], far[0])],
+        "P9": [rescued(cells["release_scaled", "inorm", 0.75], inorm)],
+        "P10": [rescued(cells["release_earlier_loss", "inorm", 0.75], inorm)],
         "P11": [near_float32(runs, float32, cell) for cell in whole],
     }
     return [
@@ -80,7 +80,7 @@ def outcome(checks: list[bool | None]) -> str:
     return "not computed" if not checks or None in checks else "met"
 
 
-def as_published(cell: dict[str, Any]) -> tuple[bool | None, str]:
+def count_as_published(cell: dict[str, Any]) -> tuple[bool | None, str]:
     """Whether the number of runs at chance in a cell (`collapses.counts`) is in the interval of the published one."""
     if cell["agrees"] == "not computed":
         return None, ""

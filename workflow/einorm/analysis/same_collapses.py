@@ -16,11 +16,6 @@ from .selection import CHANCE, as_published
 
 BY, JUDGED = ("e_only_ln", "gradnorm_full"), "inorm"
 LEVEL = 0.05
-#: Prediction -> when it is met, in words.
-PREDICTIONS = {
-    "R1": "the published runs at chance are at chance here, more often than by chance (Fisher, one-sided, p < 0.05)",
-    "R2": "runs above chance on both sides are no nearer to each other than by chance (random orders, p at least 0.05)",
-}
 
 
 def same_runs(theirs: DataFrame, float32: DataFrame, casts: DataFrame, epsilon: float) -> dict[str, Any]:
