@@ -86,10 +86,34 @@ def test_divisive_inhibition_is_cast_where_the_release_casts_it():
     u[0, :4, 0] = 300.0  # 90,000
     u[0, :4, 1] = 1e-4  # 1e-8 is 0 in float16
     u[0, :4, 2] = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    q = divisive(layer, u, lambda name, values, half: values).flatten()
+    q = divisive(layer, u, lambda name, values, half: values)
+    assert torch.equal(q, q[:, :1].expand_as(u)), "every unit has a q of its own, all are equal"
+    q = q[0, 0]
     assert q[0] == INF
     assert q[1] == np.sqrt(np.float16(1e-5), dtype=np.float16)
     assert q[2] == np.sqrt(np.float16(7.5) + np.float16(1e-5), dtype=np.float16)
+
+
+def test_the_gradient_of_q2_is_rounded_in_every_unit_before_the_mean_sums_it():
+    """Four units, gradients g of q: of q^2 they are g / (2 q), each in float16, of u 2 u / n of their sum."""
+    network, _ = network_of("inorm", (4,))
+    layer = network.layers[0]
+    u = torch.zeros(1, layer.n_e, 4)
+    u[0, :4] = torch.tensor([1.0, 1.0, 0.0, 0.0])  # q is 1 and, where the input is silent, the root of 1e-5
+    u[0, 3, 2:] = 2**-12  # a square of 6e-8 is the smallest that float16 holds; a quarter of it is 0
+    u.requires_grad_()
+    g = torch.zeros_like(u)
+    g[0, :4, 0] = 5e-8  # of q^2: 2.5e-8 in every unit, 1e-7 in sum; each alone is below 3e-8
+    g[0, 0, 1] = 4.0
+    g[0, :4, 2] = 400.0  # of q^2: 63,000 in every unit; their sum is above 65,504, their mean is not
+    g[0, 0, 3] = 450.0  # 71,000 in one unit
+    q = divisive(layer, u, lambda name, values, half: values)
+    assert q[0, 0, 2] == q[0, 0, 3] == np.sqrt(np.float16(1e-5), dtype=np.float16)
+    (found,) = torch.autograd.grad(q, u, g)
+    assert (found[0, :4, 0] == 0).all()
+    torch.testing.assert_close(found[0, :4, 1], torch.ones(4), rtol=1e-3, atol=0)
+    torch.testing.assert_close(found[0, 3, 2], torch.tensor(2 * 2**-12 * 400 / (2 * 10**-2.5)), rtol=1e-2, atol=0)
+    assert found[0, :3, 3].isnan().all() and found[0, 3, 3] == INF, "inf times 0 is NaN"
 
 
 def test_gradients_of_q_vanish_and_overflow_with_the_local_loss():
@@ -278,7 +302,7 @@ def under_autocast(condition, W, x, y, device, lam):
             p = F.linear(F.linear(fixed, layer["Wix"]), layer["Wei"].detach())
             u = F.linear(fixed, layer["Bix"])
             squares = u.pow(2) if device == "cuda" else u.float().pow(2)  # autocast on a CPU leaves it in float16
-            q = (F.linear(squares, torch.full((1, n), 1 / n, device=device)) + 1e-5).sqrt()
+            q = (F.linear(squares, torch.full((n, n), 1 / n, device=device)) + 1e-5).sqrt()
             z, local = (h - p.detach()) / q.detach(), (h.detach() - p) / q
             assert q.dtype == torch.float16 and z.dtype == torch.float32
             moments = local.mean(1).square() + (local.var(1, correction=0) - 1).square()

@@ -2,8 +2,10 @@
 
 The release wraps forward pass, loss and evaluation in CUDA autocast, with a gradient scaler that does nothing: every
 matrix product takes and gives float16, and so does q = sqrt(q^2 + 1e-5); everything else and the weights are float32.
-A gradient has the type of the tensor that it belongs to, so that it may overflow to inf or vanish. Symbols, shapes and
-the arrays of many runs side by side are those of `network`; so are the weights, which are updated in place.
+A gradient has the type of the tensor that it belongs to, so that it may overflow to inf or vanish. q^2 is a product,
+too, u^2 Bei^T, with a Bei of units x units that are all 1 / n: every unit has its q^2. All are equal, but the gradient
+of each is rounded alone. Symbols, shapes and the arrays of many runs side by side are those of `network`; so are the
+weights, which are updated in place.
 """
 
 from collections.abc import Callable
@@ -57,6 +59,25 @@ class Product(torch.autograd.Function):
         return dA, dx, None
 
 
+class Pool(torch.autograd.Function):
+    """u^2 Bei^T as autocast computes it: u^2 (R, n, B), in float16, to the same mean over units in every unit.
+
+    Bei is (n, n) of 1 / n; its rows are equal, so that one is enough. The gradient of each unit is float16 before
+    they are summed, and so is their sum.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, squares: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        """q^2 (R, n, B); share (R, 1, 1) is 1 / n. Units of padding are 0 in `squares`, and have a q^2, too."""
+        ctx.share = rounded(share)
+        return rounded(ctx.share * rounded(squares).sum(1, keepdim=True)).expand_as(squares)
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> Any:
+        """Gradient (R, n, B) of u^2, the same in every unit, in float16."""
+        return rounded(ctx.share * rounded(g).sum(1, keepdim=True)).expand_as(g), None
+
+
 class Normalize(torch.autograd.Function):
     """LN(z) where the condition normalizes by LN, else z; on its way back the condition's rule for the error signal."""
 
@@ -102,7 +123,7 @@ def forward(
     -------
     dict
         z (R, n_e, B); of I-Norm layers also h and z_local (R, n_e, B), the excitation and the output that the local
-        loss sees, and q (R, 1, B) where they divide.
+        loss sees, and q (R, n_e, B), the same in every unit, where they divide.
     """
     if not layer.kind.local:
         W = weights["Wex"]
@@ -125,9 +146,9 @@ def forward(
 
 
 def divisive(layer: "Layer", u: torch.Tensor, watch: Callable[..., torch.Tensor]) -> torch.Tensor:
-    """q (R, 1, B) of divisive inputs u (R, n_e, B): squared in float32, their mean over units a product with 1 / n."""
+    """q (R, n_e, B), the same in every unit, of divisive inputs u (R, n_e, B), which are squared in float32."""
     squares = watch("u^2", u * u, half=True)
-    mean = watch("q^2", Product.apply((layer.mask / layer.widths).mT, squares, layer.n_e), half=True)
+    mean = watch("q^2", Pool.apply(squares, 1 / layer.widths), half=True)
     return watch("q", (cast(mean) + EPS).sqrt().to(mean.dtype), half=True)
 
 
