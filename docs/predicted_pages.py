@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import einorm
-from einorm import figures
+import pandas as pd
+from einorm import config, figures
 from einorm.analysis import collapse_predictions, collapses, error_shares, published, same_collapses
 from einorm.artifact import wording
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.records import archive, tables
-from marks import ARCHIVES, DOCS, PUBLISHED, fill, markdown, number, write_picture
+from marks import ARCHIVES, DOCS, PROJECT, PUBLISHED, fill, markdown, number, write_picture
 
 
 def write():
@@ -53,14 +54,15 @@ def compared_table(runs):
 
 def write_collapses(page=DOCS / "collapses.md"):
     """Write which archived runs with the release's casts are at chance, and what came of the predictions."""
-    folder = ARCHIVES / "collapse"
-    if folder.exists():
-        runs, values = einorm.load(folder)["runs"], published.load(PUBLISHED)
-        settings = Settings(**archive.check(folder)["settings"])
-        float32 = einorm.load(ARCHIVES / "paper")["runs"]
-        found = collapse_predictions.predictions(runs, settings, values, float32)
-        texts = {"chance": chance_table(collapses.counts(runs, settings, values))}
-        texts |= {"places": places_table(collapses.listed(runs, settings))}
+    folders = [ARCHIVES / name for name in ("collapse", "collapse_one_q") if (ARCHIVES / name).exists()]
+    if folders:
+        values, parts = published.load(PUBLISHED), [einorm.load(folder)["runs"] for folder in folders]
+        planned = [Settings(**archive.check(folder)["settings"]) for folder in folders]
+        pairs = [*zip(parts, planned, strict=True)]
+        runs, float32 = pd.concat(parts), einorm.load(ARCHIVES / "paper")["runs"]
+        found = collapse_predictions.predictions(runs, config.load(PROJECT / "config.yaml", "collapse"), values, float32)
+        texts = {"chance": chance_table(pd.concat([collapses.counts(*pair, values) for pair in pairs]))}
+        texts |= {"places": places_table(pd.concat([collapses.listed(*pair) for pair in pairs]))}
         texts |= {"same_runs": same_runs_table(values["complete"], float32, runs)}
         headings, names = ("", "met if", "found", "outcome"), ("id", "met_if", "found", "outcome")
         fill(page, texts | {"predictions": markdown(headings, [[row[name] for name in names] for row in found])})
@@ -96,7 +98,7 @@ def places_table(listed):
             f"{epsilon:g}",
             place,
             len(epochs),
-            f"{epochs.min()} to {epochs.max()}",
+            " to ".join(map(str, sorted({epochs.min(), epochs.max()}))),
         ]
         for (variant, condition, epsilon, place), epochs in groups
     ]

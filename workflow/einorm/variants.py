@@ -24,6 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "float16": {"precision": "float16"},
     "bfloat16": {"precision": "bfloat16"},
+    "release_one_q": {"precision": "release_one_q"},
     "release_float16": {"precision": "release"},
     "release_scaled": {"precision": "release", "loss_scaling": True},
     "release_earlier_loss": {"precision": "release", "local_loss": "layer_norm"},
@@ -39,11 +40,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "seed3": {"seed": 3},
 }
 #: Variants whose runs are in archives, and whose code is gone: products and gradients were rounded, and the release's
-#: casts were not followed. They can be read and drawn, not trained.
-ARCHIVED = ("float16", "bfloat16")
+#: casts were not followed, or but for q^2, which was one number per image. They can be read and drawn, not trained.
+ARCHIVED = ("float16", "bfloat16", "release_one_q")
 
-#: The release's casts, and two changes to them: why runs collapse (`collapses`).
-COLLAPSE = ("release_float16", "release_scaled", "release_earlier_loss")
+#: The release's casts, two changes to them, and our first reading of them: why runs collapse (`collapses`).
+COLLAPSE = ("release_float16", "release_scaled", "release_earlier_loss", "release_one_q")
 
 #: With Dale's principle and without it: does the clamp shape the error signals (figure error_signals)?
 DALE = ("paper", "no_dale")

@@ -20,7 +20,7 @@ from .selection import PAPER_TASK, at_chance
 
 LEVEL = 0.95
 EPOCHS = 50  # of the published runs
-PUBLISHED_WAY = COLLAPSE[0]
+PUBLISHED_WAY, *_, FIRST_READING = COLLAPSE
 RUN_COLUMNS = ("variant", "randomness", "condition", "epsilon", "config", "lr", "lr_wix", "hidden_width", "test_acc",
                "status", "collapsed_step", "collapsed_epoch", "collapsed_in")  # fmt: skip
 
@@ -53,7 +53,7 @@ def counts(runs: DataFrame, settings: Settings, values: Values) -> DataFrame:
         variant, condition, epsilon; planned, finished, collapsed (loss not finite), at_chance (10 % or less; collapsed
         runs are); published_at_chance, published_runs, and low and high, the 95 % interval of the published share as
         numbers of runs; agrees: "within" or "outside" it, "not computed" where runs are missing or shorter than the
-        published ones, empty in variants that were not published. Of these: chance_as_published, the number of finished
+        published ones, empty in variants with other changes. Of these: chance_as_published, the number of finished
         configurations that are at chance with the published way to train; still_at_chance, those that are here, too.
     """
     chance = runs[at_chance(runs)]
@@ -67,7 +67,7 @@ def counts(runs: DataFrame, settings: Settings, values: Values) -> DataFrame:
         low, high = share_interval(theirs, n)
         row |= {"at_chance": len(of(chance, *(cell[name] for name in names))), "published_at_chance": theirs}
         row |= {"published_runs": n, "low": low, "high": high}
-        if cell["variant"] == PUBLISHED_WAY:
+        if cell["variant"] in (PUBLISHED_WAY, FIRST_READING):
             whole = cell["finished"] >= n and settings.epochs == EPOCHS
             row["agrees"] = ("within" if low <= row["at_chance"] <= high else "outside") if whole else "not computed"
         else:
