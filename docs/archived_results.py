@@ -21,7 +21,16 @@ import pandas as pd
 import predicted_pages
 import written_pages
 from einorm import config
-from einorm.analysis import claims, explain, published, rounding, run_by_run, side_by_side, statements
+from einorm.analysis import (
+    claims,
+    explain,
+    published,
+    rounding,
+    run_by_run,
+    run_by_run_predictions,
+    side_by_side,
+    statements,
+)
 from einorm.analysis.judging import VERDICTS
 from einorm.analysis.robustness import robustness
 from einorm.analysis.run_by_run import WITHIN
@@ -102,7 +111,8 @@ def write_three(readme=PROJECT / "README.md", page=DOCS / "reproduction.md", pic
         found, cells = (pd.read_csv(Path(made) / f"run_by_run{name}.csv") for name in ("", "_cells"))
         write_picture("run_by_run", ARCHIVES / archive.SHOWN, Path(pictures) / "run_by_run.png", made)
     texts = {"three": three_table(answers), "run_by_run": run_by_run_table(found), "sorted": sorted_table(cells)}
-    fill(page, texts | {"rounding": rounding_table()})
+    outcomes = run_by_run_predictions.predictions(found, cells)
+    fill(page, texts | {"rounding": rounding_table(), "predictions": predicted_pages.predictions_table(outcomes)})
 
 
 def write_codes(page=DOCS / "reproduce.md"):
@@ -161,9 +171,18 @@ def by_claim_table(answers, rules):
     for claim, text in rules.claims.items():
         of_claim = answers[answers["claim"] == claim]
         counts = [", ".join(counted(of_claim[f"{kind}_verdict"])) for kind in ("replication", "reproduction")]
-        same, ways = of_claim[["unchanged", "ways"]].sum()
-        rows.append((claim, text, *counts, f"same answer in {same} of {ways} comparisons" if ways else "not computed"))
+        rows.append((claim, text, *counts, robustness_of(of_claim)))
     return markdown(("claim", "in the paper's words, shortened", "replication", "reproduction", "robustness"), rows)
+
+
+def robustness_of(answers):
+    """How often statements whose answer is clear have the same answer where one thing about the training is changed."""
+    clear, ways = answers[answers["short"] != "unclear"], answers["ways"].sum()
+    if not ways:
+        return "not computed"
+    text = f"same answer in {clear['unchanged'].sum()} of {clear['ways'].sum()} comparisons"
+    unclear = ways - clear["ways"].sum()
+    return f"{text}; {unclear} more start from an unclear answer" if unclear else text
 
 
 def claims_table(judged, rules):

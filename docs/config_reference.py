@@ -130,7 +130,7 @@ def presets():
         planned = jobs(settings).values()
         shown = [listed(settings, key) for key in SHOWN]
         rows.append([f"`{name}`", *shown, otherwise(settings), f"{sum(map(len, planned)):,}", f"{len(planned):,}"])
-    return table(["preset", *SHOWN, "otherwise", "runs", "jobs"], rows)
+    return table(["preset", *SHOWN, "other keys", "runs", "jobs"], rows)
 
 
 def listed(settings, key):

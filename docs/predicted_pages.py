@@ -32,15 +32,15 @@ def shares_table(runs):
     """Medians of the shares after the last epoch, of layers 0 and 1, and of the test accuracy."""
     keys = ["variant", "condition", "epsilon"]
     shares = error_shares.medians(runs).pivot_table(index=keys, columns=["share", "layer"], values="value", sort=False)
-    accuracy = runs.groupby(keys)["test_acc"].median()
+    accuracy = runs.groupby(keys)["test_acc"].agg(["median", "size"])
     rows = [
-        [f"`{key[0]}`", CONDITIONS[key[1]].label, f"{key[2]:g}"]
+        [f"`{key[0]}`", CONDITIONS[key[1]].label, f"{key[2]:g}", accuracy["size"][key]]
         + [" / ".join(number(row[share, layer]) for layer in tables.LAYERS) for share in error_shares.MEANING]
-        + [f"{accuracy[key]:.2f}"]
+        + [f"{accuracy['median'][key]:.2f}"]
         for key, row in shares.iterrows()
     ]
     texts = [meaning.replace("\n", " ") for meaning in error_shares.MEANING.values()]
-    return markdown(("trained", "condition", "ε", *texts, "median accuracy (%)"), rows)
+    return markdown(("trained", "condition", "ε", "n", *texts, "median accuracy (%)"), rows)
 
 
 def compared_table(runs):
@@ -60,12 +60,19 @@ def write_collapses(page=DOCS / "collapses.md"):
         planned = [Settings(**archive.check(folder)["settings"]) for folder in folders]
         pairs = [*zip(parts, planned, strict=True)]
         runs, float32 = pd.concat(parts), einorm.load(ARCHIVES / "paper")["runs"]
-        found = collapse_predictions.predictions(runs, config.load(PROJECT / "config.yaml", "collapse"), values, float32)
+        settings = config.load(PROJECT / "config.yaml", "collapse")
+        found = collapse_predictions.predictions(runs, settings, values, float32)
         texts = {"chance": chance_table(pd.concat([collapses.counts(*pair, values) for pair in pairs]))}
         texts |= {"places": places_table(pd.concat([collapses.listed(*pair) for pair in pairs]))}
         texts |= {"same_runs": same_runs_table(values["complete"], float32, runs)}
-        headings, names = ("", "met if", "found", "outcome"), ("id", "met_if", "found", "outcome")
-        fill(page, texts | {"predictions": markdown(headings, [[row[name] for name in names] for row in found])})
+        fill(page, texts | {"predictions": predictions_table(found)})
+
+
+def predictions_table(found):
+    """What came of predictions: a row each, with the rule and the numbers in words."""
+    return markdown(
+        ("", "met if", "found", "outcome"), [[r["id"], r["met_if"], r["found"], r["outcome"]] for r in found]
+    )
 
 
 def chance_table(counted):

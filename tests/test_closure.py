@@ -196,6 +196,7 @@ DECIDES = {
     "__main__.py": ("complain", set()),
     "analysis/claims.py": ("judged", JUDGED),
     "analysis/collapse_predictions.py": ("share", set()),
+    "analysis/run_by_run_predictions.py": ("mostly_untold", set()),
     "analysis/collapses.py": ("counts", set()),
     "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims", "evidence"}),
     "analysis/completeness.py": ("completeness", ALL | JUDGED | {"report"}),

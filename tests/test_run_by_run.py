@@ -8,6 +8,7 @@ from conftest import REPOSITORY
 from einorm.__main__ import main
 from einorm.analysis import published, run_by_run
 from einorm.analysis.run_by_run import CONDITIONS, JUDGED, NEAR_TIE, OWN, RELEASE
+from einorm.analysis.run_by_run_predictions import PREDICTIONS, predictions
 from einorm.figures.run_by_run import draw
 
 PUBLISHED = REPOSITORY / "paper_artifact" / "published"
@@ -201,3 +202,68 @@ def test_the_command_draws_what_the_rule_wrote(tmp_path, capsys):
     assert main([*command, "--run-by-run", str(made)]) == 0
     points = pd.read_csv(tmp_path / "run_by_run.csv")
     assert set(points["randomness"].dropna()) == {OWN} and points["panel"].nunique() == 11
+
+
+def as_predicted():
+    """Invented tables in which every prediction on run by run is met."""
+    rows = [
+        {"randomness": name, "by": " and ".join(by), "judged": judged, "epsilon": epsilon, "median_difference": 0.1,
+         "verdict": "not met" if name == OWN else "cannot tell" if judged.startswith("ei_") else "met"}
+        for name in (RELEASE, OWN) for by, judged in JUDGED for epsilon in (0.0, 0.25, 0.5, 0.75)
+    ]  # fmt: skip
+    cells = [
+        {"randomness": RELEASE, "condition": name, "epsilon": 0.75, "sorted_difference": 0.1, "median_difference": 0.1}
+        for name in ("e_only_ln", "ei_ln", "ei_none")
+    ]
+    return pd.DataFrame(rows), pd.DataFrame(cells)
+
+
+def outcomes(found, cells):
+    rows = predictions(found, cells)
+    assert [row["id"] for row in rows] == [*PREDICTIONS]
+    return {row["id"]: row["outcome"] for row in rows}
+
+
+def test_predictions_are_met_by_their_rules_and_not_computed_without_runs():
+    found, cells = as_predicted()
+    assert set(outcomes(found, cells).values()) == {"met"}
+    none = found.assign(verdict="not computed"), cells.assign(median_difference=np.nan)
+    assert set(outcomes(*none).values()) == {"not computed"}
+    assert [row["found"] for row in predictions(*none)] == [""] * 5
+    assert predictions(found, cells)[4]["found"].startswith("cannot tell: 8 of 8; gradnorm_full, 0: 0.10, met")
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "changed"),
+    [
+        ("2", "judged == 'gradnorm_full' and epsilon == 0.5 and randomness == 'release'", {"median_difference": 0.16}),
+        ("2", "judged == 'e_only_ln' and epsilon == 0 and randomness == 'release'", {"verdict": "cannot tell"}),
+        ("3", "judged == 'inorm' and epsilon == 0 and randomness == 'release'", {"verdict": "not met"}),
+        ("3", "judged == 'inorm' and epsilon == 0.75 and randomness == 'release'", {"median_difference": 0.5}),
+        ("4", "judged == 'inorm' and epsilon == 0.25 and randomness == 'own'", {"verdict": "met"}),
+        ("5", "judged == 'ei_ln'", {"verdict": "met"}),
+        ("5", "judged == 'gradnorm_full' and by == 'e_only_ln'", {"median_difference": 0.21}),
+    ],
+)
+def test_a_prediction_that_fails_is_not_met(name, chosen, changed):
+    found, cells = as_predicted()
+    found.loc[found.eval(chosen), list(changed)] = [*changed.values()]
+    assert outcomes(found, cells)[name] == "not met"
+
+
+@pytest.mark.parametrize(("condition", "apart"), [("e_only_ln", 0.11), ("ei_none", 0.21)])
+def test_sorted_accuracies_further_apart_than_predicted_are_not_met(condition, apart):
+    found, cells = as_predicted()
+    assert outcomes(found, cells.assign(median_difference=-0.16))["1"] == "not met"
+    cells.loc[cells["condition"] == condition, "sorted_difference"] = apart
+    assert outcomes(found, cells)["1"] == "not met"
+
+
+def test_most_epsilons_decide_before_all_are_known():
+    """E-I LN and E-I at four epsilons: with four told apart most cannot be untold; one epsilon leaves it open."""
+    found, cells = as_predicted()
+    paired = found["judged"].str.startswith("ei_")
+    one = found.assign(verdict=found["verdict"].mask(paired & (found["epsilon"] > 0), "not computed"))
+    assert outcomes(one, cells)["5"] == "not computed"
+    told = found.assign(verdict=found["verdict"].mask(paired & (found["epsilon"] < 0.5), "met"))
+    assert outcomes(told, cells)["5"] == "not met"

@@ -70,7 +70,7 @@ HIDDEN_1, HIDDEN_2, BACK = 2 * 784 * 100, 2 * 100 * 100, 100 * 100  # drive and 
         ("e_only_ln", "paper", HIDDEN_1 + HIDDEN_2 + BACK),
         ("e_only_ln", "depth1", HIDDEN_1),
         ("e_only_ln", "depth4", HIDDEN_1 + 3 * HIDDEN_2 + 3 * BACK),
-        ("e_only_ln", "release_float16", 3.8 * (HIDDEN_1 + HIDDEN_2 + BACK)),
+        ("e_only_ln", "release_float16", 2.0 * (HIDDEN_1 + HIDDEN_2 + BACK)),
         ("ei_ln", "paper", 1.1 * (HIDDEN_1 + HIDDEN_2) + BACK),
         ("inorm_sub", "paper", 1.1 * (HIDDEN_1 + HIDDEN_2) + BACK),
         ("inorm_div", "paper", 2 * (HIDDEN_1 + HIDDEN_2) + BACK),

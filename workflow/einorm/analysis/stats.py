@@ -1,7 +1,7 @@
 """Statistics of a comparison: tests as the paper prints them, and effects with intervals.
 
 Two samples are compared unpaired (the paper's Mann-Whitney test) and, where the design allows it, paired: runs of one
-configuration, seed and epsilon saw the same shifts. Intervals are two-sided, at 95 % unless a level is given.
+configuration, seed and epsilon. Intervals are two-sided, at 95 % unless a level is given.
 """
 
 from functools import cache

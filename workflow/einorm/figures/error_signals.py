@@ -55,19 +55,18 @@ def panel(ax: Axes, shares: DataFrame, last: int) -> None:
     for condition, group in shares.groupby("condition", sort=False):
         curve = group[group["variant"] == PAPER]
         end = group[(group["variant"] == WITHOUT) & (group["epoch"] == last)]
-        mark = "" if last > 1 else marker(condition)
         if len(curve):  # what is empty and not clipped leaves a layout no room
-            ax.plot(curve["epoch"], curve["value"], **look(condition), marker=mark, clip_on=False)
+            ax.plot(curve["epoch"], curve["value"], **look(condition), markevery=max(1, last // 4), clip_on=False)
         if len(end):
-            ax.plot(end["epoch"] + 0.04 * last, end["value"], **look(condition) | OPEN, marker=marker(condition))
+            ax.plot(end["epoch"] + 0.04 * last, end["value"], **look(condition) | OPEN)
 
 
 OPEN: dict[str, Any] = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "clip_on": False}
 
 
 def look(condition: str) -> dict[str, Any]:
-    """Colour and width of a condition's line."""
-    return {"color": colour(condition), "linewidth": 1.2}
+    """Colour, width and marks of a condition's line."""
+    return {"color": colour(condition), "linewidth": 1.2, "marker": marker(condition), "markersize": 3}
 
 
 def handles(shares: DataFrame) -> list[Line2D]:

@@ -25,8 +25,8 @@ PAPERS_WAY = {
     "precision": "float32",
     "order": "file order",
     "smoothing": "label smoothing 0.1",
-    "depth": "depth2",
-    "seed": "seed0",
+    "depth": "two layers (paper)",
+    "seed": "seed 0 (paper)",
 }
 # Variants whose ids alone would mislead.
 NAMES = {kind: f"products and gradients rounded to {kind}" for kind in ("float16", "bfloat16")}
@@ -106,7 +106,8 @@ def accuracies(ax: Axes, runs: DataFrame, compared: dict[Group, DataFrame], name
             text = name_of(*g) if condition == conditions[0] else None
             ax.scatter(x, shown, s=area(0.7), color=shade, edgecolor="white", linewidth=0.3, zorder=2, label=text)
             reach = SPREAD / len(compared) / 3
-            ax.hlines(part["test_acc"].median(), x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3)
+            median = max(low, part["test_acc"].median())
+            ax.hlines(median, x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3, clip_on=False)
             below = int((part["test_acc"] < low).sum())
             if below:
                 where: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}
@@ -154,7 +155,7 @@ def chance(ax: Axes, table: DataFrame, published: Values, name_of: NameOf) -> Da
             ax.hlines(100 * down / len(theirs), i - 0.5, i + 0.5, color="black", linestyle="--", label=text)
             facts = {"condition": condition, "value": down, "n": len(theirs), "group": "published", "panel": "b"}
             rows.append(pd.DataFrame([facts | {"epsilon": table["epsilon"].iloc[0]}]))
-    ax.set(ylabel="runs at chance, 10 % (%)", ylim=(0, 100))
+    ax.set(ylabel="share of runs at chance (%)", ylim=(0, 100))
     ax.legend(loc="upper right")
     name_conditions(ax, table["condition"].unique())
     return pd.concat(rows)[["panel", "condition", "epsilon", "group", "value", "n"]]

@@ -14,6 +14,7 @@ from .panels import note, say_missing
 from .style import GREY, Drawn, Tables, area, colour, size
 
 NAMES = {RELEASE: "the published runs' random numbers", OWN: "our own random numbers"}
+BESIDE = {RELEASE: -0.15, OWN: 0.15}  # where each stands at its place
 BAND = 0.25  # points on either side of equality
 BEYOND = 4  # points by which a panel reaches beyond the published accuracies at most; what is further is on its edge
 BEST = {judged: " and ".join(by) for by, judged in JUDGED}  # the last way to judge a condition
@@ -94,13 +95,12 @@ def medians(ax: Axes, found: DataFrame, epsilons: list[float]) -> DataFrame:
     """Median absolute difference of every condition and epsilon, between what equal runs give and what chance gives."""
     groups = [(condition, epsilon) for condition in CONDITIONS for epsilon in epsilons]
     parts = []
-    for at, (condition, epsilon) in enumerate(groups):
+    for i, (condition, epsilon) in enumerate(groups):
         rows = found[(found["judged"] == condition) & (found["epsilon"] == epsilon)]
         for row in rows.to_dict("records"):
-            ends = row["expected_low"], row["expected_high"]
-            if row["randomness"] == rows["randomness"].iloc[0]:  # the yardsticks once
-                ax.plot([at, at], ends, color="0.8", linewidth=7, solid_capstyle="butt", zorder=1)
-                ax.plot(at, row["chance_median_difference"], color=GREY, marker="_", markersize=9, zorder=2)
+            ends, at = (row["expected_low"], row["expected_high"]), i + BESIDE[row["randomness"]]
+            ax.plot([at, at], ends, color="0.8", linewidth=5, solid_capstyle="butt", zorder=1)
+            ax.plot(at, row["chance_median_difference"], color=GREY, marker="_", markersize=7, zorder=2)
             mark = marker(row["randomness"], colour(condition))
             mark.set_data([at], [row["median_difference"]])
             ax.add_line(mark)

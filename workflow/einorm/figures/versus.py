@@ -19,7 +19,7 @@ from scipy.stats import wasserstein_distance
 
 from ..analysis import published
 from ..analysis.published import Values
-from ..analysis.selection import above_chance, metric_values
+from ..analysis.selection import above_chance, at_chance, metric_values
 from ..conditions import label
 from ..records.tables import layer_mean
 from .panels import ABOVE_EDGE, SPAN, choose, epsilon_legend, missing, note, say_missing
@@ -122,7 +122,9 @@ def boxes(
             draw_box(ax, ours, i + 0.19, colour(condition))
             ax.scatter(np.full(len(values), i + 0.19), values, s=area(0.3), color="0.15", linewidth=0, zorder=3)
         distance = np.mean([abs(ours[q] - theirs[q]) for q in ("q1", "med", "q3")]) if ours else np.nan
-        names.append(f"{label(condition).removeprefix('GradNorm: ')}\nn = {len(values)}\nΔ {distance:.2f}")
+        left_out = int(at_chance(everyone).sum() - at_chance(shown).sum())
+        count = f"n = {len(values)}" + (f"\n{left_out} at chance" if left_out else "")
+        names.append(f"{label(condition).removeprefix('GradNorm: ')}\nΔ {distance:.2f}\n{count}")
         keys = {"panel": panel, "condition": condition, "epsilon": [str(epsilon)]}
         for source, box in (("published", theirs), ("here", ours)):
             parts += [rows(source=source, kind=BOX[q], value=box[q], **keys) for q in BOX if box]
