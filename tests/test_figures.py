@@ -96,7 +96,7 @@ def test_missing_runs_are_named_above_the_figure():
     say_incomplete(figure, points, runs, planned)
     assert " ".join(figure.get_suptitle().split()) == (
         "Incomplete: no run of LN+ (E only) at ε 0.25; no run of I-Norm at ε 0, 0.25; "
-        "3 of 4 runs of I-Norm at ε 0.75 are finished."
+        "3 of 4 runs of I-Norm at ε 0.75."
     )
     planned = Settings(conditions=["e_only_ln"], epsilons=[0, 0.75], configs=4, epochs=3)
     complete, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
@@ -117,10 +117,10 @@ def test_all_missing_conditions_are_named_in_one_word():
     figure, points = import_module("einorm.figures.fig4").draw(data)
     planned = Settings(conditions=["e_only_ln", "inorm"], epsilons=[0.25, 0.5, 0.75], configs=4, epochs=3)
     say_incomplete(figure, points, data["runs"], planned)
-    assert figure.get_suptitle() == "Incomplete: no run at ε\xa00.25, 0.5 is finished."
+    assert figure.get_suptitle() == "Incomplete: no run at ε\xa00.25, 0.5."
     planned = Settings(conditions=["e_only_ln", "inorm"], epsilons=[0.75], configs=5, epochs=3)
     say_incomplete(figure, points, data["runs"], planned)
-    assert figure.get_suptitle() == "Incomplete: 4 of 5 runs of each condition at ε\xa00.75 are finished."
+    assert figure.get_suptitle() == "Incomplete: 4 of 5 runs of each condition at ε\xa00.75."
     plt.close(figure)
 
 

@@ -80,8 +80,7 @@ def say_incomplete(figure: Figure, drawn: DataFrame, runs: DataFrame, settings: 
             f"{count}{of_conditions(names, drawn_here, count)} at ε\u00a0{epsilons}"
             for (count, epsilons), names in same.items()
         )
-        verb = "is" if len(same) == 1 and groups.startswith(NO_RUN) else "are"
-        text = textwrap.fill(f"Incomplete: {groups} {verb} finished.", NOTE_WIDTH)
+        text = textwrap.fill(f"Incomplete: {groups}.", NOTE_WIDTH)
         figure.suptitle(text, color=REFERENCE, ha="left", x=0.01)
 
 
