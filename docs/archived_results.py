@@ -121,7 +121,8 @@ def write_codes(page=DOCS / "reproduce.md"):
     for folder in sorted(path.parent for path in ARCHIVES.glob("*/manifest.json")):
         found = pd.DataFrame(lineage.of_cells(einorm.load(folder)["runs"]))
         for relation, part in found.groupby("relation"):
-            commits = ", ".join(f"`{commit[:7]}`" for commit in sorted({c for group in part["commits"] for c in group}))
+            made_by = sorted({provenance.short(commit) for group in part["commits"] for commit in group})
+            commits = ", ".join(f"`{commit}`" for commit in made_by)
             rows.append(
                 [f"`{folder.name}`", part["runs"].sum(), commits or "not recorded", lineage.RELATIONS[relation]]
             )

@@ -37,7 +37,6 @@ HYPERPARAMETERS = {
 }
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CORES = 2  # of the machine that the times are of
-STATUS = {"explained": "The cause is known.", "likely": "The cause is likely.", "open": "The cause is open."}
 PAGES = {"collapses": "Why runs collapse", "robustness": "Robustness", "reproduce": "Reproduce"}
 PAGES |= {"reproduction": "Reproduction, replication, robustness"}
 NORMALIZATION = {"none": "none", "ln": "LN", "learned": "learned by inhibition"}
@@ -78,7 +77,7 @@ def section(entry):
     parts = [
         f"### {entry['title']}",
         entry["finding"],
-        f"**Mechanism.** {STATUS[entry['status']]} {entry['mechanism']}",
+        f"**Mechanism.** {findings.STATUS[entry['status']]} {entry['mechanism']}",
     ]
     parts += [f"**Caveat.** {entry['caveat']}{see(entry)}", picture(entry["figure"], "paper")]
     return "".join(f"{part}\n\n" for part in parts).rstrip("\n") + "\n"

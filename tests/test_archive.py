@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -64,6 +65,29 @@ def test_what_was_finished_is_archived(tmp_path, samples):
     runs = tables.read(out / "runs.parquet", "runs")
     assert len(runs) == 8 and runs.attrs["settings"] == chosen.science()
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "archive", "samples.parquet"}, "nothing left behind"
+
+
+def test_a_kill_while_an_archive_is_replaced_loses_nothing(tmp_path, samples, monkeypatch):
+    """Between its two renames nothing has the archive's name; the next start finds the old one."""
+    out, chosen = tmp_path / "archive", settings()
+    archiving.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen, configs=[0]), samples, out)
+    renames, rename = [], Path.rename
+
+    def killed(path, target):
+        renames.append(path)
+        if len(renames) == 2:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        archiving.write(chosen, "smoke", write_shards(tmp_path / "more", chosen, configs=[1]), samples, out)
+    monkeypatch.undo()
+    assert not out.exists() and len(renames) == 2
+    shutil.rmtree(tmp_path / "runs")
+    manifest = archiving.write(chosen, "smoke", tmp_path / "more", samples, out)
+    assert sum(cell["finished"] for cell in manifest["cells"]) == 8, "those of the old archive, too"
+    assert {path.name for path in tmp_path.iterdir()} == {"more", "archive", "samples.parquet"}
 
 
 def test_an_archive_counts_core_hours_and_gpu_hours_apart(tmp_path, samples):

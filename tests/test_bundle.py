@@ -54,6 +54,17 @@ def test_it_holds_what_it_should(files):
     assert expected <= set(files) and not any("__pycache__" in name or name.startswith("/") for name in files)
 
 
+def test_it_holds_every_picture_that_its_pages_show():
+    held = sources.files(REPOSITORY)
+    shown = {
+        (REPOSITORY / name).parent.joinpath(picture).resolve().relative_to(REPOSITORY).as_posix()
+        for name in held
+        if name.endswith(".md")
+        for picture in re.findall(r"!\[[^]]*\]\(([\w./-]+)\)", (REPOSITORY / name).read_text(encoding="utf-8"))
+    }
+    assert len(shown) > 15 and shown <= set(held)
+
+
 def test_the_checklist_names_files_of_the_bundle():
     text = (REPOSITORY / "paper_artifact" / "checklist.md").read_text()
     names = set(re.findall(r"`([\w./-]+\.\w+|[\w./-]+/[\w.-]+|LICENSE|Makefile|Snakefile)`", text))

@@ -309,7 +309,10 @@ def test_the_shipped_rules_are_complete():
         ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: 0.6,", "C1.1: epochs_needed lacks epsilon 0.6: add it"),
         ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: pool,", "C1.1: epsilon must be a number or pooled"),
         ("holds: [0, null]", "holds: [0]", "holds"),
-        ("metric: mu,", "metric: mo,", "C3.1: same_size.delta lacks the metric mo"),
+        ("metric: mu,", "metric: mo,", "C3.1: the metric 'mo' is not known: did you mean 'mu'?"),
+        ("metric: mu,", "metric: test_loss,", "C3.1: same_size.delta lacks the metric test_loss"),
+        ("{id: C1.2,", "{id: C1.1,", "C1.1: the id is used twice"),
+        ("fig4: [[inorm, ", "fig4: [[inorn, ", "comparisons: 'inorn' is not known"),
         ("metric: mu,", "metric: !!python/object:os.system mu,", "claims.yaml"),
         ("margin: 0.5", "margin: [", "is not YAML"),
     ],
@@ -321,6 +324,13 @@ def test_wrong_rules_are_refused_with_one_line(tmp_path, old, new, says):
     with pytest.raises(UserError) as caught:
         load_rules(tmp_path / "claims.yaml")
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_oddity_that_nothing_computes_is_refused_with_one_line():
+    shipped = load_rules(RULES)
+    more = shipped.model_copy(update={"oddities": shipped.oddities | {"O7": shipped.oddities["O1"]}})
+    with pytest.raises(UserError, match="oddities: nothing computes the numbers of O7"):
+        oddities(more, synthetic.frames(epsilons=(0, 0.75))["runs"], VALUES)
 
 
 def test_every_oddity_has_its_numbers():

@@ -95,8 +95,7 @@ def test_missing_runs_are_named_above_the_figure():
     figure, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})
     say_incomplete(figure, points, runs, planned)
     assert " ".join(figure.get_suptitle().split()) == (
-        "Incomplete: no run of LN+ (E only) at ε 0.25; no run of I-Norm at ε 0, 0.25; "
-        "3 of 4 runs of I-Norm at ε 0.75."
+        "Incomplete: no run of LN+ (E only) at ε 0.25; no run of I-Norm at ε 0, 0.25; 3 of 4 runs of I-Norm at ε 0.75."
     )
     planned = Settings(conditions=["e_only_ln"], epsilons=[0, 0.75], configs=4, epochs=3)
     complete, points = import_module("einorm.figures.fig4").draw(data | {"runs": runs})

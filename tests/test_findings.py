@@ -102,8 +102,17 @@ def test_a_query_gives_its_number(query, number):
         ({"runs": "a", "take": "mode"}, "take must be count"),
         ({"runs": "a", "value": "absent"}, "absent"),
         ("other + 1", "other"),
+        ("1 +", "x, n: "),
+        ("1 + [", "x, n: "),
+        ({"runs": "a", "where": "test_acc >"}, "x, n: "),
+        ({"runs": "a", "take": ["median"]}, "x, n: "),
     ],
 )
 def test_a_wrong_query_is_one_line(query, message):
     with pytest.raises(UserError, match=message):
         findings.numbers({"id": "x", "evidence": {"n": query}}, SOURCES)
+
+
+def test_a_text_that_asks_for_a_number_without_a_query_is_one_line():
+    with pytest.raises(UserError, match="x: a text asks for 'a', which its evidence lacks"):
+        findings.filled({"id": "x", "finding": "{a} runs"}, {"b": 1})

@@ -1,10 +1,13 @@
 """The training steps of a GPU: on a GPU where there is one, and on the CPU, whose plain step is their judge."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from einorm.conditions import CONDITIONS
+from einorm.error_signals import ERROR_SIGNALS
 from einorm.records import codes, lineage, tables
 from einorm.records.tables import METRICS
 from einorm.training import gpu, job, jobfile, train
@@ -139,6 +142,10 @@ def test_a_job_on_a_gpu_records_the_step(device, kind, tmp_path, images_path, mo
     assert gpu.step_on("cuda", chosen) == "fused"
     assert gpu.step_on("cuda", [run | {"hidden_width": 513} for run in chosen]) == "graph"
     assert gpu.step_on("cuda", [run | {"precision": "release"} for run in chosen]) == "plain"
+    assert {*gpu.FUSED_RULES} <= {*ERROR_SIGNALS}
+    with monkeypatch.context() as patch:
+        patch.setitem(CONDITIONS, "e_only_ln", replace(CONDITIONS["e_only_ln"], error_signal="a new rule"))
+        assert gpu.step_on("cuda", chosen) == "graph", "the kernels do not know the rule"
     monkeypatch.setattr(job, "step_on", lambda device, runs: kind)
     table = tmp_path / "shifts.npz"
     jobfile.draw_table(chosen[0], table)

@@ -11,6 +11,7 @@ from einorm.analysis.judging import VERDICTS
 from einorm.artifact import report, wording
 from einorm.records import costs, tables
 from einorm.records.archive import SHOWN
+from einorm.runtime import UserError
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 
@@ -193,6 +194,16 @@ def test_what_was_not_computed_by_the_published_rule_has_no_numbers(open_page, r
     assert 0 < computed.sum() < len(claims)
     assert sum("(" in text for text in cells) == computed.sum()
     assert cells.count("– not computed") == len(claims) - computed.sum()
+
+
+def test_verdicts_made_with_other_rules_are_refused_with_one_line(redrawn, tmp_path):
+    folder = redrawn[0]
+    claims = shutil.copytree(folder / "results" / "claims", tmp_path / "claims")
+    judged = pd.read_csv(claims / "claims.csv")
+    judged[judged["id"] != "C5.1"].to_csv(claims / "claims.csv", index=False)
+    where = folder / "paper_artifact" / "archive" / "quick", claims, folder / "figures", folder / "paper_artifact"
+    with pytest.raises(UserError, match=r"claims.csv lacks the statement C5.1: make it again"):
+        report.write(*where, tmp_path / "report.html")
 
 
 def test_missing_runs_are_named_on_top(redrawn, tmp_path):

@@ -90,6 +90,12 @@ def test_the_figure_shows_every_run_and_group(question):
     assert legend == list(a["group"].unique()) and (points["panel"] == "b").any()
 
 
+def test_without_runs_of_the_papers_task_the_figure_says_so():
+    drawn, points = figure.draw({"runs": runs_of("order").iloc[:0], "published": PUBLISHED}, "order")
+    assert len(points) == 0 and "runs that learn the paper's task" in drawn.axes[0].texts[0].get_text()
+    plt.close(drawn)
+
+
 def test_without_ln_the_figure_counts_collapsed_runs_beside_the_published_ones():
     runs = runs_of("precision", conditions=("inorm", "gradnorm_full"))
     _, points = figure.draw({"runs": runs, "published": PUBLISHED}, "precision")

@@ -109,6 +109,13 @@ def test_it_is_printed(tmp_path, capsys, configs, says):
     assert ("left: " not in printed) and ("no job is running" in printed) == (configs == [0])
 
 
+def test_gpu_jobs_which_train_many_cells_are_counted_by_their_logs(tmp_path, capsys):
+    log_of(tmp_path, "gpu-0", "4 to train on cuda\nepoch 1/2  loss 1\n")
+    log_of(tmp_path, "gpu-1", "einorm: error: no space left\n")
+    print_status(settings(), tmp_path)
+    assert "GPU jobs: 1 running, 1 failed; " in capsys.readouterr().out
+
+
 def test_it_knows_nothing_of_a_job_that_never_started(tmp_path):
     assert job_state(tmp_path / "absent.log", SILENCE) == ("waiting", 0, None)
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from .conditions import CONDITIONS
 from .data import DATASETS
@@ -46,7 +55,14 @@ class Machine(Strict):
     )
 
 
-Epsilon = Annotated[float, Field(ge=0, le=1, strict=False)]
+def short_enough(epsilon: float) -> float:
+    """The epsilon; refuse one that the names of files, which have six digits of it, would mix up with another."""
+    if float(f"{epsilon:g}") != epsilon:
+        raise ValueError(f"{epsilon} has more than six digits: round it")
+    return epsilon
+
+
+Epsilon = Annotated[float, Field(ge=0, le=1, strict=False), AfterValidator(short_enough)]
 
 
 class Settings(Strict):
@@ -64,7 +80,7 @@ class Settings(Strict):
         LAMBDA_EPSILONS, description="epsilons of the lambda sweep; by default 0.75 if epsilons hold it, else none"
     )
     configs: int | list[int] = Field(description="the first n published configurations, or a list of them")
-    seed: int = Field(0, ge=0, description="seeds every random stream")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="seeds every random stream")
     randomness: Literal["own", "release"] = Field(
         "own", description="initial weights and shifts: those of the published runs (release) or our own"
     )
@@ -104,8 +120,8 @@ class Settings(Strict):
     @classmethod
     def published_configs(cls, value: int | list[int]) -> list[int]:
         """Take a number of configurations for the first ones, and refuse those that are not published."""
-        chosen = list(range(value)) if isinstance(value, int) else value
         available = len(hyperparameters())
+        chosen = value if isinstance(value, list) else list(range(min(value, available + 1)))
         if not chosen or min(chosen) < 0 or max(chosen) >= available:
             raise ValueError(f"configurations are 0 to {available - 1}: give a number from 1 to {available} or a list")
         return chosen
@@ -160,7 +176,7 @@ def settings(raw: dict[str, Any], preset: str | None = None) -> Settings:
     raw.pop("preset", None)
     if not isinstance(presets, dict) or not all(isinstance(block, dict) for block in presets.values()):
         raise UserError("config: `presets` must map names to blocks of keys, as in the config.yaml that is shipped")
-    if chosen not in presets:
+    if not isinstance(chosen, str) or chosen not in presets:
         raise UserError(f"config: preset {chosen!r} is not known{nearest(chosen, presets)}")
     for where, block in [("config", raw), *((f"config, preset {name}", b) for name, b in presets.items())]:
         _refuse_unknown(where, block, Settings)
@@ -227,7 +243,7 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, Any]:
             raise UserError(f"{override!r} is no override: write key=value")
         try:
             raw[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: of a date that is none
             raise UserError(f"{override!r} is no override: what follows the = is not YAML") from None
     return raw
 
@@ -244,7 +260,7 @@ def _read_yaml(path: Path | str) -> dict[str, Any]:
             raw = yaml.safe_load(file)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; run in the project's folder or name a file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} must be a mapping of keys, as the file that is shipped")

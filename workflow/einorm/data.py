@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ DATASETS: dict[str, dict[str, Any]] = {
         "torchvision": "FashionMNIST",
         "debian": "dataset-fashion-mnist",
         "pixels": 784,
-        "classes": 10,
         "unpacked sha256": (
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -42,7 +42,6 @@ DATASETS: dict[str, dict[str, Any]] = {
         "torchvision": "MNIST",
         "debian": None,
         "pixels": 784,
-        "classes": 10,
         "packed md5": (
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
             "d53e105ee54ea40749a09fcbcd1e9432",
@@ -54,7 +53,6 @@ DATASETS: dict[str, dict[str, Any]] = {
         "torchvision": "KMNIST",
         "debian": None,
         "pixels": 784,
-        "classes": 10,
         "packed md5": (
             "bdb82020997e1d708af4cf47b453dcf7",
             "e144d726b3acfaa3e44228e80efcd344",
@@ -144,7 +142,7 @@ def _read_checked(folder: Path, name: str, algorithm: str, checksum: str) -> byt
         unpacked = gzip.decompress(content) if path == packed else content
     except FileNotFoundError:
         raise UserError(f"{folder} holds no {' or '.join(dict.fromkeys([name, packed.name]))}") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}): replace or delete it") from None
     if hashlib.new(algorithm, content if name == packed.name else unpacked).hexdigest() != checksum:
         raise UserError(f"{path} is truncated or altered (its {algorithm} differs): replace or delete it")

@@ -1,4 +1,4 @@
-"""The 30 published configurations: learning rates and hidden widths, drawn at random by the authors."""
+"""The published configurations, 0 to 99: learning rates and hidden widths, drawn at random by the authors."""
 
 import csv
 from functools import cache

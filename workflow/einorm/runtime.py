@@ -8,6 +8,7 @@ import glob
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parents[1]
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 DEFINITION = FUNCTION | ast.ClassDef
+DAY = 86400  # s
 
 
 class UserError(Exception):
@@ -136,7 +138,7 @@ def _defined_names(node: ast.stmt) -> set[str]:
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success rename it to `path`, on failure remove it.
 
-    Temporary files that killed writers of the same `path` left behind are removed, too.
+    Temporary files that killed writers of the same `path` left behind a day ago or earlier are removed, too.
 
     Raises
     ------
@@ -148,7 +150,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            stale.unlink(missing_ok=True)
+            if time.time() - stale.stat().st_mtime > DAY:  # a younger one may have a writer, here or on another machine
+                stale.unlink(missing_ok=True)
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

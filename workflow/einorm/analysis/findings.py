@@ -16,6 +16,7 @@ a text in place of a query is a sum or difference of earlier numbers, which ``wh
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ Sources = dict[str, DataFrame]
 FILE = "evidence.csv"
 SOURCES = ("runs", "robustness", "published", "box", "claim")
 TEXTS = ("finding", "mechanism", "caveat", "short")  # of an entry, in the order of the pages; short: README's
-STATUS = ("explained", "likely", "open")
+STATUS = {"explained": "The cause is known.", "likely": "The cause is likely.", "open": "The cause is open."}
 LAST_EPOCHS = 10  # over which moments of the activity are averaged
 LN = "e_only_ln"
 VALUE = {"claim": "effect", "robustness": "change", "box": "value"}  # what a query reads where it names no column
@@ -141,7 +142,7 @@ def numbers(entry: Entry, sources: Sources) -> dict[str, Any]:
                 found[name] = min(found[one] for one in query["smallest"])
             else:
                 found[name] = answer(query, sources, found)
-        except (LookupError, ValueError, NameError) as error:
+        except (LookupError, ValueError, NameError, SyntaxError, TypeError, TokenError) as error:
             raise UserError(f"deviations.yaml, {entry['id']}, {name}: {error}") from None
     return found
 
@@ -195,8 +196,11 @@ def in_words(query: Query | str) -> str:
 
 
 def filled(entry: Entry, found: Mapping[str, Any]) -> Entry:
-    """An entry with the numbers in its texts (`TEXTS`)."""
-    return entry | {name: " ".join(entry[name].format(**found).split()) for name in TEXTS if name in entry}
+    """An entry with the numbers in its texts (`TEXTS`); raises UserError where a text asks for one that is missing."""
+    try:
+        return entry | {name: " ".join(entry[name].format(**found).split()) for name in TEXTS if name in entry}
+    except (LookupError, ValueError) as error:
+        raise UserError(f"deviations.yaml, {entry['id']}: a text asks for {error}, which its evidence lacks") from None
 
 
 def read_filled(artifact: Path | str, claims_folder: Path | str) -> list[Entry]:

@@ -8,6 +8,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..records.tables import layer_mean
+from ..runtime import UserError
 from . import published, stats
 from .published import Values
 from .selection import CHANCE, at_chance, metric_values, selected
@@ -25,10 +26,17 @@ def oddities(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
     DataFrame
         id, figure, oddity, undone (both in words), quantity, epsilon; published_as_is, published_undone (NaN: cannot be
         told from what was published), here_as_is, here_undone (NaN: not computed).
+
+    Raises
+    ------
+    UserError
+        If an oddity is one that `QUANTITIES` does not know.
     """
     rows = []
     for name, entry in rules.oddities.items():
         words = {"id": name, "figure": entry["figure"], "oddity": entry["text"], "undone": entry["undone"]}
+        if name not in QUANTITIES:
+            raise UserError(f"claims.yaml, oddities: nothing computes the numbers of {name}: add it to {__name__}")
         rows += [words | row for row in QUANTITIES[name](runs, values)]
     return pd.DataFrame(rows)
 

@@ -45,7 +45,7 @@ def published_effect(
     groups = published_groups(statement, values, selection)
     if groups:
         method = "independent trend" if statement.of == "trend" else method_of(groups, False)
-        found, counts = by_method(statement, groups, method, level), [len(group) for group in groups]
+        found, counts = by_method(groups, method, level), [len(group) for group in groups]
     elif statement.panel.startswith("hist"):
         groups, method = [binned(statement, values, c) for c in statement.conditions], "bins"
         counts = [len(group) for group in groups]
@@ -82,10 +82,10 @@ def same_way(
         return from_boxes(boxes, level)
     if method == "bins":
         method = "unpaired" if len(groups) == 2 else "median"
-    return by_method(statement, groups, method, level)
+    return by_method(groups, method, level)
 
 
-def by_method(statement: Statement, groups: list[DataFrame], method: str, level: float) -> stats.Estimate:
+def by_method(groups: list[DataFrame], method: str, level: float) -> stats.Estimate:
     """Effect, low and high of groups of runs (`effects.groups_of`); of a trend, of two independent differences."""
     if method != "independent trend":
         return estimate(groups, method, False, level)

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from pandas import DataFrame
 from pydantic import Field, ValidationError
 
 from ..conditions import CONDITIONS
 from ..config import Strict, read
-from ..runtime import UserError
+from ..records import tables
+from ..runtime import UserError, nearest
 from .selection import SELECTIONS
 
+#: What a statement may be about (`selection.metric_values`).
+METRICS = sorted({"mu_distance", "var_distance", *(name.rstrip("01") for name in tables.METRICS)})
 Limits = tuple[float | None, float | None]
 Place = float | str
 
@@ -79,11 +83,20 @@ def load_rules(path: Path | str) -> Rules:
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    ids = [statement.id for statement in rules.statements]
     for statement in rules.statements:
-        problem = wrong(statement, rules)
+        problem = "the id is used twice" if ids.count(statement.id) > 1 else wrong(statement, rules)
         if problem:
             raise UserError(f"{path}, {statement.id}: {problem}")
+    for name in {name for pairs in rules.comparisons.values() for pair in pairs for name in pair} - set(CONDITIONS):
+        raise UserError(f"{path}, comparisons: {name!r} is not known{nearest(name, CONDITIONS)}")
     return rules
+
+
+def check_judged(claims: DataFrame, rules: Rules, path: Path | str) -> None:
+    """Raise UserError where a table of verdicts, read from `path`, lacks a statement: it was made with other rules."""
+    if missing := [s.id for s in rules.statements if s.id not in set(claims["id"])]:
+        raise UserError(f"{path} lacks the statement {missing[0]}: make it again with `snakemake claims --cores 1`")
 
 
 def wrong(s: Statement, rules: Rules) -> str:
@@ -94,6 +107,8 @@ def wrong(s: Statement, rules: Rules) -> str:
         return f"from_epsilon belongs to a trend only, and this is `of: {s.of}`"
     if isinstance(s.epsilon, str) and s.epsilon != "pooled":
         return f"epsilon must be a number or pooled, not {s.epsilon}"
+    if s.metric not in METRICS:
+        return f"the metric {s.metric!r} is not known{nearest(s.metric, METRICS)}"
     if s.metric not in rules.same_size.delta:
         return f"same_size.delta lacks the metric {s.metric}: add it"
     without = [e for e in [s.epsilon, *rules.epsilons(s)] if e not in rules.epochs_needed]

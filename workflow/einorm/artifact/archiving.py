@@ -53,6 +53,8 @@ def write(
         If there is no finished run, the samples are nowhere, or `out` holds runs of other settings or training code.
     """
     out, shards = Path(out), Path(shards)
+    if _beside(out, "old").exists() and not out.exists():  # it was replaced when the process was killed
+        _beside(out, "old").rename(out)
     before = check(out, settings, TO_WRITE) if (out / MANIFEST).exists() else None
     earlier = [all_rows(out)] if before else []
     archived = [*earlier, *_rows_of(others, settings)]
@@ -123,8 +125,11 @@ def _replace(
     facts: dict[str, Any],
     machine: provenance.Facts,
 ) -> dict[str, Any]:
-    """Write a new folder beside the old one and put it in its place: an interruption leaves one of the two whole."""
-    fresh, old = (out.with_name(f".{out.name}.{kind}") for kind in ("new", "old"))
+    """Write a new folder beside the old one and put it in its place: an interruption leaves one of the two whole.
+
+    Between the two renames the old one has another name; `write` finds it.
+    """
+    fresh, old = (_beside(out, kind) for kind in ("new", "old"))
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
     science = settings.science()
@@ -150,6 +155,11 @@ def _replace(
     fresh.rename(out)
     shutil.rmtree(old, ignore_errors=True)
     return manifest
+
+
+def _beside(out: Path, kind: str) -> Path:
+    """A hidden folder beside an archive: its new content, or its old one."""
+    return out.with_name(f".{out.name}.{kind}")
 
 
 def _facts(path: Path) -> dict[str, Any]:

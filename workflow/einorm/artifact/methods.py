@@ -82,7 +82,7 @@ def how_it_ran(held: dict[str, DataFrame], trained: list[provenance.Facts]) -> I
     """Sentences: with which software, on what, in how many hours."""
     versions = {key: {t["versions"].get(key) for t in trained} - {None} for key in ("einorm", "torch", "python")}
     named = ", ".join(f"{key} {', '.join(sorted(found))}" for key, found in versions.items() if found)
-    commits = sorted({t["commit"][:7] for t in trained if t.get("commit")})
+    commits = sorted({provenance.short(t["commit"]) for t in trained if t.get("commit")})
     at = f" (commit {', '.join(commits)})" if commits else ""
     machines = "; ".join(dict.fromkeys(provenance.machine_name(t["machine"]) for t in trained))
     spent = costs.hours_in_words(costs.cost(held["runs"], held["costs"])["all"])

@@ -15,7 +15,7 @@ from ..analysis.explain import explain
 from ..analysis.judging import VERDICTS
 from ..analysis.same_size import SIZES
 from ..analysis.selection import PAPER_TASK
-from ..analysis.statements import Rules, load_rules
+from ..analysis.statements import Rules, check_judged, load_rules
 from ..conditions import label
 from ..config import Settings
 from ..data import checksums
@@ -60,7 +60,7 @@ def write(
     Raises
     ------
     UserError
-        If a file is missing or damaged.
+        If a file is missing or damaged, or the verdicts were made with other rules.
     """
     settings = tables.settings_of(Path(tables_folder) / "runs.parquet")
     rules = load_rules(Path(artifact) / "claims.yaml")
@@ -68,6 +68,7 @@ def write(
         name: read_csv(Path(claims_folder) / f"{name}.csv")
         for name in ("claims", "oddities", "published_check", "robustness", "run_by_run")
     }
+    check_judged(results["claims"], rules, Path(claims_folder) / "claims.csv")
     figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks, settings.variants)]
     context = {
         **judgements(rules, results["claims"]),
@@ -193,7 +194,7 @@ def cell_rows(runs: DataFrame, settings: Settings) -> list[dict[str, Any]]:
     """
     codes: dict[tuple[Any, ...], list[str]] = {}
     for found in lineage.of_cells(runs):
-        commits = ", ".join(commit[:7] for commit in found["commits"]) or f"not recorded (code {found['code'][:7]})"
+        commits = ", ".join(map(provenance.short, found["commits"])) or f"not recorded (code {found['code'][:7]})"
         key = tuple(found[name] for name in CELL)
         codes.setdefault(key, []).append(f"commit {commits}: {lineage.RELATIONS[found['relation']]}")
     return [

@@ -11,7 +11,7 @@ SOURCES = (
     "workflow/**/*.mplstyle", "workflow/einorm/artifact/page/*", "paper_artifact/*.yaml", "paper_artifact/*.py",
     "paper_artifact/*.md", "paper_artifact/*.json",
     "paper_artifact/published/*", "docs/*.md", "docs/claims/*.md", "docs/*.py", "docs/*.ipynb", "docs/pictures/*.svg",
-    "docs/reference/*.md", "docs/reproduction/*.png", "docs/robustness/*.png", "tests/*.py", "tests/golden/*",
+    "docs/reference/*.md", "docs/*/*.png", "tests/*.py", "tests/golden/*",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ SIZES_IN_WORDS = {"same size": "have that size here", "differs": "differ", "uncl
 
 
 def summary(judged: DataFrame) -> list[str]:
-    """Five sentences or more about verdicts; statements that were not computed are only counted.
+    """Sentences about verdicts, one where nothing was computed; statements that were not computed are only counted.
 
     Parameters
     ----------

@@ -1,13 +1,12 @@
 """Subcommands for a person at work: proofs, progress, cost, speed, golden vectors."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from .. import config
 from ..conditions import CONDITIONS
-from .arguments import command, take_config, take_overrides
+from .arguments import command, positive, take_config, take_overrides
 
 
 def add_lineage(commands: Any) -> None:
@@ -17,7 +16,7 @@ def add_lineage(commands: Any) -> None:
     sub.add_argument("commit", nargs="?", help="git's name of the commit; without it: print the codes that count")
     sub.add_argument("--conditions", nargs="+", metavar="ID", choices=sorted(CONDITIONS), help="default: all")
     sub.add_argument("--images", default="results/data/fashion_mnist.npz", type=Path, help="prepared images")
-    sub.add_argument("--epochs", default=2, type=int, help="of 101 steps, of every run that is compared")
+    sub.add_argument("--epochs", default=2, type=positive, help="of 101 steps, of every run that is compared")
 
 
 def lineage(args: Namespace) -> Any:
@@ -64,7 +63,7 @@ def add_benchmark(commands: Any) -> None:
     text = "speed of training against this machine's matrix products, on a quiet machine; minutes"
     sub = command(commands, benchmark, text)
     sub.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    sub.add_argument("--threads", default=1, type=int, help="threads of the maths, on a CPU")
+    sub.add_argument("--threads", default=1, type=positive, help="threads of the maths, on a CPU")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the measurements for machines, too")
     sub.add_argument("--show", type=Path, metavar="FILE", help="measure nothing, show what was written to FILE before")
     sub.add_argument("--figure", type=Path, metavar="STEM", help="draw them to STEM.pdf, .png and .csv, too")
@@ -77,7 +76,7 @@ def benchmark(args: Namespace) -> None:
 
     on_gpu = choose_device(args.device) == "cuda"
     if args.show:
-        result = json.loads(args.show.read_text())
+        result = benchmark.read_json(args.show)
     else:
         result = benchmark_gpu.run() if on_gpu else benchmark.run(args.threads)
     (benchmark_gpu if "device" in result else benchmark).print_table(result)

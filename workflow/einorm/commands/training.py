@@ -32,8 +32,9 @@ def add_shifts(commands: Any) -> None:
     sub.add_argument("--task", required=True, choices=TASKS)
     sub.add_argument("--epsilon", required=True, type=float)
     sub.add_argument("--randomness", default="own", choices=("own", "release"), help="whose random numbers")
-    for name in ("--seed", "--epochs", "--train-images", "--test-images"):
-        sub.add_argument(name, required=True, type=int)
+    sub.add_argument("--seed", required=True, type=int)
+    for name in ("--epochs", "--train-images", "--test-images"):
+        sub.add_argument(name, required=True, type=positive)
     take_paths(sub, "--out")
 
 
@@ -71,7 +72,7 @@ def add_train(commands: Any) -> None:
     sub.add_argument("--images", required=True, type=Path)
     sub.add_argument("--shifts", required=True, type=Path, help="folder of the shift tables; what is missing is drawn")
     sub.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    sub.add_argument("--threads", default=1, type=int, help="of the maths")
+    sub.add_argument("--threads", default=1, type=positive, help="of the maths")
     sub.add_argument("--archive", type=path_or_none, help="take over the finished runs of this archive; empty: of none")
     sub.add_argument("--at-once", default=1, type=positive, metavar="N", help="jobs side by side; on a GPU 3")
     sub.add_argument("--deadline", type=float, metavar="SECONDS", help="start no job that would not end by then")

@@ -15,7 +15,7 @@ from pandas import DataFrame
 
 from ..analysis.judging import VERDICTS
 from ..analysis.selection import PAPER_TASK
-from ..analysis.statements import Rules, Statement, load_rules
+from ..analysis.statements import Rules, Statement, check_judged, load_rules
 from ..conditions import label
 from ..runtime import UserError
 from . import FOREST
@@ -157,7 +157,6 @@ def write(claims_folder: Path | str, rules_path: Path | str, out: Path | str, ve
     if not path.exists():
         raise UserError(f"{path} is missing: make it with `snakemake claims --cores 1`")
     claims = pd.read_csv(path)
-    if missing := [s.id for s in rules.statements if s.id not in set(claims["id"])]:
-        raise UserError(f"{path} lacks the statement {missing[0]}: make it again with `snakemake claims --cores 1`")
+    check_judged(claims, rules, path)
     points = rows_of(claims, rules)
     save(draw(points), points, Path(out) / FOREST, vector)

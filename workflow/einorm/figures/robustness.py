@@ -13,7 +13,7 @@ from ..analysis.published import Values, complete_runs
 from ..analysis.robustness import REFERENCE, answers, groups
 from ..analysis.selection import CHANCE
 from ..conditions import CONDITIONS, label
-from .panels import accuracy_limits, points
+from .panels import accuracy_limits, points, say_missing
 from .style import GREY, PALETTE, Drawn, Tables, area, grid, letter
 
 Group = tuple[str, str]  # of runs: variant, selection
@@ -41,7 +41,10 @@ def draw(tables: Tables, question: str) -> Drawn:
     """
     runs = tables["runs"]
     epsilons = sorted(runs["epsilon"].unique())
-    figure, axes = grid(len(epsilons), 2, 2.9 * len(epsilons), width_ratios=(1.7, 1))
+    figure, axes = grid(max(1, len(epsilons)), 2, 2.9 * max(1, len(epsilons)), width_ratios=(1.7, 1))
+    if not epsilons:
+        axes[0, 1].remove()
+        return figure, say_missing(axes[0, 0], [], "runs that learn the paper's task")
     parts = []
     name_of = partial(group_name, PAPERS_WAY.get(question, "as in the paper"))
     for (left, right), epsilon in zip(axes, epsilons, strict=True):

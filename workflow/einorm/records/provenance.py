@@ -59,6 +59,12 @@ def commit() -> str | None:
         return None
 
 
+def short(commit: str) -> str:
+    """A commit with 7 hex digits, and with "+changes" where it has that."""
+    digits, plus, changes = commit.partition("+")
+    return digits[:7] + plus + changes
+
+
 def trainings(runs: DataFrame, unrecorded: Facts | None = None) -> list[Facts]:
     """What trained runs: machine, versions, commit, device, threads, number of runs, `costs.hours`; a dict for each.
 

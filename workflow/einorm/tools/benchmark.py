@@ -17,7 +17,7 @@ import torch
 from ..conditions import CONDITIONS
 from ..learning import Network, build, smooth_targets, train_step
 from ..network import CLASSES, initial_network
-from ..runtime import PACKAGE, atomic_path
+from ..runtime import PACKAGE, UserError, atomic_path
 from ..tasks import TASKS
 from ..training.train import evaluate, plain_steps, train_epoch
 
@@ -195,6 +195,17 @@ def print_table(result: dict[str, Any]) -> None:
         same = [r for r in result["steps"] if (r["family"], r["width"]) == (row["family"], row["width"])]
         ratio = row["ms"] / min(r["ms_per_run_step"] for r in same)
         print(f"{row['family']:8}autograd, H = {row['width']}: {row['ms']:.2f} ms a step, {ratio:.1f} times ours")
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """The measurements that `write_json` wrote. Raises UserError if the file is missing or holds none."""
+    try:
+        result: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; write it with --json {path}") from None
+    except ValueError:
+        raise UserError(f"{path} is no benchmark: write it with --json {path}") from None
+    return result
 
 
 def write_json(result: dict[str, Any], path: Path | str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ def replay(path: Path | str, device: str = "cpu", step: str = "plain") -> dict[s
         with np.load(path, allow_pickle=False) as file:
             golden = {key: file[key] for key in file.files}
         return _replay(condition, golden, device, step)
-    except (LookupError, ValueError, RuntimeError, OSError, EOFError) as error:  # RuntimeError: torch, of shapes
+    except (LookupError, ValueError, RuntimeError, OSError, EOFError, BadZipFile) as error:  # RuntimeError: of shapes
         raise UserError(f"{path} is not a golden vector file ({error}): see tests/golden/README.md") from error
 
 

@@ -32,12 +32,17 @@ def print_status(settings: Settings, results: Path | str) -> None:
     settings : Settings
     results : folder of the workflow's results
     """
-    table, seconds_left, at_work = status(settings, Path(results))
+    results = Path(results)
+    table, seconds_left, at_work = status(settings, results)
     print(table.to_string(index=False))
     total = table[list(COLUMNS)].sum()
     print(f"{total['finished']} of {total['planned']} runs finished, {total['collapsed']} of them collapsed")
     if total["finished"] < total["planned"]:
         print(time_left(seconds_left, at_work, settings.machine.threads))
+    logs = results / "logs" / "train"
+    if states := Counter(job_state(log, SILENCE)[0] for log in logs.glob("gpu-*.log")):
+        print(f"GPU jobs: {states['running']} running, {states['failed']} failed; the table counts their runs as left, "
+              f"for a GPU job trains many cells (logs: {logs}/gpu-*.log)")  # fmt: skip
 
 
 def time_left(seconds_left: Mapping[str, float], at_work: Mapping[str, int], threads: int) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..conditions import CONDITIONS
 from ..learning import train_step
 from ..variants import how
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 CHUNK = 128  # steps, fewer where their images would take more than
 CHUNK_BYTES = 2**29
+#: Rules of `error_signals` that `kernels.error_signal` knows; conditions with another one train without the fused step.
+FUSED_RULES = (
+    "unchanged", "layer_norm", "full", "center", "scale", "decorrelate", "lateral", "lateral_plastic"
+)  # fmt: skip
 RECORDING = threading.Lock()  # jobs in other threads share the device, but only one records at a time
 
 
@@ -50,13 +55,14 @@ def has_triton() -> bool:
 def step_on(device: str, runs: "list[Run]") -> str:
     """The step (`codes.STEPS`) that trains a batch of runs on a device.
 
-    On a CPU it is plain, on a GPU fused, or graph where the fused step cannot: Dale's principle is built into it. The
-    release's precision has the plain step only.
+    On a CPU it is plain, on a GPU fused, or graph where the fused step cannot: Dale's principle is built into it, and
+    the rules of `FUSED_RULES`. The release's precision has the plain step only.
     """
     way = how(runs[0])
     if device == "cpu" or way["precision"] != "float32":
         return "plain"
-    if not has_triton() or not way["dale"]:
+    fused_rule = CONDITIONS[runs[0]["condition"]].error_signal in FUSED_RULES
+    if not has_triton() or not way["dale"] or not fused_rule:
         return "graph"
     from . import fused
 

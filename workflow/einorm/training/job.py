@@ -103,7 +103,7 @@ def finished_rows(
 ) -> pd.DataFrame:
     """Rows of the given runs that count (`lineage`), from the shards of a folder and from an archive.
 
-    code is that of the step which would train them, `runs.code_of`; by default the CPU's.
+    code is that of the step which would train them, `codes.code_of`; by default the CPU's.
 
     Where the archive's cell is complete and rounds differently, all runs come from it: no cell mixes roundings.
 

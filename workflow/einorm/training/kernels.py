@@ -63,6 +63,8 @@ def error_signal(g, z, sigma, w, n, RULE: tl.constexpr):
         g = (g - z * mean_units(g * z, n) - mean_units(g, n)) / sigma
     elif RULE == "lateral" or RULE == "lateral_plastic":
         g = g - tl.sum(w * g, 0)[None, :]
+    else:
+        tl.static_assert(RULE == "unchanged")
     return g
 
 
