@@ -85,7 +85,7 @@ def words(schema):
     low, high = (schema.get(limit) for limit in ("minimum", "maximum"))
     if low is None:
         return name
-    return f"{name} from {low:g}" + ("" if high is None else f" to {high:g}")
+    return f"{name} from {low:g}" + ("" if high is None else f" to {high:.15g}")
 
 
 def code(value):
