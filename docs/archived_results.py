@@ -35,6 +35,7 @@ from einorm.analysis.judging import VERDICTS
 from einorm.analysis.robustness import robustness
 from einorm.analysis.run_by_run import WITHIN
 from einorm.artifact import wording
+from einorm.artifact.summary import in_words
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
 from einorm.figures import forest
@@ -147,7 +148,7 @@ def glance_table(judged, spent):
     rows = [
         ("Reproduction (the published random numbers)", f"{done:,} of {planned:,} runs; continues cell by cell"),
         ("Replication (our own random numbers)", spent.strip()),
-        ("Verdicts of the replication", ", ".join(counted(plain))),
+        ("Verdicts of the replication", in_words(plain, reversed(VERDICTS))),
         ("Seeds", "one on each side: 0, as published"),
         ("The authors' cost", "about 920 GPU-hours for 2,760 runs"),
     ]
@@ -160,18 +161,13 @@ def planned_runs(preset):
     return sum(len(runs.cell_runs(settings, *cell)) for cell in runs.cells(settings))
 
 
-def counted(verdicts):
-    """How many verdicts there are of each kind, in words, the best first; what there is none of is left out."""
-    counts = verdicts.value_counts()
-    return [f"{counts[verdict]} {verdict}" for verdict in reversed(VERDICTS) if verdict in counts]
-
-
 def by_claim_table(answers, rules):
     """The verdicts on the statements of each claim, counted, of replication and reproduction; and their robustness."""
     rows = []
     for claim, text in rules.claims.items():
         of_claim = answers[answers["claim"] == claim]
-        counts = [", ".join(counted(of_claim[f"{kind}_verdict"])) for kind in ("replication", "reproduction")]
+        kinds = ("replication", "reproduction")
+        counts = [in_words(of_claim[f"{kind}_verdict"], reversed(VERDICTS)) for kind in kinds]
         rows.append((claim, text, *counts, robustness_of(of_claim)))
     return markdown(("claim", "in the paper's words, shortened", "replication", "reproduction", "robustness"), rows)
 

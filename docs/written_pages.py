@@ -40,7 +40,6 @@ CORES = 2  # of the machine that the times are of
 PAGES = {"collapses": "Why runs collapse", "robustness": "Robustness", "reproduce": "Reproduce"}
 PAGES |= {"reproduction": "Reproduction, replication, robustness"}
 NORMALIZATION = {"none": "none", "ln": "LN", "learned": "learned by inhibition"}
-LAYERS = {"e": "E", "ei": "E-I", "inorm": "I-Norm", "inorm_sub": "I-Norm (sub)", "inorm_div": "I-Norm (div)"}
 
 
 def write():
@@ -153,7 +152,7 @@ def write_model(page=DOCS / "model.md"):
     fixed += [("lambda, weight of the local loss", LAMBDA), ("momentum, weight decay", 0)]
     fixed += [("epsilons", ", ".join(f"{epsilon:g}" for epsilon in settings.epsilons)), ("configurations", len(chosen))]
     rows = [
-        [f"`{n}`", c.label, LAYERS[c.layer], NORMALIZATION[c.normalization], f"`{c.error_signal}`"]
+        [f"`{n}`", c.label, c.kind.label, NORMALIZATION[c.normalization], f"`{c.error_signal}`"]
         for n, c in CONDITIONS.items()
     ]
     fill(page, {

@@ -227,6 +227,7 @@ DECIDES = {
     "artifact/report_figures.py": ("panel_lines", {"report"}),
     "artifact/sources.py": ("files", {"bundle"}),
     "artifact/summary.py": ("distance", {"report"}),
+    "artifact/template.py": ("render", {"report", "explore"}),
     "artifact/verify.py": ("canonical", {"bundle"}),
     "artifact/wording.py": ("p_value", {"report"}),
     "records/codes.py": ("training_parts", {"report"}),

@@ -7,7 +7,7 @@ import pytest
 from conftest import REPOSITORY
 from einorm.__main__ import main
 from einorm.analysis import published, run_by_run
-from einorm.analysis.run_by_run import CONDITIONS, JUDGED, NEAR_TIE, OWN, RELEASE
+from einorm.analysis.run_by_run import JUDGED, JUDGED_CONDITIONS, NEAR_TIE, OWN, RELEASE
 from einorm.analysis.run_by_run_predictions import PREDICTIONS, predictions
 from einorm.figures.run_by_run import draw
 
@@ -137,7 +137,8 @@ def test_like_is_compared_with_like_in_sorted_accuracies():
     release = cells.loc[RELEASE].set_index(["condition", "epsilon"]).sort_index()
     assert release.loc["inorm", "published_at_chance"].tolist() == [9, 12, 13, 9]
     assert release.loc["inorm", "sorted_difference"].isna().all(), "none is at chance here"
-    assert (release.drop("inorm")["sorted_difference"] < 0.1).all() and set(release.index.levels[0]) == {*CONDITIONS}
+    assert (release.drop("inorm")["sorted_difference"] < 0.1).all()
+    assert set(release.index.levels[0]) == {*JUDGED_CONDITIONS}
     assert (cells.loc[OWN][["sorted_difference", "median_difference"]] == 0).all(axis=None)
 
 
@@ -151,7 +152,7 @@ def test_the_replication_has_random_numbers_of_its_own(tmp_path, capsys):
     assert set(found["epsilon"]) == {0, 0.75} and set(found.loc[tied, "verdict"]) == {"not met"}
     runs, cells = (pd.read_csv(tmp_path / f"run_by_run_{name}.csv") for name in ("points", "cells"))
     assert len(runs) == 30 * len(found) and set(runs["config"]) == set(range(30))
-    assert len(cells) == 2 * 4 * len(CONDITIONS)
+    assert len(cells) == 2 * 4 * len(JUDGED_CONDITIONS)
 
 
 def test_a_table_that_is_not_there_is_one_line(tmp_path, capsys):

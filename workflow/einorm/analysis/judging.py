@@ -54,10 +54,15 @@ def missing_runs(statement: Statement, rules: Rules, runs: DataFrame, incomplete
     return "; ".join(words)
 
 
+def shortest(statement: Statement, rules: Rules, runs: DataFrame) -> int:
+    """Epochs of the shortest run that a statement rests on."""
+    chosen = runs["condition"].isin(statement.conditions) & runs["epsilon"].isin(rules.epsilons(statement))
+    return int(runs.loc[chosen, "epochs"].min())
+
+
 def too_little(statement: Statement, result: Numbers, rules: Rules, runs: DataFrame) -> str:
     """Why complete runs cannot decide a statement, in words; empty if they can."""
-    chosen = runs[runs["condition"].isin(statement.conditions) & runs["epsilon"].isin(rules.epsilons(statement))]
-    epochs, needed = int(chosen["epochs"].min()), rules.epochs(statement)
+    epochs, needed = shortest(statement, rules, runs), rules.epochs(statement)
     if epochs < needed:
         return f"trained for {epochs} epochs, {needed} are needed"
     if not np.isfinite([result["low"], result["high"]]).all():

@@ -35,7 +35,7 @@ JUDGED = (
     (("ei_none",), "ei_ln"),
     (("ei_ln",), "ei_none"),
 )
-CONDITIONS = tuple(dict.fromkeys(judged for _, judged in JUDGED))
+JUDGED_CONDITIONS = tuple(dict.fromkeys(judged for _, judged in JUDGED))
 #: Standard deviation (points) of a published accuracy around the same run trained here: how much conditions weigh in an
 #: assignment, and the noise of `expected`. From trials of single runs, before the runs of the reproduction.
 NOISE = {"e_only_ln": 0.05, "gradnorm_full": 0.1, "inorm": 0.2, "ei_ln": 0.2, "ei_none": 0.2}
@@ -254,7 +254,7 @@ def compare_cells(theirs: DataFrame, series: Mapping[str, DataFrame]) -> DataFra
     """
     rows = []
     for name, runs in series.items():
-        for condition in CONDITIONS:
+        for condition in JUDGED_CONDITIONS:
             for epsilon, published_runs in theirs[theirs["condition"] == condition].groupby("epsilon"):
                 ours = runs[(runs["condition"] == condition) & (runs["epsilon"] == epsilon)]["test_acc"].sort_values()
                 x = published_runs["test_acc"].sort_values()

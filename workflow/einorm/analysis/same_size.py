@@ -7,7 +7,7 @@ from pandas import DataFrame
 
 from ..variants import VARIANTS
 from . import stats
-from .judging import missing_runs, signed
+from .judging import missing_runs, shortest, signed
 from .published import Values
 from .published_effects import NOTHING, published_effect, same_way
 from .statements import Rules, Statement
@@ -64,7 +64,7 @@ def compare_sizes(
         spread = seed_spread(statement, rules, theirs["method"], selection, runs, incomplete)
     tau, seeds = spread
     sizes = differences(statement, values, selection, theirs["method"], runs[runs["variant"] == "paper"], tau)
-    epochs = trained(statement, rules, runs[runs["variant"] == "paper"])
+    epochs = shortest(statement, rules, runs[runs["variant"] == "paper"])
     verdict, reason = judge_size(sizes, facts["delta"], epochs, rules.same_size.epochs)
     return facts | sizes | {"tau": tau, "size_seeds": seeds, "size_verdict": verdict, "size_reason": reason}
 
@@ -105,12 +105,6 @@ def judge_size(sizes: dict[str, float], delta: float, epochs: int, needed: int) 
     return "unclear", f"{words} holds 0, the 90 % interval is not within {delta:g}"
 
 
-def trained(statement: Statement, rules: Rules, runs: DataFrame) -> int:
-    """Epochs of the shortest run that a statement rests on."""
-    chosen = runs["condition"].isin(statement.conditions) & runs["epsilon"].isin(rules.epsilons(statement))
-    return int(runs.loc[chosen, "epochs"].min())
-
-
 def seed_spread(
     statement: Statement, rules: Rules, method: str, selection: str, runs: DataFrame, incomplete: list[dict[str, Any]]
 ) -> tuple[float, str]:
@@ -123,7 +117,7 @@ def seed_spread(
     for variant in SEEDS:
         chosen = runs[runs["variant"] == variant]
         cells = [cell for cell in incomplete if cell["variant"] == variant]
-        if missing_runs(statement, rules, chosen, cells) or trained(statement, rules, chosen) < rules.same_size.epochs:
+        if missing_runs(statement, rules, chosen, cells) or shortest(statement, rules, chosen) < rules.same_size.epochs:
             continue
         effect, low, high = same_way(statement, method, chosen, selection)
         effects.append(effect)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import altair as alt
-import jinja2
 import numpy as np
 import vl_convert
 from matplotlib.colors import to_hex
@@ -20,12 +19,12 @@ from ..analysis.selection import PAPER_TASK, defined
 from ..conditions import CONDITIONS, label
 from ..figures import style
 from ..records import archive, tables
-from ..runtime import PACKAGE, atomic_path
+from ..runtime import atomic_path
+from . import template
 
 Scale = Literal["linear", "log"]
 Kind = dict[str, Any]  # of run: id, name and look
 GREY = (0.45, 0.45, 0.45)  # of conditions that have no colour
-PAGE = PACKAGE / "artifact" / "page"
 FIRST = ("e_only_ln", "inorm", "gradnorm_full")  # conditions that are shown at first: the paper's argument
 CURVE_VALUES = 250_000  # numbers in all learning curves: more, and the page would exceed 3 MB
 RUN_COLUMNS = {  # column of the runs -> significant digits
@@ -80,14 +79,11 @@ def write(folder: Path | str, out: Path | str) -> None:
         "digest": frames["runs"].attrs["digest"],
         "version": __version__,
         "data": {"runs": columns(runs), **curves(runs, frames["epochs"]), "kinds": kinds, "charts": charts(kinds)},
-        "style": "".join((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "explorer.css")),
-        "script": (PAGE / "explorer.js").read_text(encoding="utf-8"),
+        "style": template.part("report.css") + template.part("explorer.css"),
+        "script": template.part("explorer.js"),
         "libraries": libraries(),
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("explorer.html").render(context)
+    page = template.render("explorer.html", context)
     with atomic_path(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from pandas import DataFrame
 
@@ -23,12 +22,12 @@ from ..figures import FOREST, names
 from ..hyperparameters import HYPERPARAMETERS
 from ..records import archive, costs, lineage, provenance, tables
 from ..records.runs import CELL
-from ..runtime import PACKAGE, UserError, atomic_path
+from ..runtime import UserError, atomic_path
+from . import template
 from .report_figures import figure
 from .summary import summary
 from .wording import interval, number, p_value, size_in_words
 
-PAGE = PACKAGE / "artifact" / "page"
 PARTS = {"style": "css", "script": "js"}
 PUBLISHED: dict[str, Any] = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty
@@ -126,13 +125,10 @@ def trained(folder: Path, settings: Settings) -> dict[str, Any]:
 
 def page(context: dict[str, Any]) -> str:
     """The page, from its template."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {"number": number, "interval": interval, "p": p_value, "label": label}
-    environment.filters |= {"size": size_in_words, "hours": costs.hours_in_words}
-    parts = {name: (PAGE / f"report.{kind}").read_text(encoding="utf-8") for name, kind in PARTS.items()}
-    return environment.get_template("report.html").render(context | parts)
+    filters = {"number": number, "interval": interval, "p": p_value, "label": label}
+    filters |= {"size": size_in_words, "hours": costs.hours_in_words}
+    parts = {name: template.part(f"report.{kind}") for name, kind in PARTS.items()}
+    return template.render("report.html", context | parts, **filters)
 
 
 def read_csv(path: Path) -> DataFrame:

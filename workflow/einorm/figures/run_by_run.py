@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from pandas import DataFrame
 
-from ..analysis.run_by_run import CONDITIONS, JUDGED, OWN, RELEASE
+from ..analysis.run_by_run import JUDGED, JUDGED_CONDITIONS, OWN, RELEASE
 from ..analysis.selection import CHANCE
 from ..conditions import label
 from .panels import note, say_missing
@@ -29,17 +29,17 @@ def draw(tables: Tables) -> Drawn:
     epsilons = sorted(runs["epsilon"].unique())
     if not epsilons:
         figure, ax = plt.subplots(figsize=size(2), layout="constrained")
-        return figure, say_missing(ax, CONDITIONS, "\nwith the published runs' random numbers or our own")
+        return figure, say_missing(ax, JUDGED_CONDITIONS, "\nwith the published runs' random numbers or our own")
     height = 1.6 * len(epsilons)
     figure = plt.figure(figsize=size(height + 2.3), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, 2.3))[:, 0]
-    axes, parts = above.subplots(len(epsilons), len(CONDITIONS), squeeze=False), []
+    axes, parts = above.subplots(len(epsilons), len(JUDGED_CONDITIONS), squeeze=False), []
     for row, epsilon in zip(axes, epsilons, strict=True):
-        for ax, condition in zip(row, CONDITIONS, strict=True):
+        for ax, condition in zip(row, JUDGED_CONDITIONS, strict=True):
             here = (runs["judged"] == condition) & (runs["epsilon"] == epsilon)
             parts.append(scatter(ax, runs[here], condition, epsilon))
         row[0].set_ylabel(f"ε = {epsilon:g}\nhere (%)")
-    for ax, condition in zip(axes[0], CONDITIONS, strict=True):
+    for ax, condition in zip(axes[0], JUDGED_CONDITIONS, strict=True):
         by = ", ".join(label(name) for name in BEST[condition].split(" and "))
         ax.set_title(f"{label(condition)}\nassigned by\n{by}")
     for ax in axes[-1]:
@@ -93,7 +93,7 @@ def scatter(ax: Axes, runs: DataFrame, condition: str, epsilon: float) -> DataFr
 
 def medians(ax: Axes, found: DataFrame, epsilons: list[float]) -> DataFrame:
     """Median absolute difference of every condition and epsilon, between what equal runs give and what chance gives."""
-    groups = [(condition, epsilon) for condition in CONDITIONS for epsilon in epsilons]
+    groups = [(condition, epsilon) for condition in JUDGED_CONDITIONS for epsilon in epsilons]
     parts = []
     for i, (condition, epsilon) in enumerate(groups):
         rows = found[(found["judged"] == condition) & (found["epsilon"] == epsilon)]
@@ -114,7 +114,7 @@ def medians(ax: Axes, found: DataFrame, epsilons: list[float]) -> DataFrame:
     ax.set_ylabel("median of absolute\ndifferences (points)")
     ax.set_xticks(range(len(groups)), [f"{epsilon:g}" for _, epsilon in groups])
     ax.set_xlim(-0.6, len(groups) - 0.4)
-    for i, condition in enumerate(CONDITIONS):
+    for i, condition in enumerate(JUDGED_CONDITIONS):
         middle = (i + 0.5) * len(epsilons) - 0.5
         ax.text(middle, -0.16, label(condition), transform=ax.get_xaxis_transform(), ha="center", va="top")
         ax.axvline((i + 1) * len(epsilons) - 0.5, color="0.9", linewidth=0.7)

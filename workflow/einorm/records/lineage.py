@@ -35,7 +35,7 @@ RELATIONS = {
     "rounding": "differs from today's in rounding only (proved)",
     "other": "is older; it is not known to give today's results",
 }
-CELL = ("task", "variant", "randomness", "condition", "epsilon")
+CODE_CELL = ("task", "variant", "randomness", "condition", "epsilon")
 
 
 def entries(path: Path | str = TABLE) -> Proofs:
@@ -118,8 +118,8 @@ def of_cells(runs: DataFrame) -> list[dict[str, Any]]:
     """
     of_proofs = {row["code"]: row["commit"] for row in _table()}
     rows = []
-    for names, part in runs.groupby([*CELL, "code"], sort=False):
-        cell, code = dict(zip(CELL, names[:-1], strict=True)), names[-1]
+    for names, part in runs.groupby([*CODE_CELL, "code"], sort=False):
+        cell, code = dict(zip(CODE_CELL, names[:-1], strict=True)), names[-1]
         found = commits(part) or list(filter(None, [of_proofs.get(code)]))
         rows.append(cell | {"code": code, "commits": found, "runs": len(part), "relation": relation(cell, code)})
     return rows
@@ -136,8 +136,8 @@ def relation(run: Run, code: str) -> str:
 
 
 def check_unmixed(rows: DataFrame) -> None:
-    """Raise UserError where a cell's rows (columns `CELL` and code) mix unequal codes."""
-    for cell, codes in rows.groupby([*CELL])["code"]:
+    """Raise UserError where a cell's rows (columns `CODE_CELL` and code) mix unequal codes."""
+    for cell, codes in rows.groupby([*CODE_CELL])["code"]:
         if len({equal_codes(code)[0] for code in codes.unique()}) > 1:
             task, variant, _, condition, epsilon = cell
             raise UserError(
