@@ -212,7 +212,7 @@ CASES = {  # name -> what is spoiled, command, words of the line
     "a job file that was changed": (write("jobs.json", '{"a": [{}]}'), TRAIN, ("jobs.json is no job file",)),
     "a job that is not in its file": (job_file, [*TRAIN, "--only", "inorm"], ("holds no job inorm",)),
     "no thread": (job_file, [*TRAIN, "--threads", "0"], ("--threads", "at least 1")),
-    "no epoch of shifts": (None, [*SHIFTS[:3], "--epochs", "0"], ("--epochs", "at least 1")),
+    "no epoch of shifts": (None, [*EINORM, "shifts", "--epochs", "0"], ("--epochs", "at least 1")),
     "no benchmark to show": (None, [*EINORM, "benchmark", "--show", "no.json"], ("cannot read no.json", "--json")),
     "a benchmark that is none": (
         write("b.json", "{"),
