@@ -90,6 +90,16 @@ def test_a_kill_while_an_archive_is_replaced_loses_nothing(tmp_path, samples, mo
     assert {path.name for path in tmp_path.iterdir()} == {"more", "archive", "samples.parquet"}
 
 
+def test_a_folder_that_is_no_archive_is_never_replaced(tmp_path, samples):
+    chosen, mine = settings(), tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("x")
+    for out in (mine, mine / "thesis.txt"):
+        with pytest.raises(UserError, match="is no archive, and would be lost"):
+            archiving.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen), samples, out)
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
 def test_an_archive_counts_core_hours_and_gpu_hours_apart(tmp_path, samples):
     """Two kinds of runs, 4 each: 1 second on 3 threads of a CPU, half an hour on a GPU."""
     out, chosen = tmp_path / "archive", settings()

@@ -50,9 +50,12 @@ def write(
     Raises
     ------
     UserError
-        If there is no finished run, the samples are nowhere, or `out` holds runs of other settings or training code.
+        If there is no finished run, the samples are nowhere, or `out` is no archive or holds runs of other settings or
+        training code.
     """
-    out, shards = Path(out), Path(shards)
+    out, shards = Path(out).resolve(), Path(shards)
+    if out.exists() and not (out / MANIFEST).exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out} is no archive, and would be lost: archive to a new folder with --out FOLDER")
     if _beside(out, "old").exists() and not out.exists():  # it was replaced when the process was killed
         _beside(out, "old").rename(out)
     before = check(out, settings, TO_WRITE) if (out / MANIFEST).exists() else None
