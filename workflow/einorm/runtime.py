@@ -150,8 +150,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            if time.time() - stale.stat().st_mtime > DAY:  # a younger one may have a writer, here or on another machine
-                stale.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its writer has just finished
+                if time.time() - stale.stat().st_mtime > DAY:  # a younger one may have a writer, here or elsewhere
+                    stale.unlink()
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

@@ -80,7 +80,7 @@ def check_trained(variants: Iterable[str]) -> None:
     for variant in (v for v in variants if v in ARCHIVED):
         raise UserError(
             f"config: variants: {variant} is archived and cannot be trained any more: leave it out, or draw its runs "
-            "with preset=robustness_precision results=archive"
+            f"with preset={'collapse_one_q' if variant in COLLAPSE else 'robustness_precision'} results=archive"
         )
 
 
