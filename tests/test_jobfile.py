@@ -119,6 +119,26 @@ def test_a_killed_process_loses_the_job_it_is_in_and_no_other(tmp_path, images_p
     assert len(trained(tmp_path / "runs")["e_only_ln"]) == 4
 
 
+@pytest.mark.parametrize("at_once", ["1", "2"])
+def test_ctrl_c_stops_what_runs_and_starts_nothing_else(tmp_path, images_path, at_once):
+    path = tmp_path / "jobs.json"
+    jobfile.write(planned("e_only_ln") | planned("ei_ln", "ei_none", epochs=1000), path)
+    command = [sys.executable, "-m", "einorm", *train(path, images_path, "--at-once", at_once)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+    )
+    assert any("e_only_ln" in line for line in process.stdout)  # waits for the first job's line
+    process.send_signal(signal.SIGINT)
+    printed, error = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (130, "")
+    assert error.startswith("einorm: error: stopped by Ctrl-C: ") and error.count("\n") == 1
+    assert set(trained(tmp_path / "runs")) == {"e_only_ln"} and not list(tmp_path.rglob("*.tmp"))
+
+
 class Clock:
     """Time that passes only while a job works: as many seconds as the job costs units of work."""
 

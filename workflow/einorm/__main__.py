@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # of `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
         return 0
+    except KeyboardInterrupt:
+        complain("stopped by Ctrl-C: what was finished is kept; run the same command again")
+        return 130  # as a shell counts it
     except UserError as error:
         return complain(error)
     except ModuleNotFoundError as error:

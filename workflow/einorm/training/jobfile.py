@@ -115,13 +115,19 @@ def train(
     ------
     UserError
         As `job.run`, of the first job that failed, when all others are finished.
+    KeyboardInterrupt
+        After Ctrl-C: at once if jobs follow one another, else when those that run end their epoch.
     """
     from . import job
     from .device import choose_device
 
     device = choose_device(device)
     job.prepared(images)
-    tables = threading.Lock()
+    tables, stop = threading.Lock(), threading.Event()
+
+    def after_epoch(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
 
     def work(name: str, runs: list[Run]) -> None:
         table = Path(shifts) / f"{shift_table_of(runs[0])}.npz" if share_shifts(runs[0]) else None
@@ -129,7 +135,7 @@ def train(
             if table and not table.exists():
                 draw_table(runs[0], table)
         shard = Path(out) / f"{name}.parquet"
-        report = None if len(planned) == 1 else lambda *_: None
+        report = None if len(planned) == 1 else after_epoch
         for path in [shard.with_suffix(KEPT), shard] if keep else [shard]:
             with own_stream(device):
                 job.run(runs, images, table, path, device, threads, archived, report)
@@ -141,7 +147,7 @@ def train(
             so_far = time.perf_counter() - started
             print(f"{name}: {len(runs)} runs in {seconds:.1f} s, {so_far:.0f} s so far", flush=True)
 
-    return run_queue(planned, work, at_once, deadline, say)
+    return run_queue(planned, work, at_once, deadline, say, interrupted=stop.set)
 
 
 def draw_table(run: Run, path: Path | str) -> None:
@@ -166,6 +172,7 @@ def run_queue(
     deadline: float | None = None,
     say: Callable[..., object] = lambda *_: None,
     clock: Callable[[], float] = time.perf_counter,
+    interrupted: Callable[[], object] = lambda: None,
 ) -> list[str]:
     """Work on jobs in their order, some at a time; of those that would not end by the deadline, none is started.
 
@@ -179,6 +186,7 @@ def run_queue(
     at_once, deadline : see `train`
     say : called after each job with name, runs and seconds
     clock : seconds
+    interrupted : called after Ctrl-C, to tell the work that is done in other threads
 
     Returns
     -------
@@ -187,7 +195,7 @@ def run_queue(
 
     Raises
     ------
-    The error of the first job that failed.
+    The error of the first job that failed; KeyboardInterrupt after Ctrl-C: no further job is started.
     """
     begin, left, lock, errors, slowness = clock(), dict(planned), threading.Lock(), [], [0.0]
 
@@ -198,7 +206,7 @@ def run_queue(
                     return name, left.pop(name)
         return None
 
-    def worker(_: int) -> None:
+    def worker(_: int = 0) -> None:
         while (found := next_job()) is not None:
             name, runs = found
             started = clock()
@@ -213,8 +221,16 @@ def run_queue(
                 slowness[0] = max(slowness[0], seconds / sum(map(cost, runs)))
             say(name, runs, seconds)
 
-    with ThreadPoolExecutor(at_once) as workers:
-        list(workers.map(worker, range(at_once)))
+    if at_once == 1:
+        worker()  # in this thread, which Ctrl-C interrupts
+    else:
+        with ThreadPoolExecutor(at_once) as workers:
+            try:
+                list(workers.map(worker, range(at_once)))
+            except KeyboardInterrupt:
+                left.clear()
+                interrupted()
+                raise
     if errors:
         raise errors[0]
     return list(left)
