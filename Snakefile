@@ -2,7 +2,6 @@
 # `python -m einorm <subcommand>`; what is computed is in config.yaml.
 import re
 import sys
-import time
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -10,7 +9,6 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-STARTED = time.time()
 # The folder of this file, also where another workflow includes it or uses it as a module.
 HERE = Path(str(workflow.current_basedir))
 MAIN = Path(workflow.basedir) in (HERE, HERE / "workflow")
@@ -29,6 +27,7 @@ try:
     if MAIN:
         profiles.check_profiles(config)
     surroundings.use_this_clone()
+    LOGS = status.written(Path("results/logs"))
 except UserError as error:
     sys.exit(f"einorm: error: {error}")
 
@@ -73,6 +72,7 @@ onstart:
         try:
             profiles.check_hand_over()
             profiles.check_accounting()
+            profiles.check_submission()
         except UserError as error:
             sys.exit(f"einorm: error: {error}")
 
@@ -80,7 +80,7 @@ onstart:
 onerror:
     dates.record(Path("results"))
     print(
-        *status.failures(Path("results/logs"), STARTED),
+        *status.failures(Path("results/logs"), LOGS),
         "einorm: the workflow stopped. Finished runs are kept: correct what the error names and run the same command "
         "again (after a kill: add --rerun-incomplete, and run `snakemake --unlock` first if it says locked).",
         sep="\n",

@@ -12,6 +12,7 @@ import pytest
 import synthetic
 from conftest import REPOSITORY, copy_project, run_documented
 from einorm import config
+from einorm.__main__ import main
 from einorm.artifact import archiving
 from einorm.records import archive, lineage, provenance, tables
 from einorm.records.codes import code_of
@@ -267,6 +268,19 @@ def test_a_damaged_archive_is_refused_with_one_line(tmp_path, kind):
     with pytest.raises(UserError) as caught:
         archive.check(tmp_path)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_every_command_that_reads_an_archive_checks_it_and_says_to_restore_it(tmp_path, capsys):
+    """To delete an archive's table and run again would bring nothing back."""
+    for path in SHIPPED.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    altered = tables.read(tmp_path / "runs.parquet", "runs")
+    tables.write(altered.assign(test_acc=50.0), "runs", tmp_path / "runs.parquet", altered.attrs["settings"])
+    assert main(["claim", "C5.1", "--tables", str(tmp_path), "--artifact", str(SHIPPED.parents[1])]) == 1
+    assert f"was changed since it was archived: {tables.RESTORE}\n" in capsys.readouterr().err
+    (tmp_path / "runs.parquet").write_bytes(b"half")
+    with pytest.raises(UserError, match=f"runs.parquet is damaged .+: {tables.RESTORE}$"):
+        tables.read(tmp_path / "runs.parquet", "runs")
 
 
 def test_the_shipped_archive_is_the_finished_quick_preset():

@@ -199,7 +199,7 @@ def test_one_correction_of_all_tests_is_the_same_in_every_table(every):
 
 def test_incomplete_cells_are_neither_tested_nor_corrected_for(tmp_path):
     runs, path = runs_with(1.2), tmp_path / "claims.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(RULES.read_text()) | {"statements": [PAIR]}))
+    path.write_text(yaml.safe_dump(yaml.safe_load(RULES.read_text()) | {"statements": [PAIR | {"id": "C5.9"}]}))
     gap, planned = (runs["condition"] == "e_only_ln") & (runs["epsilon"] == 0), settings_for(runs)
     found = {}
     for name, kept in (("whole", runs), ("some", runs[~gap | (runs["config"] < 3)]), ("none", runs[~gap])):
@@ -309,6 +309,10 @@ def test_the_shipped_rules_are_complete():
         ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: 0.6,", "C1.1: epochs_needed lacks epsilon 0.6: add it"),
         ("y: ei_none, epsilon: 0.75,", "y: ei_none, epsilon: pool,", "C1.1: epsilon must be a number or pooled"),
         ("holds: [0, null]", "holds: [0]", "holds"),
+        ("holds: [0, null]", "holds: [1, 0]", "C1.1: holds must be [low, high], one of them null at most"),
+        ("holds: [0, null]", "holds: [null, null]", "C1.1: holds must be [low, high]"),
+        ("partly: [-1, 1]", "partly: [1, 1]", "partly must be [low, high]"),
+        ("{id: C1.2,", "{id: C0.2,", "C0.2: there is no claim C0"),
         ("metric: mu,", "metric: mo,", "C3.1: the metric 'mo' is not known; known are: "),
         ("metric: mu,", "metric: test_loss,", "C3.1: same_size.delta lacks the metric test_loss"),
         ("{id: C1.2,", "{id: C1.1,", "C1.1: the id is used twice"),

@@ -103,7 +103,7 @@ def test_a_key_misspelt_inside_a_preset_is_found_though_another_is_chosen(tmp_pa
     [
         ("a: [", "is not YAML"),
         ("- 1", "must be a mapping"),
-        ("preset: quick", "`presets` must map"),
+        ("preset: quick\npresets: {}", "`presets` must map"),
         ("preset: a\npresets: {a: {}}", "conditions is missing"),
     ],
 )
@@ -111,6 +111,23 @@ def test_files_that_are_no_configuration(tmp_path, content, says):
     (tmp_path / "c.yaml").write_text(content)
     with pytest.raises(UserError, match=says):
         config.load(tmp_path / "c.yaml")
+
+
+def test_a_file_without_presets_goes_over_the_shipped_one(tmp_path):
+    """As Snakemake puts a --configfile over config.yaml."""
+    (tmp_path / "mine.yaml").write_text("preset: smoke\nepochs: 7\nmachine: {threads: 2}\n")
+    found, shipped = config.load(tmp_path / "mine.yaml"), config.load(REPOSITORY / "config.yaml", "smoke")
+    assert (found.epochs, found.machine.threads) == (7, 2)
+    assert found.model_copy(update={"epochs": shipped.epochs, "machine": shipped.machine}) == shipped
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [("configs=a", "^config: configs = 'a': "), ("tasks=null", "^config: tasks = None: input should be a valid list$")],
+)
+def test_the_key_is_named_as_it_is_written(override, says):
+    with pytest.raises(UserError, match=says):
+        config.load(REPOSITORY / "config.yaml", "smoke", [override])
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from einorm import data, tasks
+from einorm import data, network, tasks
 from einorm.config import Settings
 from einorm.records import tables
 from einorm.records.samples import write_samples
 from einorm.runtime import UserError
+from einorm.training import job
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_train import some_runs
 
 
 def idx(array):
@@ -198,9 +200,47 @@ def test_a_damaged_prepared_file_is_named(tmp_path, content):
 
 
 def test_a_prepared_file_of_something_else_is_refused(tmp_path):
-    np.savez(tmp_path / "other.npz", **dict.fromkeys(data.ARRAYS, np.zeros(3)))
+    np.savez(tmp_path / "other.npz", **dict.fromkeys([*data.ARRAYS, "dataset"], np.zeros(3)))
     with pytest.raises(UserError, match="not a prepared data set"):
         data.load(tmp_path / "other.npz")
+
+
+def prepared(folder, images=20, tests=10, classes=data.CLASSES, dataset="fashion_mnist"):
+    """Path of prepared images, black ones."""
+    parts = {f"{part}_images": np.zeros((n, 784), np.uint8) for part, n in (("train", images), ("test", tests))}
+    parts |= {f"{part}_labels": np.arange(n) % classes for part, n in (("train", images), ("test", tests))}
+    np.savez(folder / "images.npz", **parts, dataset=np.array(data.identity(dataset)))
+    return folder / "images.npz"
+
+
+def test_images_of_another_data_set_or_too_few_are_refused(tmp_path, monkeypatch):
+    """Runs are known by the name of their data set, so the images must be of it."""
+    path = prepared(tmp_path)
+    data.check_images(path, "fashion_mnist", 20, 10)
+    with pytest.raises(UserError, match="images of fashion_mnist, not of mnist"):
+        data.check_images(path, "mnist")
+    with pytest.raises(UserError, match="20 train images, the runs want 21"):
+        data.check_images(path, "fashion_mnist", 21, 10)
+    with pytest.raises(UserError, match="10 test images, the runs want 11"):
+        data.check_images(path, "fashion_mnist", 20, 11)
+    for classes in (9, 11):
+        with pytest.raises(UserError, match="10 classes"):
+            data.check_images(prepared(tmp_path, 30, 30, classes), "fashion_mnist")
+    altered = data.DATASETS["fashion_mnist"] | {"unpacked sha256": ("0",) * 4}
+    monkeypatch.setitem(data.DATASETS, "fashion_mnist", altered)
+    with pytest.raises(UserError, match="other checksums than data.py has now"):
+        data.check_images(path, "fashion_mnist")
+
+
+def test_a_job_refuses_images_of_another_data_set(tmp_path):
+    batch = some_runs("ei_ln")
+    with pytest.raises(UserError, match="images of mnist, not of fashion_mnist"):
+        job.run(batch, prepared(tmp_path, dataset="mnist"), tmp_path / "absent.npz", tmp_path / "shard.parquet")
+    assert not (tmp_path / "shard.parquet").exists()
+
+
+def test_the_networks_have_a_unit_for_each_class():
+    assert data.CLASSES == network.CLASSES
 
 
 def test_the_real_images_have_the_known_statistics(images):

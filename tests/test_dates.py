@@ -92,10 +92,10 @@ def test_dates_in_the_future_are_named_with_a_remedy_and_never_restored(results,
 
 def test_lost_images_are_named_with_the_command_that_makes_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    surroundings.say_lost_images("mnist")
+    surroundings.check_prepared("mnist")
     assert not capsys.readouterr().err, "a fresh folder"
     write(tmp_path / "results/runs/a/1.parquet", "run", time.time_ns())
-    surroundings.say_lost_images("mnist")
+    surroundings.check_prepared("mnist")
     assert (
         "einorm prepare --dataset mnist --downloads results/downloads --out results/data/mnist.npz"
         in capsys.readouterr().err

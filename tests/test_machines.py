@@ -79,6 +79,35 @@ def test_what_the_command_line_names_is_not_a_profiles(tmp_path):
     profiles.check_profiles(given, ["a program that calls Snakemake's Python interface"])
 
 
+def test_a_workflow_profile_that_is_not_there_is_refused(shipped, tmp_path):
+    """Snakemake would plan everything here, and say nothing."""
+    command = [*SNAKEMAKE, "-n", "-c1", "-s", shipped / "Snakefile", "--workflow-profile", "workflow/profiles/slrum"]
+    code, output = run(command, tmp_path)
+    assert (code, output.count("\n")) == (1, 1) and "there is no profile in workflow/profiles/slrum" in output, output
+    profiles.check_profiles({}, ["snakemake", "--workflow-profile", "none"])
+    profiles.check_profiles({}, ["snakemake", "--workflow-profile", "elsewhere", "--directory", "x"])
+
+
+def test_a_configfile_that_would_switch_the_gpu_profile_off_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    (tmp_path / "mine.yaml").write_text("seed: 3\n")
+    command = ["snakemake", "--workflow-profile", "workflow/profiles/gpu", "--configfile"]
+    with pytest.raises(UserError, match=r"name both, --configfile workflow/profiles/gpu/machine.yaml .+mine.yaml"):
+        profiles.check_profiles({}, [*command, str(tmp_path / "mine.yaml")])
+    both = ["workflow/profiles/gpu/machine.yaml", str(tmp_path / "mine.yaml")]
+    profiles.check_profiles({"seed": 3, "machine": {"device": "cuda"}}, [*command, *both])
+
+
+def test_a_cluster_whose_command_is_not_here_is_told_before_a_job_starts(tmp_path):
+    profile = tmp_path / "config.yaml"
+    profile.write_text("cluster-generic-submit-cmd: no-such-qsub -terse\n")
+    with pytest.raises(UserError, match="no-such-qsub is not installed here"):
+        profiles.check_submission(["snakemake", "--workflow-profile", str(tmp_path)])
+    profile.write_text("cluster-generic-submit-cmd: sh -c 'qsub'\n")
+    profiles.check_submission(["snakemake", "--workflow-profile", str(tmp_path)])
+    profiles.check_submission(["snakemake"])
+
+
 HOSTILE = {  # the working folder, the project's folder, files that lie in the working folder, environment
     "a user's own modules": (".", "project", ["random.py", "json.py", "numpy.py", "einorm.py"], {}),
     "a colon in the project's path": ("a:b/project", "a:b/project", [], {}),

@@ -12,6 +12,7 @@ import torch
 from conftest import REPOSITORY
 from einorm import learning
 from einorm.conditions import CONDITIONS
+from einorm.data import DATASETS
 from einorm.network import initial_network
 from einorm.nn import (
     EILayer,
@@ -280,6 +281,20 @@ def test_a_run_of_an_archive_starts_from_its_own_weights():
         from_run(folder, "")
     with pytest.raises(UserError, match=r"^0 runs"):
         from_run(folder, "no such")
+
+
+def test_a_layer_of_one_unit_is_refused():
+    """The width of the initial weights divides by n_e - 1."""
+    for make in (lambda: EILayer(10, 1), lambda: network("gradnorm_full", hidden=20, classes=1)):
+        with pytest.raises(UserError, match="at least 2 excitatory units, not 1"):
+            make()
+
+
+def test_a_network_of_a_run_has_as_many_inputs_as_its_images_have_pixels(monkeypatch):
+    folder = REPOSITORY / "paper_artifact" / "archive" / SHOWN
+    digest = einorm.load(folder)["runs"].sort_values("hidden_width").iloc[0]["digest"]
+    monkeypatch.setitem(DATASETS, "fashion_mnist", DATASETS["fashion_mnist"] | {"pixels": 900})
+    assert from_run(folder, digest)[0].layer0.Wex.shape[1] == 900
 
 
 def test_at_the_start_inhibition_is_the_mean_excitation_and_single_units_are_off():

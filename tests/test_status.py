@@ -6,7 +6,7 @@ import time
 
 import pytest
 from einorm.records.jobs import cost, jobs
-from einorm.tools.status import CLOCKS, SILENCE, failures, job_state, print_status, status, time_left
+from einorm.tools.status import SILENCE, failures, job_state, print_status, status, time_left, written
 from test_archive import settings, write_shards
 
 
@@ -127,9 +127,11 @@ def test_what_failed_is_said_in_a_line_each_with_its_log(tmp_path):
     log_of(tmp_path, "user", "1 runs\neinorm: error: no space left\n")
     log_of(tmp_path, "crash", f"epoch 1/2\n{TRACEBACK}")
     log_of(tmp_path, "fine", "epoch 1/2\nUserWarning: einorm: error: is quoted here only\n")
-    log_of(tmp_path, "earlier", TRACEBACK, age=1000 + CLOCKS)
     folder = tmp_path / "logs" / "train"
-    assert failures(tmp_path / "logs", time.time() - 900) == [
+    before = {path: date for path, date in written(tmp_path).items() if path.stem == "fine"}
+    log_of(tmp_path, "earlier", TRACEBACK)
+    before |= {path: date for path, date in written(tmp_path).items() if path.stem == "earlier"}
+    assert failures(tmp_path / "logs", before) == [
         f"einorm: error: MemoryError: too large (log: {folder / 'crash.log'})",
         f"einorm: error: no space left (log: {folder / 'user.log'})",
     ]

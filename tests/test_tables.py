@@ -118,6 +118,25 @@ def test_a_changed_bit_is_found_in_the_values_of_every_column(tmp_path):
             tables.read(path, "runs")
 
 
+def test_a_changed_bit_in_the_metadata_is_named_or_harmless(tmp_path):
+    """The footer has no checksum: texts may be no UTF-8, JSON no JSON, types unknown."""
+    path = shards(tmp_path)[0][0]
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    refused = 0
+    for place in np.linspace(footer, len(content) - 1, 250, dtype=int):
+        changed = bytearray(content)
+        changed[place] ^= 128
+        path.write_bytes(changed)
+        for read in (lambda: tables.read(path, "shard"), lambda: tables.settings_of(path)):
+            try:
+                read()
+            except UserError as error:
+                refused += 1
+                assert path.name in str(error)
+    assert refused > 50
+
+
 @pytest.mark.parametrize(
     ("change", "columns"),
     [

@@ -24,7 +24,7 @@ from pydantic import (
 from .conditions import CONDITIONS
 from .data import DATASETS
 from .hyperparameters import hyperparameters
-from .runtime import UserError, nearest
+from .runtime import PROJECT, UserError, nearest
 from .tasks import TASKS
 from .variants import VARIANTS
 
@@ -174,7 +174,7 @@ def settings(raw: dict[str, Any], preset: str | None = None) -> Settings:
     presets = raw.pop("presets", None)
     chosen = raw.pop("preset", None) if preset is None else preset
     raw.pop("preset", None)
-    if not isinstance(presets, dict) or not all(isinstance(block, dict) for block in presets.values()):
+    if not isinstance(presets, dict) or not presets or not all(isinstance(block, dict) for block in presets.values()):
         raise UserError("config: `presets` must map names to blocks of keys, as in the config.yaml that is shipped")
     if not isinstance(chosen, str) or chosen not in presets:
         raise UserError(f"config: preset {chosen!r} is not known{nearest(chosen, presets)}")
@@ -220,12 +220,17 @@ def describe_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> s
 def load(path: Path | str, preset: str | None = None, overrides: Iterable[str] = ()) -> Settings:
     """Settings from a YAML file and ``key=value`` overrides, as Snakemake's ``--config`` takes them.
 
+    A file without presets goes over config.yaml, as one that Snakemake gets with ``--configfile``.
+
     Raises
     ------
     UserError
         If the file is missing or not YAML, or as `settings` does.
     """
-    return settings(read(path, overrides), preset)
+    raw = read(path, overrides)
+    if "presets" not in raw:
+        raw = _merge(read(PROJECT / "config.yaml"), raw)
+    return settings(raw, preset)
 
 
 def read(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, Any]:
@@ -305,11 +310,12 @@ def _refuse_unknown(where: str, block: Mapping[str, Any], model: type[BaseModel]
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("literal[", "constrained")))
+    kinds = ("literal[", "constrained", "list[", "int")  # which of the allowed types it was not
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(kinds))
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"config: {key} is missing: give it at the top level or in the preset"
     if not key:
         return f"config: {message}"
-    written = f"; write {key}=[{first['input']}]" if first["type"] == "list_type" else ""
+    written = f"; write {key}=[{first['input']}]" if first["type"] == "list_type" and first["input"] is not None else ""
     return f"config: {key} = {first['input']!r}: {message[0].lower()}{message[1:]}{written}"

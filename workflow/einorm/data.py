@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from .runtime import UserError, atomic_path
+from .runtime import UserError, atomic_path, digest
 from .tasks import TASKS, draw_shifts
 
 Arrays = dict[str, np.ndarray]
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+# Runs are known by their data set's name: images of other checksums are another data set and need another name.
 # name -> torchvision's class, Debian's package, and the checksums of the four IDX files, in the order of `FILES`: of
 # the unpacked files or, where those are not published, of the .gz files as torchvision knows them.
 DATASETS: dict[str, dict[str, Any]] = {
@@ -62,12 +63,14 @@ DATASETS: dict[str, dict[str, Any]] = {
     },
 }
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")  # in the order of the files
+MEND = "name another, or delete it and run again if the workflow made it"
+CLASSES = 10  # of labels, from 0: the networks have a unit for each
 NETWORK_TIMEOUT = 30  # seconds
 DEBIAN_FOLDER = Path("/usr/share/datasets")  # where Debian's packages of data sets install
 
 
 def prepare(dataset: str, out: Path | str, downloads: Path | str, path: Path | str | None = None) -> None:
-    """Find or fetch a data set, check it, write it as one file of uint8 arrays (`ARRAYS`).
+    """Find or fetch a data set, check it, write it as one file: uint8 arrays (`ARRAYS`) and its `identity`.
 
     Sources, in this order: `path`; a copy in `downloads`; the data set's own mirrors; Debian's package.
 
@@ -84,7 +87,7 @@ def prepare(dataset: str, out: Path | str, downloads: Path | str, path: Path | s
         If `path` does not hold the data set, no source can be reached, or `out` cannot be written.
     """
     if path is not None:
-        return _write(out, _read_folder(dataset, path), path)
+        return _write(dataset, out, _read_folder(dataset, path), path)
     kept = Path(downloads) / DATASETS[dataset]["torchvision"] / "raw"
     sources: dict[str, Callable[[], Arrays]] = {
         f"a copy in {kept}": lambda: _read_folder(dataset, kept),
@@ -98,7 +101,7 @@ def prepare(dataset: str, out: Path | str, downloads: Path | str, path: Path | s
         except UserError as error:
             failures.append(f"{source}: {error}")
         else:
-            return _write(out, arrays, source)
+            return _write(dataset, out, arrays, source)
     package = DATASETS[dataset]["debian"]
     debian = f"or install Debian's package (apt-get install {package}), " if package else ""
     others = ", ".join(name for name in DATASETS if name != dataset)
@@ -109,8 +112,8 @@ def prepare(dataset: str, out: Path | str, downloads: Path | str, path: Path | s
     )
 
 
-def _write(out: Path | str, arrays: Arrays, source: object) -> None:
-    _write_arrays(out, arrays)
+def _write(dataset: str, out: Path | str, arrays: Arrays, source: object) -> None:
+    _write_arrays(out, arrays | {"dataset": np.array(identity(dataset))})
     print(f"{out}: from {source}, checksums agree")
 
 
@@ -120,6 +123,11 @@ def checksums(dataset: str) -> dict[str, tuple[str, str]]:
     form, algorithm = kind.split()
     ending = ".gz" if form == "packed" else ""
     return {f"{name}{ending}": (algorithm, value) for name, value in zip(FILES, values, strict=True)}
+
+
+def identity(dataset: str) -> str:
+    """The name of a data set and a digest of its checksums, as a prepared file holds them."""
+    return f"{dataset} {digest(checksums(dataset))[:16]}"
 
 
 def _read_folder(dataset: str, folder: Path | str) -> Arrays:
@@ -205,17 +213,43 @@ def _run(*command: str, cwd: Path | str) -> None:
 def load(path: Path | str) -> Arrays:
     """Prepared images: dict of train_images and test_images (n, pixels), train_labels and test_labels (n), uint8.
 
+    Its entry dataset is the `identity` of the data set.
+
     Raises
     ------
     UserError
         If the file is missing, truncated or something else.
     """
-    arrays = _load_npz(path, ARRAYS)
+    arrays = _load_npz(path, (*ARRAYS, "dataset"))
     for part in ("train", "test"):
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.dtype != np.uint8 or images.ndim != 2 or labels.shape != images.shape[:1]:
-            raise UserError(f"{path} is not a prepared data set: delete it and run again")
+            raise UserError(f"{path} is not a prepared data set: {MEND}")
     return arrays
+
+
+def check_images(path: Path | str, dataset: str, train_images: int = 0, test_images: int = 0) -> None:
+    """Check that prepared images are of a data set as `DATASETS` has it now, of ten classes, and at least so many.
+
+    Raises
+    ------
+    UserError
+        If they are of another data set or other classes, or too few, or as `load`.
+    """
+    arrays = _load_npz(path, ("train_labels", "test_labels", "dataset"))
+    found = str(arrays["dataset"])
+    if found != identity(dataset):
+        other = f"of {found.split()[0]}" if found.split()[0] != dataset else "of other checksums than data.py has now"
+        raise UserError(
+            f"{path} holds images {other}, not of {dataset}: runs are known by their data set's name, so name the "
+            "right file, or give a data set of other images a name of its own"
+        )
+    of_train, of_test = (int(arrays[f"{part}_labels"].max(initial=0)) for part in ("train", "test"))
+    if of_train != CLASSES - 1 or of_test >= CLASSES:
+        raise UserError(f"{path} has labels up to {of_train} and {of_test}: {CLASSES} classes are wanted")
+    for part, wanted in (("train", train_images), ("test", test_images)):
+        if (there := len(arrays[f"{part}_labels"])) < wanted:
+            raise UserError(f"{path} holds {there} {part} images, the runs want {wanted}: set {part}_images lower")
 
 
 def write_shifts(
@@ -260,4 +294,4 @@ def _load_npz(path: Path | str, names: Iterable[str], optional: Iterable[str] = 
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run snakemake to make it") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
+        raise UserError(f"{path} cannot be read ({error}): {MEND}") from None

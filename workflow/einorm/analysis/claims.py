@@ -8,8 +8,8 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..config import Settings
-from ..records import tables
-from ..records.archive import MANIFEST
+from ..records.archive import read_runs
+from ..records.tables import MANIFEST
 from ..runtime import UserError, atomic_path, nearest, write_csv
 from . import published, stats
 from .comparisons import compare_all, corrected, identity, smallest_margin
@@ -127,16 +127,15 @@ def show(name: str, tables_folder: Path | str, rules_path: Path | str, published
     found = [statement for statement in rules.statements if statement.id == name]
     if not found:
         return of_claim(name, rules)
-    (statement,), path = found, Path(tables_folder) / "runs.parquet"
-    runs = tables.read(path, "runs")
-    rows = evaluate(rules, runs, tables.settings_of(path), values, only=name).fillna({"y": ""}).to_dict("records")
+    (statement,), (runs, settings) = found, read_runs(tables_folder)
+    rows = evaluate(rules, runs, settings, values, only=name).fillna({"y": ""}).to_dict("records")
     lines = [f"{label}: {text}" for label, text in explain(statement, rows, rules).items()]
     paper = as_published(runs)
     chosen = paper["condition"].isin(statement.conditions) & paper["epsilon"].isin(rules.epsilons(statement))
     shown = paper[chosen].assign(**{statement.metric: metric_values(paper[chosen], statement.metric)})
     columns = ["condition", "epsilon", "config", "seed", "lr", "status", "test_acc", "digest"]
     columns += [statement.metric] if statement.metric not in columns else []
-    if {row["verdict"] for row in rows} == {"not computed"} and (path.parent / MANIFEST).exists():
+    if {row["verdict"] for row in rows} == {"not computed"} and (Path(tables_folder) / MANIFEST).exists():
         lines.append(f"Your own runs: python -m einorm claim {name} --tables results/tables")
     return "\n".join([f"{name} on {tables_folder}", *lines, "", shown[columns].to_string(index=False)])
 

@@ -9,7 +9,7 @@ from pandas import DataFrame
 from scipy import stats
 
 from ..config import Settings
-from ..records import tables
+from ..records.archive import read_runs
 from ..runtime import write_csv
 from ..variants import COLLAPSE
 from . import published
@@ -30,8 +30,7 @@ def write(folder: Path | str, published_folder: Path | str, out: Path | str) -> 
 
     Raises UserError as `tables.read`.
     """
-    path = Path(folder) / "runs.parquet"
-    runs, settings = tables.read(path, "runs"), tables.settings_of(path)
+    runs, settings = read_runs(folder)
     counted = counts(runs, settings, published.load(published_folder))
     for name, table in (("collapses", counted), ("collapsed_runs", listed(runs, settings))):
         write_csv(table, Path(out) / f"{name}.csv")

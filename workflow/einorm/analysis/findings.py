@@ -26,6 +26,7 @@ from pandas import DataFrame
 
 from .. import config
 from ..records import tables
+from ..records.archive import read_runs
 from ..records.tables import layer_mean
 from ..runtime import UserError, write_csv
 from . import claims, published, stats
@@ -94,9 +95,9 @@ def read(
     folder: Path | str, robustness_folders: Iterable[Path | str], rules: Rules, published_folder: Path | str
 ) -> Sources:
     """What queries read: source -> DataFrame."""
-    runs, epochs = (of_task(tables.read(Path(folder) / f"{name}.parquet", name)) for name in ("runs", "epochs"))
-    values, settings = published.load(published_folder), tables.settings_of(Path(folder) / "runs.parquet")
-    short = [robustness(of_task(tables.read(Path(one) / "runs.parquet", "runs"))) for one in robustness_folders]
+    (runs, settings), values = read_runs(folder), published.load(published_folder)
+    runs, epochs = of_task(runs), of_task(tables.read(Path(folder) / "epochs.parquet", "epochs"))
+    short = [robustness(of_task(read_runs(one)[0])) for one in robustness_folders]
     judged = claims.evaluate(rules, runs, settings, values)
     return {
         "runs": with_derived(as_published(runs), as_published(epochs)),

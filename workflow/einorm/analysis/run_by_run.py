@@ -18,7 +18,7 @@ from pandas import DataFrame
 from scipy import optimize
 from scipy import stats as tests
 
-from ..records import archive, tables
+from ..records.archive import read_runs
 from ..runtime import write_csv
 from . import published
 from .selection import CHANCE, as_published
@@ -77,9 +77,7 @@ def finished(folder: Path | str | None) -> DataFrame:
     columns = ["condition", "epsilon", "config", "test_acc"]
     if folder is None:
         return pd.DataFrame(columns=columns).astype({"epsilon": float, "test_acc": float})
-    if (Path(folder) / archive.MANIFEST).exists():
-        archive.check(folder)
-    return as_published(tables.read(Path(folder) / "runs.parquet", "runs"))[columns]
+    return as_published(read_runs(folder)[0])[columns]
 
 
 def compare(theirs: DataFrame, series: Mapping[str, DataFrame]) -> tuple[DataFrame, DataFrame]:

@@ -13,7 +13,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..config import Settings
-from ..records import archive, tables
+from ..records.archive import read_runs
 from ..runtime import UserError, write_csv
 from . import published
 from .claims import judged
@@ -72,11 +72,9 @@ def answers(rules: Rules, values: Values, folders: Folders, robustness_folders: 
 
 
 def runs_of(folder: Path | str) -> tuple[DataFrame, Settings]:
-    """Runs of a folder of tables, an archive (then checked) or results/tables, and the settings that made them."""
-    path = Path(folder) / "runs.parquet"
-    if (path.parent / archive.MANIFEST).exists():
-        archive.check(path.parent)
-    return of_task(tables.read(path, "runs")), tables.settings_of(path)
+    """Runs of a folder of tables on the paper's task, and the settings that made them (`archive.read_runs`)."""
+    runs, settings = read_runs(folder)
+    return of_task(runs), settings
 
 
 def judgement(rules: Rules, values: Values, folder: Path | str | None) -> dict[str, dict[str, Any]]:

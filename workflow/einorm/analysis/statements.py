@@ -99,6 +99,12 @@ def check_judged(claims: DataFrame, rules: Rules, path: Path | str) -> None:
         raise UserError(f"{path} lacks the statement {missing[0]}: make it again with `snakemake claims --cores 1`")
 
 
+def _is_range(limits: Limits) -> bool:
+    """Whether limits leave something out, and something in."""
+    low, high = limits
+    return low != high if low is None or high is None else low < high
+
+
 def wrong(s: Statement, rules: Rules) -> str:
     """What is wrong with a statement, in words; empty if nothing is."""
     if not set(s.conditions) <= set(CONDITIONS) or (s.y is None) != (s.of == "level"):
@@ -107,6 +113,11 @@ def wrong(s: Statement, rules: Rules) -> str:
         return f"from_epsilon belongs to a trend only, and this is `of: {s.of}`"
     if isinstance(s.epsilon, str) and s.epsilon != "pooled":
         return f"epsilon must be a number or pooled, not {s.epsilon}"
+    if s.id.split(".")[0] not in rules.claims:
+        return f"there is no claim {s.id.split('.')[0]}{nearest(s.id.split('.')[0], rules.claims)}"
+    for name, limits in (("holds", s.holds), ("partly", s.partly)):
+        if limits and not _is_range(limits):
+            return f"{name} must be [low, high], one of them null at most, not {list(limits)}"
     if s.metric not in METRICS:
         return f"the metric {s.metric!r} is not known{nearest(s.metric, METRICS)}"
     if s.metric not in rules.same_size.delta:

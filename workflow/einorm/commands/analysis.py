@@ -38,10 +38,9 @@ def add_claims(commands: Any) -> None:
 def claims(args: Namespace) -> None:
     """Judge every statement of claims.yaml on the runs (`claims.write`)."""
     from ..analysis.claims import write
-    from ..records import tables
+    from ..records.archive import read_runs
 
-    path = args.tables / "runs.parquet"
-    write(tables.read(path, "runs"), tables.settings_of(path), args.rules, args.published, args.out)
+    write(*read_runs(args.tables), args.rules, args.published, args.out)
 
 
 def add_claim(commands: Any) -> None:

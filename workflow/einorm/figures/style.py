@@ -142,6 +142,8 @@ def save(figure: Figure, points: DataFrame, stem: Path, vector: str = "pdf") -> 
     for kind, fields in {vector: dates, "png": {"Software": None}}.items():
         with atomic_path(stem.with_suffix(f".{kind}")) as temporary:
             figure.savefig(temporary, format=kind, metadata=fields)
-    write_csv(points, stem.with_suffix(".csv"))
+    write_csv(
+        points if len(points.columns) else points.reindex(columns=["condition", "epsilon"]), stem.with_suffix(".csv")
+    )
     stem.with_suffix(".svg" if vector == "pdf" else ".pdf").unlink(missing_ok=True)
     plt.close(figure)

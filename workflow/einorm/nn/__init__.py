@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from .. import release_randomness
 from ..conditions import CONDITIONS
+from ..data import DATASETS
 from ..network import CLASSES, initial_network
 from ..runtime import UserError
 from ..variants import VARIANTS, how
@@ -171,8 +172,8 @@ def from_run(folder: str | Path, digest: str) -> tuple[nn.Sequential, dict[str, 
         raise UserError(f"{len(found)} runs in {folder} have a digest that begins with {digest!r}: give one of one run")
     run = found.iloc[0].to_dict()
     depth = how(VARIANTS.get(run["variant"], {}))["hidden_layers"]
-    model = network(run["condition"], run["hidden_width"], hidden_layers=depth, lambda_=run["lambda_"])
-    inputs, kind = model.get_parameter("layer0.Wex").shape[1], CONDITIONS[run["condition"]].layer
+    inputs, kind = DATASETS[run["dataset"]]["pixels"], CONDITIONS[run["condition"]].layer
+    model = network(run["condition"], run["hidden_width"], inputs, hidden_layers=depth, lambda_=run["lambda_"])
     if run["randomness"] == "release":
         weights = release_randomness.initial_network(kind, inputs, run["hidden_width"], run["seed"], depth)
     else:

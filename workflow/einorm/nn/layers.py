@@ -33,7 +33,12 @@ class ELayer(nn.Module):
     rates: ClassVar[dict[str, str]] = {"Wix": "lr_wix", "Bix": "lr_wix", "Wei": "lr_wei"}
 
     def __init__(self, n_in: int, n_e: int) -> None:
-        """Draw the initial weights of `network.initial_layer`, by the seed of `torch.manual_seed`."""
+        """Draw the initial weights of `network.initial_layer`, by the seed of `torch.manual_seed`.
+
+        Raises UserError for fewer than two units: the width of their distribution divides by n_e - 1.
+        """
+        if n_e < 2:
+            raise UserError(f"a layer needs at least 2 excitatory units, not {n_e}")
         super().__init__()
         seed = int(torch.randint(2**62, (), device="cpu"))
         for name, value in initial_layer(self.kind, n_in, n_e, seed).items():
@@ -82,7 +87,7 @@ class INormLayer(ELayer):
     Raises
     ------
     UserError
-        If there is no inhibition, or divisive inhibition of fewer inputs than units.
+        If there is no inhibition, or divisive inhibition of fewer inputs than units, or fewer than two units.
     """
 
     def __init__(

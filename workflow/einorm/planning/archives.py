@@ -35,11 +35,15 @@ def compared(name: str, preset: str, folder: Path) -> list[str]:
     """Path of the runs of a preset, to be shown next to those of others.
 
     They are the chosen preset's own, else those of the archive of this name. The path is in a list, which is empty
-    where there is no such archive.
+    where there is no such archive. Raises UserError where the archive is damaged.
     """
+    if name == preset:
+        return [str(folder / "runs.parquet")]
     released = Path(relative(ARTIFACT / "archive" / name))
-    shown = folder if name == preset else released
-    return [str(shown / "runs.parquet")] if name == preset or released.exists() else []
+    if not released.exists():
+        return []
+    archive.check(released)
+    return [str(released / "runs.parquet")]
 
 
 def say_other_code(folder: Path) -> None:

@@ -11,13 +11,13 @@ from ..config import Settings
 from ..figures import FOREST, STYLE, caption, names
 from ..records import archive, lineage
 from ..records.jobs import jobs
-from ..records.tables import TABLES
+from ..records.tables import MANIFEST, TABLES
 from ..runtime import PACKAGE, PROJECT
 from ..training import jobfile
 from ..variants import COLLAPSE, check_trained
 from .archives import ARTIFACT, archive_folder, compared
 from .outputs import describe_figure, fingerprints, report_code
-from .surroundings import RESULTS, check_braces, check_data_path, check_folders, relative, say_lost_images
+from .surroundings import RESULTS, check_braces, check_data_path, check_folders, check_prepared, relative
 from .training import describe_training
 
 Param = Callable[[Any, Any], Any]  # of a rule: a function of wildcards and inputs
@@ -41,7 +41,7 @@ def experiment(raw: dict[str, Any]) -> dict[str, Any]:
     check_braces(settings.data.path or "", archived, relative(PROJECT))
     planned = jobs(settings)
     if settings.results == "computed":
-        say_lost_images(settings.dataset)
+        check_prepared(settings.dataset)
         jobfile.add(planned, JOBS)
     return {
         "preset": preset,
@@ -66,7 +66,7 @@ def describe_tables(settings: Settings, preset: str, archived: Path) -> dict[str
     folder = RESULTS / "tables" if computed else archived
     return {
         "tables": [str(folder / f"{name}.parquet") for name in TABLES],
-        "manifest": [] if computed else [str(folder / archive.MANIFEST)],
+        "manifest": [] if computed else [str(folder / MANIFEST)],
         "reuse": str(archived) if computed and settings.reuse_archive and archived.exists() else "",
         "compared": {
             kind: [path for name in names for path in compared(name, preset, folder)]

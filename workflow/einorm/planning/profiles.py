@@ -1,11 +1,13 @@
 """Snakemake's command line and profiles: no profile decides results, and the jobs of a cluster get what was given."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from .. import config
 from ..runtime import UserError
@@ -25,13 +27,15 @@ def check_profiles(given: Iterable[str], command: list[str] = sys.argv) -> None:
     Raises
     ------
     UserError
-        If a key that decides results comes from a profile.
+        If a key that decides results comes from a profile, or as `check_named`.
     """
     program = Path(command[0])
     if program.stem != "snakemake" and program.parts[-2:] != ("snakemake", "__main__.py"):
         return
     options = command_line(command)
     named = {entry.partition("=")[0] for entry in options.config or ()}
+    for profile in (*(options.profile or ()), options.workflow_profile):
+        check_named(profile, options)
     for path in options.configfile or ():
         if not Path(path).is_file():  # a pipe, which can be read only once
             return
@@ -41,6 +45,47 @@ def check_profiles(given: Iterable[str], command: list[str] = sys.argv) -> None:
             f"a profile sets {key!r}; a profile says how to run, never what to compute: "
             f"move {key!r} to config.yaml or to --config"
         )
+
+
+def check_named(profile: str | None, options: Namespace) -> None:
+    """Refuse a workflow profile that is not there, and a --configfile that would take the place of a profile's own.
+
+    Without the one, and without the other, Snakemake would run everything here, on a CPU, and say nothing.
+
+    Parameters
+    ----------
+    profile : as a command line names it
+    options : `command_line`
+
+    Raises
+    ------
+    UserError
+        If the profile is missing, or its configfile not among those that are named.
+    """
+    if profile is None or profile == "none" or not (options.directory is None or Path(profile).is_absolute()):
+        return  # with --directory this is no longer the folder in which the command was given
+    path, keys = read_profile(profile)
+    if path is None and profile == options.workflow_profile:
+        raise UserError(f"there is no profile in {profile}: name a folder like workflow/profiles/slurm")
+    own = keys.get("configfile") or []
+    own = [own] if isinstance(own, str) else own
+    if options.configfile and not set(own) <= set(map(str, options.configfile)):
+        both = " ".join(map(str, [*own, *options.configfile]))
+        raise UserError(f"--configfile takes the place of the one in {path}: name both, --configfile {both}")
+
+
+def read_profile(named: str | None) -> tuple[Path | None, dict[str, Any]]:
+    """The file of a profile, and its keys; None and no keys where there is none in the folder that is named.
+
+    A template has no keys here: Snakemake fills it in.
+    """
+    folder = Path(named or "")
+    files = sorted(path for name in ("config*.yaml", "profile*.yaml") for path in folder.glob(name)) if named else []
+    files = [folder] if folder.is_file() else files
+    if not files:
+        return None, {}
+    keys = config.read(files[0])
+    return files[0], {} if "__use_yte__" in keys else keys
 
 
 def check_hand_over(command: list[str] = sys.argv) -> None:
@@ -77,9 +122,7 @@ def check_accounting(command: list[str] = sys.argv) -> None:
     UserError
         If the profile asks sacct for the state of jobs, and sacct does not answer.
     """
-    named = command_line(command).workflow_profile
-    profile = Path(named or "", "config.yaml")
-    given = config.read(profile) if named and profile.is_file() else {}
+    profile, given = read_profile(command_line(command).workflow_profile)
     if given.get("executor") != "slurm" or given.get("slurm-status-command", "sacct") != "sacct":
         return
     try:
@@ -88,8 +131,19 @@ def check_accounting(command: list[str] = sys.argv) -> None:
         return  # no SLURM here: its plugin says so
     if answer.returncode:
         raise UserError(
-            f"sacct cannot tell when jobs end here ({(answer.stderr or answer.stdout).strip()}): "
+            f"sacct cannot tell when jobs end here ({' '.join((answer.stderr or answer.stdout).split())}): "
             f"set slurm-status-command and slurm-no-account in {profile}, as its comments say"
+        )
+
+
+def check_submission(command: list[str] = sys.argv) -> None:
+    """Refuse a profile whose command to submit jobs is not installed here. Raises UserError."""
+    profile, given = read_profile(command_line(command).workflow_profile)
+    submit = given.get("cluster-generic-submit-cmd")
+    if submit and not shutil.which(shlex.split(submit)[0]):
+        raise UserError(
+            f"{shlex.split(submit)[0]} is not installed here: run where your cluster's jobs are submitted, or edit "
+            f"cluster-generic-submit-cmd in {profile}"
         )
 
 

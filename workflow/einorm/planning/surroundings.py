@@ -6,9 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ..data import check_images
 from ..runtime import PACKAGE, UserError
 
-RESULTS, OUT = Path("results"), Path("figures")
+RESULTS, OUT, BUNDLE = Path("results"), Path("figures"), Path("paper_artifact", "bundle")
 SPACE = 200 * 2**20  # bytes: images 55 MB, shift tables 12 MB per epsilon, shards and figures below 50 MB in all
 
 
@@ -34,7 +35,7 @@ def use_this_clone() -> None:
 
 
 def check_folders() -> None:
-    """Raise UserError where results or figures cannot be written, or space will not do."""
+    """Raise UserError where results, figures or the bundle cannot be written, or space will not do."""
     for folder in (RESULTS, OUT):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +52,9 @@ def check_folders() -> None:
                 f"only {free >> 20} MB are free for the folder {folder}, {SPACE >> 20} MB are needed: "
                 "free some space, or run with --directory FOLDER on another disk"
             )
+    for folder in [Path(path) for top in (RESULTS, OUT, BUNDLE) for path, _, _ in os.walk(top)]:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UserError(f"cannot write to the folder {folder}: make it writable, or run with --directory FOLDER")
 
 
 def check_data_path(path: str | None) -> None:
@@ -69,8 +73,12 @@ def check_braces(*paths: Path | str) -> None:
             raise UserError(f"the path {path} holds a brace, which Snakemake takes for a wildcard: rename the folder")
 
 
-def say_lost_images(dataset: str) -> None:
-    """Print a note where the images of finished runs are gone: Snakemake would start all training jobs again."""
+def check_prepared(dataset: str) -> None:
+    """Look at the prepared images before a training starts.
+
+    Where those of finished runs are gone, print a note: Snakemake would start all training jobs again. Raises UserError
+    where they are of another data set than `data.DATASETS` has now (`data.check_images`).
+    """
     images = RESULTS / "data" / f"{dataset}.npz"
     if not images.exists() and any((RESULTS / "runs").rglob("*.parquet")):
         print(
@@ -79,6 +87,8 @@ def say_lost_images(dataset: str) -> None:
             f"--out {images}",
             file=sys.stderr,
         )
+    if images.exists():
+        check_images(images, dataset)
 
 
 def relative(path: Path) -> str:

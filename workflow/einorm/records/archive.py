@@ -16,9 +16,8 @@ from ..runtime import UserError, checksum
 from ..variants import QUESTIONS
 from . import lineage, provenance, tables
 from .runs import CELL, Run, cell_runs, cells, run_digest
-from .tables import TABLES, layer_mean
+from .tables import MANIFEST, RESTORE, TABLES, layer_mean
 
-MANIFEST = "manifest.json"
 #: Presets, and archives of the same names, that answer a question each: do the published runs come out again, does a
 #: finding hold with other random numbers, does it depend on how the networks are trained.
 KINDS = {
@@ -94,15 +93,15 @@ def check(folder: Path | str, settings: Settings | None = None, mend: str = TO_R
             "or compute with results=computed"
         ) from None
     except (ValueError, KeyError, TypeError, OSError):
-        raise UserError(f"{folder / MANIFEST} is damaged: restore the archive from the project's release") from None
+        raise UserError(f"{folder / MANIFEST} is damaged: {RESTORE}") from None
     for name, sha256 in files.items():
         path = folder / name
         if not path.is_file():
-            raise UserError(f"{path} is missing: restore the archive from the project's release")
+            raise UserError(f"{path} is missing: {RESTORE}")
         if checksum(path) != sha256:
-            raise UserError(f"{path} was changed since it was archived: restore the archive from the project's release")
+            raise UserError(f"{path} was changed since it was archived: {RESTORE}")
         if tables.made_with(pq.read_schema(path))["digest"] != digest:
-            raise UserError(f"{path} was made with other settings than its manifest says: restore the archive")
+            raise UserError(f"{path} was made with other settings than its manifest says: {RESTORE}")
     if settings is not None and digest != tables.settings_digest(settings.science()):
         difference = describe_difference(made_with, settings.science())
         raise UserError(f"the archive {folder} was made with other settings ({difference}): {mend}")
@@ -129,6 +128,17 @@ def load(folder: Path | str) -> dict[str, DataFrame]:
     for name in ("runs", "epochs"):
         frames[name] = frames[name].assign(**{m: layer_mean(frames[name], m) for m in tables.LAYERED})
     return frames
+
+
+def read_runs(folder: Path | str) -> tuple[DataFrame, Settings]:
+    """The table of runs of a folder, an archive (then checked) or results/tables, and the settings that made it.
+
+    Raises UserError as `check` and `tables.read`.
+    """
+    path = Path(folder) / "runs.parquet"
+    if path.with_name(MANIFEST).exists():
+        check(folder)
+    return tables.read(path, "runs"), tables.settings_of(path)
 
 
 def all_rows(folder: Path | str) -> DataFrame:

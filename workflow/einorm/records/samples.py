@@ -8,7 +8,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..config import Settings
-from ..data import Arrays, load, load_shifts, write_shifts
+from ..data import Arrays, check_images, load, load_shifts, write_shifts
 from ..tasks import TASKS
 from . import tables
 
@@ -38,8 +38,9 @@ def write_samples(
 ) -> None:
     """Write the samples table of all tasks and epsilons; `shift_paths` maps (task, epsilon) to shift tables.
 
-    Raises UserError as `data.load`, or if `out` cannot be written.
+    Raises UserError as `data.check_images`, or if `out` cannot be written.
     """
+    check_images(images_path, settings.dataset, settings.train_images, settings.test_images)
     images = load(images_path)
     parts = [
         sample_images(task, settings.dataset, epsilon, images, load_shifts(path))

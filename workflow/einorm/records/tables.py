@@ -5,7 +5,8 @@ that made it, and their digest, in its metadata.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ class DamagedError(UserError):
     """A file that cannot be read as a table."""
 
 
+MANIFEST = "manifest.json"  # of an archive
+RESTORE = "restore the archive from the project's release"
 #: Columns that identify a run.
 KEYS = ("task", "dataset", "variant", "randomness", "condition", "epsilon", "lambda_", "config", "seed")
 LAYERED = ("mu", "var", "output_alignment", "gradient_alignment", "local_loss")
@@ -135,21 +138,32 @@ def read(path: Path | str, table: str) -> DataFrame:
         If the file is missing, of another schema, has a key twice or values out of range; DamagedError if it cannot be
         read as a table at all.
     """
-    try:
-        data = pq.read_table(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run snakemake to make it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it and run again") from None
-    data, schema = upgraded(data), SCHEMAS[table]
-    if not data.schema.equals(schema):
-        wrong = [f.name for f in schema if f.name not in data.schema.names or data.schema.field(f.name) != f]
-        wrong += [name for name in data.schema.names if name not in schema.names]
-        raise UserError(f"{path} is no {table} table (columns {', '.join(wrong)}): delete it and run again")
-    frame = data.to_pandas()
-    frame.attrs = made_with(data.schema)
+    with reading(path):
+        data, schema = upgraded(pq.read_table(path, page_checksum_verification=True)), SCHEMAS[table]
+        if not data.schema.equals(schema):
+            wrong = [f.name for f in schema if f.name not in data.schema.names or data.schema.field(f.name) != f]
+            wrong += [name for name in data.schema.names if name not in schema.names]
+            raise UserError(f"{path} is no {table} table (columns {', '.join(wrong)}): {remedy(path)}")
+        frame = data.to_pandas()
+        frame.attrs = made_with(data.schema)
     check(frame, table, path)
     return frame
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Name a file in the error where it is missing (UserError) or its bytes make no sense (DamagedError)."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run snakemake to make it") from None
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:  # of text and JSON, ValueError
+        raise DamagedError(f"{path} is damaged ({str(error).splitlines()[0]}): {remedy(path)}") from None
+
+
+def remedy(path: Path | str) -> str:
+    """What a user can do about a table that is wrong: an archive is not made again."""
+    return RESTORE if Path(path).with_name(MANIFEST).exists() else "delete it and run again"
 
 
 def upgraded(data: pa.Table) -> pa.Table:
@@ -197,15 +211,12 @@ def settings_of(path: Path | str) -> Settings:
         If the file is missing or does not name the settings, without which nobody knows which runs are missing;
         DamagedError if it cannot be read as a table.
     """
-    try:
+    with reading(path):
         made = made_with(pq.read_schema(path))["settings"]
+    try:
         return Settings(**made)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run snakemake to make it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it and run again") from None
     except (ValueError, TypeError):
-        raise UserError(f"{path} does not say which settings made it: delete it and run again") from None
+        raise UserError(f"{path} does not say which settings made it: {remedy(path)}") from None
 
 
 def check(frame: DataFrame, table: str, path: Path | str) -> None:

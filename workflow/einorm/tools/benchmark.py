@@ -201,9 +201,11 @@ def read_json(path: Path | str) -> dict[str, Any]:
     """The measurements that `write_json` wrote. Raises UserError if the file is missing or holds none."""
     try:
         result: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not {"torch", "steps", "epochs"} <= set(result):
+            raise ValueError(f"no measurements in {path}")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; write it with --json {path}") from None
-    except ValueError:
+    except (ValueError, TypeError):
         raise UserError(f"{path} is no benchmark: write it with --json {path}") from None
     return result
 

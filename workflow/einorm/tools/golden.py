@@ -1,5 +1,6 @@
 """Replay of golden vectors: numbers computed elsewhere, to check the production code against."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,10 @@ def relative_error(computed: NDArray[Any], reference: NDArray[Any], scale: float
 def print_replay(folder: Path | str, device: str = "cpu", step: str = "plain") -> int:
     """Replay every .npz of a folder and print the errors; 1 if any is above the tolerance, else 0.
 
-    Raises UserError if there is none or no CUDA device where one is asked for, or as `replay`.
+    Raises UserError if there is none, or no CUDA device where one is asked for or needed, or as `replay`.
     """
-    choose_device(device)
+    if (choose_device(device), step, os.environ.get("TRITON_INTERPRET", "0")) == ("cpu", "fused", "0"):
+        raise UserError("the fused step needs a GPU, --device cuda, or Triton's interpreter, TRITON_INTERPRET=1")
     tolerance = SINGLE if (device, step) == ("cuda", "fused") else TOLERANCE
     paths = sorted(Path(folder).glob("*.npz"))
     if not paths:

@@ -1,6 +1,7 @@
 """How far a campaign has come: runs done, running, failed and left, and the time left. Reads files, writes none."""
 
 import re
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -19,7 +20,6 @@ from ..runtime import UserError, duration
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
 SILENCE = 600  # seconds without a new line in its log, or three epochs, after which a job no longer counts as running
-CLOCKS = 60  # seconds by which the clocks of machines that share a folder may differ
 SPEED = {"cpu": 2e10}  # multiply-adds per second of a core, until finished runs tell (benchmark.json: 28e9 and up)
 UNITS = {"cpu": "core", "cuda": "GPU"}
 
@@ -33,6 +33,8 @@ def print_status(settings: Settings, results: Path | str) -> None:
     results : folder of the workflow's results
     """
     results = Path(results)
+    if not results.is_dir():
+        print(f"einorm: note: there is no folder {results}, so no run is known to be finished", file=sys.stderr)
     table, seconds_left, at_work = status(settings, results)
     print(table.to_string(index=False))
     total = table[list(COLUMNS)].sum()
@@ -149,17 +151,22 @@ def failed(log: str) -> bool:
     return bool(re.search(r"^(einorm: error: |Traceback \(most recent call last\))", log, re.M))
 
 
-def failures(folder: Path, since: float) -> list[str]:
+def written(folder: Path) -> dict[Path, int]:
+    """Logs below a folder, and when each was written last (ns since 1970, by its writer's clock)."""
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*.log"))}
+
+
+def failures(folder: Path, before: Mapping[Path, int]) -> list[str]:
     """What went wrong in jobs, a line each: the last line of every log that tells of an error, and where the log is.
 
     Parameters
     ----------
     folder : Path of the logs
-    since : time (s since 1970) of the oldest log that counts
+    before : the logs as the workflow found them (`written`): those that it did not write do not count
     """
     found = []
-    for path in sorted(folder.rglob("*.log")):
-        text = path.read_text(encoding="utf-8", errors="replace") if path.stat().st_mtime > since - CLOCKS else ""
+    for path, date in written(folder).items():
+        text = path.read_text(encoding="utf-8", errors="replace") if date != before.get(path) else ""
         if failed(text):
             last = text.rstrip().splitlines()[-1].removeprefix("einorm: error: ")
             found.append(f"einorm: error: {last} (log: {path})")

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from .. import __version__
-from ..data import load, load_shifts
+from ..data import check_images, load, load_shifts
 from ..records import archive, lineage, provenance, tables
 from ..records.codes import code_of
 from ..records.runs import Run, run_digest, share_shifts
@@ -61,7 +61,8 @@ def run(
     ------
     UserError
         If the variant is only archived; if shifts are given where the runs draw their own, or the reverse; if CUDA is
-        asked for and absent, data or the archive are missing or damaged, or the shard cannot be written.
+        asked for and absent, data or the archive are missing or damaged, images are of another data set or too few, or
+        the shard cannot be written.
     """
     check_trained(run.get("variant", "paper") for run in runs)
     if share_shifts(runs[0]) != (shifts_path is not None):
@@ -77,6 +78,7 @@ def run(
     print(f"{len(runs)} runs: {len(runs) - len(left)} finished before, {len(left)} to train on {device}", flush=True)
     parts = [finished]
     if left:
+        check_images(images_path, *(runs[0][name] for name in ("dataset", "train_images", "test_images")))
         shifts = load_shifts(shifts_path) if shifts_path else draw_shifts_of(left)
         clock = time.thread_time if threads == 1 else time.process_time  # jobs may share a process, each in a thread
         started = clock()
