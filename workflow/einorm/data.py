@@ -241,8 +241,8 @@ def check_images(path: Path | str, dataset: str, train_images: int = 0, test_ima
     if found != identity(dataset):
         other = f"of {found.split()[0]}" if found.split()[0] != dataset else "of other checksums than data.py has now"
         raise UserError(
-            f"{path} holds images {other}, not of {dataset}: runs are known by their data set's name, so name the "
-            "right file, or give a data set of other images a name of its own"
+            f"{path} holds images {other}, not of {dataset}: name the right file. "
+            "A data set that was changed needs a new name, since runs are known by it"
         )
     of_train, of_test = (int(arrays[f"{part}_labels"].max(initial=0)) for part in ("train", "test"))
     if of_train != CLASSES - 1 or of_test >= CLASSES:
