@@ -238,7 +238,7 @@ DECIDES = {
     "commands/tools.py": ("budget", set()),
     "commands/training.py": ("collect", {"collect"}),
     "conditions.py": ("_inorm", ALL | {*OTHERS} - {"training", "single_runs"}),
-    "config.py": ("describe_difference", {"single_runs", "side_by_side", "report", "explore", "bundle"}),
+    "config.py": ("describe_difference", JUDGED | {"single_runs", "report", "explore", "bundle"}),
     "data.py": ("_fetch_mirrors", set()),
     "training/device.py": ("choose_device", {"benchmark"}),
     "error_signals.py": ("center", {"benchmark", "training", "report"}),

@@ -8,7 +8,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..config import Settings
-from ..records.archive import read_runs
+from ..records.archive import read_runs_and_settings
 from ..records.tables import MANIFEST
 from ..runtime import UserError, atomic_path, nearest, write_csv
 from . import published, stats
@@ -127,7 +127,7 @@ def show(name: str, tables_folder: Path | str, rules_path: Path | str, published
     found = [statement for statement in rules.statements if statement.id == name]
     if not found:
         return of_claim(name, rules)
-    (statement,), (runs, settings) = found, read_runs(tables_folder)
+    (statement,), (runs, settings) = found, read_runs_and_settings(tables_folder)
     rows = evaluate(rules, runs, settings, values, only=name).fillna({"y": ""}).to_dict("records")
     lines = [f"{label}: {text}" for label, text in explain(statement, rows, rules).items()]
     paper = as_published(runs)

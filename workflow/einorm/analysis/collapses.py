@@ -9,7 +9,7 @@ from pandas import DataFrame
 from scipy import stats
 
 from ..config import Settings
-from ..records.archive import read_runs
+from ..records.archive import read_runs_and_settings
 from ..runtime import write_csv
 from ..variants import COLLAPSE
 from . import published
@@ -30,7 +30,7 @@ def write(folder: Path | str, published_folder: Path | str, out: Path | str) -> 
 
     Raises UserError as `tables.read`.
     """
-    runs, settings = read_runs(folder)
+    runs, settings = read_runs_and_settings(folder)
     counted = counts(runs, settings, published.load(published_folder))
     for name, table in (("collapses", counted), ("collapsed_runs", listed(runs, settings))):
         write_csv(table, Path(out) / f"{name}.csv")

@@ -26,7 +26,7 @@ from pandas import DataFrame
 
 from .. import config
 from ..records import tables
-from ..records.archive import read_runs
+from ..records.archive import read_runs, read_runs_and_settings
 from ..records.tables import layer_mean
 from ..runtime import UserError, write_csv
 from . import claims, published, stats
@@ -95,9 +95,9 @@ def read(
     folder: Path | str, robustness_folders: Iterable[Path | str], rules: Rules, published_folder: Path | str
 ) -> Sources:
     """What queries read: source -> DataFrame."""
-    (runs, settings), values = read_runs(folder), published.load(published_folder)
+    (runs, settings), values = read_runs_and_settings(folder), published.load(published_folder)
     runs, epochs = of_task(runs), of_task(tables.read(Path(folder) / "epochs.parquet", "epochs"))
-    short = [robustness(of_task(read_runs(one)[0])) for one in robustness_folders]
+    short = [robustness(of_task(read_runs(one))) for one in robustness_folders]
     judged = claims.evaluate(rules, runs, settings, values)
     return {
         "runs": with_derived(as_published(runs), as_published(epochs)),

@@ -77,7 +77,7 @@ def finished(folder: Path | str | None) -> DataFrame:
     columns = ["condition", "epsilon", "config", "test_acc"]
     if folder is None:
         return pd.DataFrame(columns=columns).astype({"epsilon": float, "test_acc": float})
-    return as_published(read_runs(folder)[0])[columns]
+    return as_published(read_runs(folder))[columns]
 
 
 def compare(theirs: DataFrame, series: Mapping[str, DataFrame]) -> tuple[DataFrame, DataFrame]:

@@ -13,7 +13,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..config import Settings
-from ..records.archive import read_runs
+from ..records.archive import read_runs_and_settings
 from ..runtime import UserError, write_csv
 from . import published
 from .claims import judged
@@ -72,8 +72,8 @@ def answers(rules: Rules, values: Values, folders: Folders, robustness_folders: 
 
 
 def runs_of(folder: Path | str) -> tuple[DataFrame, Settings]:
-    """Runs of a folder of tables on the paper's task, and the settings that made them (`archive.read_runs`)."""
-    runs, settings = read_runs(folder)
+    """Runs of a folder of tables on the paper's task, and the settings that made them."""
+    runs, settings = read_runs_and_settings(folder)
     return of_task(runs), settings
 
 

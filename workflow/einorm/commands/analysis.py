@@ -38,9 +38,9 @@ def add_claims(commands: Any) -> None:
 def claims(args: Namespace) -> None:
     """Judge every statement of claims.yaml on the runs (`claims.write`)."""
     from ..analysis.claims import write
-    from ..records.archive import read_runs
+    from ..records.archive import read_runs_and_settings
 
-    write(*read_runs(args.tables), args.rules, args.published, args.out)
+    write(*read_runs_and_settings(args.tables), args.rules, args.published, args.out)
 
 
 def add_claim(commands: Any) -> None:

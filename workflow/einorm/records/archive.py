@@ -130,15 +130,19 @@ def load(folder: Path | str) -> dict[str, DataFrame]:
     return frames
 
 
-def read_runs(folder: Path | str) -> tuple[DataFrame, Settings]:
-    """The table of runs of a folder, an archive (then checked) or results/tables, and the settings that made it.
+def read_runs(folder: Path | str) -> DataFrame:
+    """The table of runs of a folder, an archive (then checked) or results/tables.
 
     Raises UserError as `check` and `tables.read`.
     """
-    path = Path(folder) / "runs.parquet"
-    if path.with_name(MANIFEST).exists():
+    if (Path(folder) / MANIFEST).exists():
         check(folder)
-    return tables.read(path, "runs"), tables.settings_of(path)
+    return tables.read(Path(folder) / "runs.parquet", "runs")
+
+
+def read_runs_and_settings(folder: Path | str) -> tuple[DataFrame, Settings]:
+    """The table of runs of a folder, `read_runs`, and the settings that made it. Raises UserError as that."""
+    return read_runs(folder), tables.settings_of(Path(folder) / "runs.parquet")
 
 
 def all_rows(folder: Path | str) -> DataFrame:
