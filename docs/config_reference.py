@@ -66,7 +66,8 @@ From `workflow/einorm/conditions.py`. Lambda is the weight of the local loss; ea
 ### Variants
 
 From `workflow/einorm/variants.py`: ways to train. Those that are only archived can be drawn
-(`preset=robustness_precision results=archive`), not trained.
+(`preset=robustness_precision results=archive`, and `preset=collapse_one_q results=archive` for `release_one_q`), not
+trained.
 
 {variants}
 """

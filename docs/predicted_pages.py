@@ -6,6 +6,7 @@ import einorm
 import pandas as pd
 from einorm import config, figures
 from einorm.analysis import collapse_predictions, collapses, error_shares, published, same_collapses
+from einorm.analysis.completeness import complete_rows
 from einorm.artifact import wording
 from einorm.conditions import CONDITIONS
 from einorm.config import Settings
@@ -24,8 +25,8 @@ def write_error_signals(page=DOCS / "error_signals.md", pictures=DOCS / "error_s
     folder = ARCHIVES / figures.ERROR_SIGNALS
     if folder.exists():
         write_picture(figures.ERROR_SIGNALS, folder, Path(pictures) / "shares.png")
-        runs = einorm.load(folder)["runs"]
-        fill(page, {"shares": shares_table(runs), "predictions": compared_table(runs)})
+        runs, settings = archive.read_runs_and_settings(folder)
+        fill(page, {"shares": shares_table(runs), "predictions": compared_table(complete_rows(runs, settings))})
 
 
 def shares_table(runs):

@@ -153,6 +153,12 @@ def test_a_prediction_that_fails_is_not_met_and_one_without_runs_is_not_computed
     assert set(comparisons(runs[~chosen])) == set(PREDICTIONS)
 
 
+def test_a_prediction_that_fails_at_one_epsilon_is_not_met_whatever_the_other_brings():
+    runs = runs_as_predicted().query("epsilon == 0.75")
+    assert predictions(runs).set_index("id")["outcome"]["S1"] == "not computed"
+    assert predictions(runs.assign(g_common0=0.1)).set_index("id")["outcome"]["S1"] == "not met"
+
+
 @pytest.mark.long
 def test_the_documented_commands_go_from_training_to_the_figure(tmp_path):
     """In a copy whose preset is small: a part of it is trained both ways, archived, and drawn from the archive."""

@@ -22,7 +22,8 @@ def test_the_paragraph_has_the_numbers_of_the_archive():
     settings = manifest["settings"]
     wanted = [f"{len(runs)} networks", f"{len(settings['configs'])} random configurations"]
     wanted += [f"{len(settings['conditions'])} conditions", "epsilon 0 and 0.75", f"{settings['epochs']} epochs"]
-    wanted += [f"{(runs['status'] == 'collapsed').sum()} runs whose loss", f"{manifest['core_hours']:.1f} core-hours"]
+    wanted += [f"no longer finite, {(runs['status'] == 'collapsed').sum()} of them"]
+    wanted += [f"{manifest['core_hours']:.1f} core-hours"]
     wanted += ["einorm's own streams", "60,000 images", "10,000 images", "float32", "AMD EPYC, 2 cores"]
     assert [part for part in wanted if part not in text] == []
     assert "arXiv:2603.17676" in bibtex and len(re.findall("^@", bibtex, re.M)) == 2
@@ -31,9 +32,21 @@ def test_the_paragraph_has_the_numbers_of_the_archive():
 def test_runs_with_the_published_random_numbers_and_variants_are_named_as_such():
     assert "the random numbers of the published runs" in methods.describe(ARCHIVES / "quick")
     assert "commit 8c6a7be" in methods.describe(ARCHIVES / "quick")
-    assert "Variants of the training are among them: depth1, depth3, depth4." in methods.describe(
-        ARCHIVES / "robustness_depth"
-    )
+    said = methods.describe(ARCHIVES / "robustness_order")
+    assert "36 networks of 3 conditions" in said and "6 random configurations" in said
+    assert "In 18 of them (shuffled) another setting takes its place: order shuffled." in said
+
+
+def test_what_an_archive_lacks_is_not_said_to_be_in_it():
+    """A part of a campaign is planned with more conditions, epsilons, variants and configurations than it holds."""
+    folder = ARCHIVES / "error_signals"
+    runs, said = archive.load(folder)["runs"], methods.describe(folder)
+    planned = archive.check(folder)["settings"]
+    assert set(planned["conditions"]) > set(runs["condition"]), "a part of its preset"
+    for name in planned["conditions"]:
+        assert (f"({name})" in said) == (name in set(runs["condition"]))
+    cells = runs.groupby(["variant", "condition", "epsilon"]).size()
+    assert f"at epsilon 0.75: {cells.min()} to {cells.max()} random configurations" in said
 
 
 def test_a_damaged_archive_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from pandas import DataFrame
 from ..conditions import CONDITIONS
 from ..records.tables import LAYERS, SHARES
 from ..variants import DALE
+from .collapse_predictions import outcome
 
 #: Share -> what it is a share of, and in which direction.
 MEANING = {
@@ -72,7 +73,7 @@ def predictions(runs: DataFrame) -> DataFrame:
 
     Parameters
     ----------
-    runs : DataFrame, table "runs"
+    runs : DataFrame, table "runs", of complete cells (`completeness.complete_rows`)
 
     Returns
     -------
@@ -82,9 +83,8 @@ def predictions(runs: DataFrame) -> DataFrame:
     """
     rows = []
     for name, pairs in comparisons(runs).items():
-        met = all(first > second for first, second in pairs)
-        outcome = "not computed" if np.isnan(pairs).any() else "met" if met else "not met"
-        rows.append({"id": name, "compared": PREDICTIONS[name], "numbers": pairs, "outcome": outcome})
+        checks = [None if np.isnan(pair).any() else pair[0] > pair[1] for pair in pairs]
+        rows.append({"id": name, "compared": PREDICTIONS[name], "numbers": pairs, "outcome": outcome(checks)})
     return pd.DataFrame(rows)
 
 

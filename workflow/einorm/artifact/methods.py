@@ -9,7 +9,7 @@ from .. import __version__
 from ..conditions import CONDITIONS
 from ..config import Settings
 from ..records import archive, costs, provenance
-from ..variants import PAPER
+from ..variants import PAPER, VARIANTS
 
 RANDOM_NUMBERS = {
     "own": "random numbers of einorm's own streams",
@@ -53,14 +53,16 @@ def describe(folder: Path | str) -> str:
 
 
 def what(runs: DataFrame, settings: Settings) -> Iterator[str]:
-    """Sentences: how many networks of which conditions, what they learned, and how."""
-    assert isinstance(settings.configs, list)  # once they are checked
-    labels = ", ".join(f"{CONDITIONS[name].label} ({name})" for name in settings.conditions)
-    epsilons = " and ".join(f"{epsilon:g}" for epsilon in settings.epsilons)
+    """Sentences: how many networks of which conditions, what they learned, and how; nothing that is only planned."""
+    conditions = [name for name in settings.conditions if name in set(runs["condition"])]
+    labels = ", ".join(f"{CONDITIONS[name].label} ({name})" for name in conditions)
+    epsilons = " and ".join(f"{epsilon:g}" for epsilon in sorted(runs["epsilon"].unique()))
+    cells = runs.groupby(["task", "variant", "condition", "epsilon", "lambda_"]).size()
+    each = f"{cells.max()}" if cells.min() == cells.max() else f"{cells.min()} to {cells.max()}"
     yield (
-        f"We analyze {len(runs):,} networks: {len(settings.configs)} random configurations of learning rates and "
-        f"hidden width in each of {len(settings.conditions)} conditions ({labels}), at epsilon {epsilons}, with seed "
-        f"{settings.seed} and {RANDOM_NUMBERS[settings.randomness]}."
+        f"We analyze {len(runs):,} networks of {len(conditions)} conditions ({labels}), at epsilon {epsilons}: "
+        f"{each} random configurations of learning rates and hidden width each, with seed {settings.seed} and "
+        f"{RANDOM_NUMBERS[settings.randomness]}."
     )
     lost = int((runs["status"] == "collapsed").sum())
     yield (
@@ -69,13 +71,14 @@ def what(runs: DataFrame, settings: Settings) -> Iterator[str]:
         f"{PAPER['label_smoothing']:g}, in {PAPER['precision']}, and tested on {settings.test_images:,} images."
     )
     yield (
-        f"{lost} runs whose loss was no longer finite stopped and count as 10 % accuracy."
+        f"Runs whose loss was no longer finite, {lost} of them, stopped and count as 10 % accuracy."
         if lost
         else "No run collapsed."
     )
-    others = [name for name in settings.variants if name != "paper"]
-    if others:
-        yield f"Variants of the training are among them: {', '.join(others)}."
+    trained = [name for name in settings.variants if name in set(runs["variant"])]
+    for name in [name for name in trained if name != "paper"]:
+        changes = ", ".join(f"{key} {value}" for key, value in VARIANTS[name].items())
+        yield f"In {(runs['variant'] == name).sum():,} of them ({name}) another setting takes its place: {changes}."
 
 
 def how_it_ran(held: dict[str, DataFrame], trained: list[provenance.Facts]) -> Iterator[str]:
