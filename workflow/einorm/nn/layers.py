@@ -21,6 +21,11 @@ class ELayer(nn.Module):
     ----------
     non_negative : names of the parameters that stay non-negative (Dale's principle), see `project_`
     rates : name of a parameter -> its learning rate, where it is not lr, see `parameter_groups`
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two units: the width of the initial weights' distribution divides by n_e - 1.
     """
 
     kind = "e"
@@ -33,10 +38,7 @@ class ELayer(nn.Module):
     rates: ClassVar[dict[str, str]] = {"Wix": "lr_wix", "Bix": "lr_wix", "Wei": "lr_wei"}
 
     def __init__(self, n_in: int, n_e: int) -> None:
-        """Draw the initial weights of `network.initial_layer`, by the seed of `torch.manual_seed`.
-
-        Raises UserError for fewer than two units: the width of their distribution divides by n_e - 1.
-        """
+        """Draw the initial weights of `network.initial_layer`, by the seed of `torch.manual_seed`."""
         if n_e < 2:
             raise UserError(f"a layer needs at least 2 excitatory units, not {n_e}")
         super().__init__()
