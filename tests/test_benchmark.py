@@ -93,3 +93,10 @@ def test_the_docs_count_the_calls_of_a_step():
     assert len(shown) == 4 and {name: compare_steps.calls_of_step(name) for name, _ in shown} == {
         name: int(calls) for name, calls in shown
     }
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"a": 1}', "3", "{"])
+def test_another_json_is_no_benchmark(tmp_path, capsys, content):
+    (tmp_path / "other.json").write_text(content)
+    assert main(["benchmark", "--show", str(tmp_path / "other.json")]) == 1
+    assert "other.json is no benchmark" in capsys.readouterr().err

@@ -135,6 +135,11 @@ def test_conditions_whose_runs_are_missing_are_named_in_words(names, count, word
     assert of_conditions(names, {"A", "B", "C", "D"}, count) == words
 
 
+def test_the_points_of_a_figure_without_runs_can_be_read(tmp_path):
+    style.save(plt.figure(), pd.DataFrame(), tmp_path / "empty")
+    assert not len(pd.read_csv(tmp_path / "empty.csv"))
+
+
 def test_text_of_an_svg_is_text(tmp_path):
     folder = save_tables(synthetic.frames(), tmp_path / "tables")
     where = ("--tables", str(folder), "--published", str(PUBLISHED), "--rules", str(RULES), "--out", str(tmp_path))

@@ -4,6 +4,8 @@ import numpy as np
 import oracle
 import pytest
 import torch
+from conftest import REPOSITORY
+from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
 from einorm.network import initial_network
 from einorm.runtime import UserError
@@ -108,3 +110,10 @@ def test_a_parameter_of_another_shape_is_refused(tmp_path):
     np.savez(tmp_path / "ei_ln.npz", **case | {"final/layer1/Wex": case["final/layer1/Wex"][:, :-1]})
     with pytest.raises(UserError, match="not a golden vector"):
         replay(tmp_path / "ei_ln.npz")
+
+
+def test_the_fused_step_says_that_it_needs_a_gpu(monkeypatch, capsys):
+    """It blamed the file."""
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert main(["golden", str(REPOSITORY / "tests" / "golden"), "--step", "fused"]) == 1
+    assert "einorm: error: the fused step needs a GPU" in capsys.readouterr().err

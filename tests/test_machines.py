@@ -108,6 +108,16 @@ def test_a_cluster_whose_command_is_not_here_is_told_before_a_job_starts(tmp_pat
     profiles.check_submission(["snakemake"])
 
 
+def test_a_folder_below_the_results_that_cannot_be_written_is_named(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    closed = tmp_path / "results" / "logs" / "train"
+    closed.mkdir(parents=True)
+    surroundings.check_folders()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "train")
+    with pytest.raises(UserError, match="cannot write to the folder results/logs/train: make it writable"):
+        surroundings.check_folders()
+
+
 HOSTILE = {  # the working folder, the project's folder, files that lie in the working folder, environment
     "a user's own modules": (".", "project", ["random.py", "json.py", "numpy.py", "einorm.py"], {}),
     "a colon in the project's path": ("a:b/project", "a:b/project", [], {}),

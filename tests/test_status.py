@@ -109,6 +109,12 @@ def test_it_is_printed(tmp_path, capsys, configs, says):
     assert ("left: " not in printed) and ("no job is running" in printed) == (configs == [0])
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path, capsys):
+    print_status(settings(), tmp_path / "absent")
+    printed = capsys.readouterr()
+    assert "0 of 8 runs finished" in printed.out and f"there is no folder {tmp_path / 'absent'}" in printed.err
+
+
 def test_gpu_jobs_which_train_many_cells_are_counted_by_their_logs(tmp_path, capsys):
     log_of(tmp_path, "gpu-0", "4 to train on cuda\nepoch 1/2  loss 1\n")
     log_of(tmp_path, "gpu-1", "einorm: error: no space left\n")
