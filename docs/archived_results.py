@@ -37,10 +37,10 @@ from einorm.analysis.run_by_run import WITHIN
 from einorm.artifact import wording
 from einorm.artifact.summary import in_words
 from einorm.conditions import CONDITIONS
-from einorm.config import Settings
 from einorm.figures import forest
 from einorm.records import archive, costs, lineage, provenance, runs
 from einorm.records.archive import KINDS
+from einorm.settings import Settings
 from einorm.variants import QUESTIONS
 from marks import (
     ARCHIVES,

@@ -10,6 +10,7 @@ from einorm.conditions import CONDITIONS
 from einorm.data import DATASETS
 from einorm.records.jobs import jobs
 from einorm.runtime import atomic_path
+from einorm.settings import NOT_SCIENCE, Settings
 from einorm.tasks import TASKS
 from einorm.variants import ARCHIVED, VARIANTS
 
@@ -111,7 +112,7 @@ def table(header, rows):
 
 def keys(names):
     """Table of the keys of these names; those of a block with the block's name in front."""
-    schema = config.Settings.model_json_schema()
+    schema = Settings.model_json_schema()
     rows = []
     for name in names:
         entry = schema["properties"][name]
@@ -146,8 +147,8 @@ def listed(settings, key):
 
 def otherwise(settings):
     """Keys of a preset outside of `SHOWN` that are not at their default."""
-    values = {name: value for name, value in settings if name not in (*SHOWN, *config.NOT_SCIENCE)}
-    defaults = {name: field.default for name, field in config.Settings.model_fields.items()}
+    values = {name: value for name, value in settings if name not in (*SHOWN, *NOT_SCIENCE)}
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
     return ", ".join(f"{name} {code(value)}" for name, value in values.items() if value != defaults[name])
 
 
@@ -166,8 +167,8 @@ def page():
         for name, changed in VARIANTS.items()
     ]
     return TEXT.format(
-        science=keys(name for name in config.Settings.model_fields if name not in config.NOT_SCIENCE),
-        how=keys(config.NOT_SCIENCE),
+        science=keys(name for name in Settings.model_fields if name not in NOT_SCIENCE),
+        how=keys(NOT_SCIENCE),
         presets=presets(),
         tasks=", ".join(map(code, TASKS)),
         datasets=", ".join(map(code, DATASETS)),

@@ -9,8 +9,8 @@ from einorm.analysis import collapse_predictions, collapses, error_shares, publi
 from einorm.analysis.completeness import complete_rows
 from einorm.artifact import wording
 from einorm.conditions import CONDITIONS
-from einorm.config import Settings
 from einorm.records import archive, tables
+from einorm.settings import Settings
 from marks import ARCHIVES, DOCS, PROJECT, PUBLISHED, fill, markdown, number, write_picture
 
 

@@ -15,13 +15,13 @@ from einorm.analysis import claims, explain, findings, published, statements
 from einorm.artifact import report, wording
 from einorm.artifact.summary import summary
 from einorm.conditions import CONDITIONS, LAMBDA
-from einorm.config import Settings
 from einorm.hyperparameters import hyperparameters
 from einorm.learning import LABEL_SMOOTHING
 from einorm.records import archive, tables
 from einorm.records.archive import KINDS
 from einorm.records.runs import cell_runs, cells, run_digest
 from einorm.runtime import atomic_path, duration
+from einorm.settings import Settings
 from einorm.tools import budget
 from marks import ARCHIVES, ARTIFACT, DOCS, PROJECT, PUBLISHED, bullets, fill, markdown, with_interval
 from nbclient import NotebookClient

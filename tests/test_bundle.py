@@ -19,6 +19,7 @@ from einorm.artifact import crate, sources, verify
 from einorm.figures import FIGURES
 from einorm.records import provenance
 from einorm.records.tables import TABLES
+from einorm.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_the_crate_meets_what_roc_validator_demands(files, graph):
     references = {reference["@id"] for reference in references if isinstance(reference, dict)}
     assert {name for name in references - set(graph) if "://" not in name} == set()
     parameters = ids(graph["Snakefile"]["input"])
-    assert len(parameters) == len(config.Settings.model_fields) + 1
+    assert len(parameters) == len(Settings.model_fields) + 1
     for name in parameters:
         parameter = graph[name]
         assert parameter["@type"] == "FormalParameter" and parameter["additionalType"] == "Text"

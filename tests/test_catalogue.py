@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 from conftest import REPOSITORY
-from einorm.config import Settings
+from einorm.settings import Settings
 
 GITHUB = REPOSITORY / ".github"
 FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")

@@ -12,9 +12,9 @@ from einorm.__main__ import main
 from einorm.analysis import claims, comparisons, explain, judging, published
 from einorm.analysis.oddities import oddities
 from einorm.analysis.statements import Rules, load_rules
-from einorm.config import Settings
 from einorm.records import tables
 from einorm.runtime import UserError
+from einorm.settings import Settings
 
 RULES = REPOSITORY / "paper_artifact" / "claims.yaml"
 PUBLISHED = REPOSITORY / "paper_artifact" / "published"

@@ -5,6 +5,7 @@ import yaml
 from conftest import REPOSITORY
 from einorm import config, hyperparameters
 from einorm.runtime import UserError
+from einorm.settings import Settings
 
 SHIPPED = REPOSITORY / "config.yaml"
 
@@ -36,7 +37,7 @@ def test_text_that_snakemake_leaves_in_lists_and_mappings_is_typed():
     """snakemake --config 'configs=[5]' 'machine={threads: 2}' hands over ['5'] and {'threads': '2'}."""
     raw = yaml.safe_load(SHIPPED.read_text())
     given = {"configs": ["5"], "epsilons": ["0", "7.5e-1"], "machine": {"threads": "2"}, "data": {"path": "null"}}
-    settings = config.settings(raw | given)
+    settings = config.check(raw | given)
     assert settings.configs == [5] and settings.epsilons == [0, 0.75] and settings.machine.threads == 2
     assert settings.data.path is None
 
@@ -160,9 +161,9 @@ def test_the_published_configurations_lie_in_their_ranges():
 def test_a_record_says_what_a_workflow_was_started_with(overrides):
     raw, shipped = config.read(SHIPPED, overrides), config.read(SHIPPED)
     record = config.record(raw, shipped)
-    chosen = config.settings(raw)
+    chosen = config.check(raw)
     assert record["preset"] == raw["preset"] and record["settings"]["archive"] == raw["preset"]
-    assert config.Settings(**record["settings"] | {"archive": None}) == chosen
+    assert Settings(**record["settings"] | {"archive": None}) == chosen
     assert [word.partition("=")[0] for word in record["overrides"]] == sorted(w.partition("=")[0] for w in overrides)
     assert config.load(SHIPPED, overrides=record["overrides"]) == chosen, "they can be given again"
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from einorm import data, network, tasks
-from einorm.config import Settings
 from einorm.records import tables
 from einorm.records.samples import write_samples
 from einorm.runtime import UserError
+from einorm.settings import Settings
 from einorm.training import job
 from hypothesis import given, settings
 from hypothesis import strategies as st

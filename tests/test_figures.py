@@ -15,11 +15,11 @@ from einorm.analysis import comparisons, published
 from einorm.analysis.selection import TOP, as_published
 from einorm.analysis.statements import load_rules
 from einorm.conditions import CONDITIONS, label
-from einorm.config import Settings
 from einorm.figures import FIGURES, style
 from einorm.figures.panels import accuracy_limits, of_conditions, say_incomplete
 from einorm.records import tables
 from einorm.records.tables import layer_mean
+from einorm.settings import Settings
 from matplotlib.patches import StepPatch
 
 PAPER = [f"fig{i}" for i in range(1, 8)]

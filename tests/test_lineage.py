@@ -17,6 +17,7 @@ from einorm.conditions import CONDITIONS
 from einorm.planning import archives
 from einorm.records import archive, codes, lineage, runs, tables
 from einorm.runtime import UserError
+from einorm.settings import Settings
 from einorm.tasks import TASKS
 from einorm.tools import lineage_driver, lineage_proof
 from einorm.tools.lineage_proof import SILENT, difference
@@ -248,7 +249,7 @@ def test_a_run_of_a_foreign_code_is_not_taken_over(tmp_path):
     rows = archive.all_rows(SHIPPED / archive.SHOWN)
     rows = rows[(rows["condition"] == "e_only_ln") & (rows["epsilon"] == 0.75) & (rows["config"] == 0)]
     settings = tables.read(SHIPPED / archive.SHOWN / "runs.parquet", "runs").attrs["settings"]
-    run = runs.cell_runs(config.Settings(**settings), "luminosity", "paper", "e_only_ln", 0.75)[0]
+    run = runs.cell_runs(Settings(**settings), "luminosity", "paper", "e_only_ln", 0.75)[0]
     tables.write(rows, "shard", tmp_path / "a.parquet", {})
     assert len(job.finished_rows(tmp_path, [run])) == 50
     tables.write(rows.assign(code="foreign"), "shard", tmp_path / "a.parquet", {})

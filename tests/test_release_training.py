@@ -14,6 +14,7 @@ from einorm.metrics import measure
 from einorm.planning import plan
 from einorm.records import jobs, runs, tables
 from einorm.runtime import UserError
+from einorm.settings import Settings
 from einorm.tasks import TASKS
 from einorm.training import job, train
 
@@ -44,7 +45,7 @@ def test_specifications_name_it_only_where_it_is_the_releases():
 def test_every_archived_run_keeps_its_digest():
     for folder in sorted((REPOSITORY / "paper_artifact" / "archive").iterdir()):
         table = tables.read(folder / "runs.parquet", "runs")
-        settings = config.Settings(**json.loads((folder / "manifest.json").read_text())["settings"])
+        settings = Settings(**json.loads((folder / "manifest.json").read_text())["settings"])
         planned = {runs.run_digest(run) for cell in runs.cells(settings) for run in runs.cell_runs(settings, *cell)}
         assert len(table) and set(table["digest"]) <= planned, folder.name
         assert set(table["randomness"]) == {settings.randomness}

@@ -221,7 +221,7 @@ def test_the_gpu_profile_plans_many_cells_in_one_job(tmp_path):
 
 
 def test_profiles_say_how_never_what():
-    from einorm.config import Settings
+    from einorm.settings import Settings
 
     science = set(Settings.model_fields) - {"machine", "data"} | {"preset", "presets"}
     profiles = list((REPOSITORY / "workflow" / "profiles").glob("*/*.yaml"))

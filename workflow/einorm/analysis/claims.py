@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from ..config import Settings
 from ..records.archive import read_runs_and_settings
 from ..records.tables import MANIFEST
 from ..runtime import UserError, atomic_path, nearest, write_csv
+from ..settings import Settings
 from . import published, stats
 from .comparisons import compare_all, corrected, identity, smallest_margin
 from .completeness import complete_rows, incomplete_cells

@@ -6,7 +6,7 @@ import numpy as np
 from pandas import DataFrame
 from scipy import stats
 
-from ..config import Settings
+from ..settings import Settings
 from .collapses import PUBLISHED_WAY, counts, listed, of
 from .published import Values
 from .selection import at_chance

@@ -8,9 +8,9 @@ import pandas as pd
 from pandas import DataFrame
 from scipy import stats
 
-from ..config import Settings
 from ..records.archive import read_runs_and_settings
 from ..runtime import write_csv
+from ..settings import Settings
 from ..variants import COLLAPSE
 from . import published
 from .completeness import completeness

@@ -4,8 +4,8 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ..config import Settings
 from ..records.runs import CELL, cell_runs, cells
+from ..settings import Settings
 
 
 def completeness(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:

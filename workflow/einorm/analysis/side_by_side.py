@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from ..config import Settings
 from ..records.archive import read_runs_and_settings
 from ..runtime import UserError, write_csv
+from ..settings import Settings
 from . import published
 from .claims import judged
 from .completeness import incomplete_cells

@@ -6,9 +6,10 @@ from pandas import DataFrame
 from pydantic import Field, ValidationError
 
 from ..conditions import CONDITIONS
-from ..config import Strict, read
+from ..config import read
 from ..records import tables
 from ..runtime import UserError, nearest
+from ..settings import Strict
 from .selection import SELECTIONS
 
 #: What a statement may be about (`selection.metric_values`).

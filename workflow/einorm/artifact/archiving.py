@@ -11,13 +11,13 @@ import pandas as pd
 from pandas import DataFrame
 
 from .. import __version__
-from ..config import Settings, describe_difference
 from ..records import costs, provenance, tables
 from ..records.archive import all_rows, check, count_rows
 from ..records.runs import CELL, Cell, cell_folder, cell_runs, cells, run_digest
 from ..records.samples import make_samples
 from ..records.tables import MANIFEST, TABLES
 from ..runtime import UserError, checksum
+from ..settings import Settings, describe_difference
 
 TO_WRITE = "archive to another folder with --out FOLDER, or give the settings of this one"
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import Settings, describe_difference
 from ..figures import FOREST, names
 from ..records import archive, tables
 from ..records.tables import TABLES
 from ..runtime import UserError, atomic_path
+from ..settings import Settings, describe_difference
 from . import crate, sources
 from .verify import CRATE, SUMS, canonical
 

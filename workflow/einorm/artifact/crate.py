@@ -17,10 +17,10 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from ..config import Settings
 from ..data import checksums
 from ..records import provenance
 from ..records.costs import hours_in_words
+from ..settings import Settings
 
 Files = dict[str, bytes]  # of a bundle, by name
 # Of the project's files, with the published values, the inputs of the run.

@@ -7,8 +7,8 @@ from pandas import DataFrame
 
 from .. import __version__
 from ..conditions import CONDITIONS
-from ..config import Settings
 from ..records import archive, costs, provenance
+from ..settings import Settings
 from ..variants import PAPER, VARIANTS
 
 RANDOM_NUMBERS = {

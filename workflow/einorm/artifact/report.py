@@ -16,13 +16,13 @@ from ..analysis.same_size import SIZES
 from ..analysis.selection import PAPER_TASK
 from ..analysis.statements import Rules, check_judged, load_rules
 from ..conditions import label
-from ..config import Settings
 from ..data import checksums
 from ..figures import FOREST, names
 from ..hyperparameters import HYPERPARAMETERS
 from ..records import archive, costs, lineage, provenance, tables
 from ..records.runs import CELL
 from ..runtime import UserError, atomic_path
+from ..settings import Settings
 from . import template
 from .report_figures import figure
 from .summary import summary

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import config
+from ..settings import Settings
 
 
 def command(commands: Any, function: Callable[[Namespace], object], text: str) -> ArgumentParser:
@@ -69,10 +69,10 @@ def json_value(text: str) -> Any:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is no JSON") from None
 
 
-def settings_json(text: str) -> config.Settings:
-    """Checked settings from the JSON of `config.Settings.science`; raises ArgumentTypeError if it is none."""
+def settings_json(text: str) -> Settings:
+    """Checked settings from the JSON of `settings.Settings.science`; raises ArgumentTypeError if it is none."""
     try:
-        return config.Settings(**json_value(text))
+        return Settings(**json_value(text))
     except (TypeError, ValueError):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} are no settings: see workflow/rules/tables.smk") from None
 
@@ -81,7 +81,7 @@ def started_json(text: str) -> dict[str, Any]:
     """What `config.record` gives, from its JSON; raises ArgumentTypeError if it is none."""
     started = json_value(text)
     try:
-        config.Settings(**started["settings"])
+        Settings(**started["settings"])
         return {key: started[key] for key in ("preset", "settings", "overrides")}
     except (TypeError, ValueError, KeyError):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is no start: see workflow/rules/outputs.smk") from None

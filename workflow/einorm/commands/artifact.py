@@ -24,7 +24,7 @@ def archive(args: Namespace) -> None:
     from ..artifact.archiving import write
 
     raw = config.read(args.config, args.overrides)
-    settings, preset = config.settings(raw), raw["preset"]
+    settings, preset = config.check(raw), raw["preset"]
     out = args.out or Path("paper_artifact/archive") / preset
     samples, images = args.results / "tables" / "samples.parquet", args.results / "data" / f"{settings.dataset}.npz"
     manifest = write(settings, preset, args.results / "runs", samples, out, images, args.merge)

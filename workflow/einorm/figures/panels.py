@@ -18,7 +18,7 @@ from pandas import DataFrame, Series
 from ..analysis.completeness import incomplete_cells
 from ..analysis.selection import TOP, top_runs
 from ..conditions import label
-from ..config import Settings
+from ..settings import Settings
 from .style import GREY, LINES, REFERENCE, alignment_axis, area, colour, epsilon_style, marker, unspread
 
 NO_RUN = "no run"

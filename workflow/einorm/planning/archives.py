@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from ..config import Settings
 from ..records import archive, lineage, tables
 from ..runtime import PROJECT
+from ..settings import Settings
 from .surroundings import relative
 
 ARTIFACT = PROJECT / "paper_artifact"

@@ -7,12 +7,12 @@ from typing import Any
 
 from .. import config
 from ..artifact import sources
-from ..config import Settings
 from ..figures import FOREST, STYLE, caption, names
 from ..records import archive, lineage
 from ..records.jobs import jobs
 from ..records.tables import MANIFEST, TABLES
 from ..runtime import PACKAGE, PROJECT
+from ..settings import Settings
 from ..training import jobfile
 from ..variants import COLLAPSE, check_trained
 from .archives import ARTIFACT, archive_folder, compared
@@ -32,7 +32,7 @@ def experiment(raw: dict[str, Any]) -> dict[str, Any]:
     UserError
         For any mistake that can be known before a job starts: keys, values, folders, space, data.path.
     """
-    settings, preset = config.settings(raw), raw["preset"]
+    settings, preset = config.check(raw), raw["preset"]
     if settings.results == "computed":
         check_trained(settings.variants)
     check_folders()

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import config
 from ..runtime import UserError
+from ..settings import NOT_SCIENCE
 
 
 def check_profiles(given: Iterable[str], command: list[str] = sys.argv) -> None:
@@ -40,7 +41,7 @@ def check_profiles(given: Iterable[str], command: list[str] = sys.argv) -> None:
         if not Path(path).is_file():  # a pipe, which can be read only once
             return
         named |= set(config.read(path))
-    for key in sorted(set(given) - named - set(config.NOT_SCIENCE)):
+    for key in sorted(set(given) - named - set(NOT_SCIENCE)):
         raise UserError(
             f"a profile sets {key!r}; a profile says how to run, never what to compute: "
             f"move {key!r} to config.yaml or to --config"

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ..config import Settings
 from ..records import lineage
 from ..records.jobs import cost
 from ..records.runs import Run, share_shifts, shift_table, shift_table_of
+from ..settings import Settings
 from ..training import jobfile
 
 # What a training job may take before a cluster ends it: minutes; multiply-adds a second (benchmark.json: 28e9 and up).

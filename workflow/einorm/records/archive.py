@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pandas import DataFrame
 
-from ..config import Settings, describe_difference
 from ..runtime import UserError, checksum
+from ..settings import Settings, describe_difference
 from ..variants import QUESTIONS
 from . import lineage, provenance, tables
 from .runs import CELL, Run, cell_runs, cells, run_digest

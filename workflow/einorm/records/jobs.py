@@ -1,9 +1,9 @@
 """Jobs: batches of runs of a cell that are trained side by side, and what they cost."""
 
 from ..conditions import CONDITIONS
-from ..config import Machine, Settings
 from ..data import DATASETS
 from ..runtime import digest
+from ..settings import Machine, Settings
 from ..variants import how
 from .runs import Run, cell_folder, cell_runs, cells
 

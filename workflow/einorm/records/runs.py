@@ -7,9 +7,9 @@ of its specification. The runs of a cell differ in configuration and lambda only
 from typing import Any
 
 from ..conditions import CONDITIONS
-from ..config import Settings
 from ..hyperparameters import hyperparameters
 from ..runtime import digest
+from ..settings import Settings
 from ..variants import specification
 
 Run = dict[str, Any]  # a specification: all that decides what a run becomes

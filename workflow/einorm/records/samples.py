@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from ..config import Settings
 from ..data import Arrays, check_images, load, load_shifts, write_shifts
+from ..settings import Settings
 from ..tasks import TASKS
 from . import tables
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas import DataFrame, Series
 
-from ..config import Settings
 from ..runtime import UserError, atomic_path, digest
+from ..settings import Settings
 
 
 class DamagedError(UserError):
@@ -203,7 +203,7 @@ def made_with(schema: pa.Schema) -> dict[str, Any]:
 
 
 def settings_of(path: Path | str) -> Settings:
-    """The checked settings (`config.Settings`) that made a table.
+    """The checked settings (`settings.Settings`) that made a table.
 
     Raises
     ------

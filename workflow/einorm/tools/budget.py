@@ -12,10 +12,10 @@ import torch
 
 from .. import config
 from ..conditions import CONDITIONS
-from ..config import Settings
 from ..records.jobs import cost, jobs
 from ..records.runs import Run
 from ..runtime import duration
+from ..settings import Settings
 from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
 

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from ..conditions import CONDITIONS
-from ..config import Settings
 from ..records import lineage
 from ..records.codes import code_of
 from ..records.runs import RANDOMNESS, Run, cell_runs
 from ..runtime import PACKAGE, PROJECT, UserError, atomic_path
+from ..settings import Settings
 from ..tasks import TASKS
 from ..variants import how, specification, trained
 

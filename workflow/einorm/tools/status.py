@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from ..config import Settings
 from ..records import lineage, tables
 from ..records.codes import STEPS, code_of
 from ..records.jobs import cost, jobs
 from ..records.runs import Run, run_digest
 from ..runtime import UserError, duration
+from ..settings import Settings
 
 COLUMNS = ("planned", "finished", "collapsed", "running", "failed", "left")
 SILENCE = 600  # seconds without a new line in its log, or three epochs, after which a job no longer counts as running

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..config import Settings
 from ..records import archive
 from ..records.jobs import cost, job_name, jobs
 from ..records.runs import Run, cell_folder, run_digest, share_shifts, shift_table_of
 from ..runtime import UserError, atomic_path
+from ..settings import Settings
 
 KEPT = ".kept.parquet"
 Jobs = dict[str, list[Run]]  # name -> specifications
