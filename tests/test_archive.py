@@ -14,6 +14,7 @@ from conftest import REPOSITORY, copy_project, run_documented
 from einorm import config
 from einorm.__main__ import main
 from einorm.artifact import archiving
+from einorm.planning import archives
 from einorm.records import archive, lineage, provenance, tables
 from einorm.records.codes import code_of
 from einorm.records.runs import cell_folder, cell_runs, cells, run_digest
@@ -336,6 +337,35 @@ def test_archives_are_of_the_kind_that_their_settings_say():
             found = archive.check(REPOSITORY / "paper_artifact" / "archive" / name)["settings"]
             assert archive.kind_of(found) == kind, name
     assert archive.kind_of(settings(dataset="mnist").science()) == "extension"
+    assert archive.kind_of(settings(seed=1).science()) == "replication", "the published runs have seed 0"
+    assert not archive.published_numbers(settings(randomness="own").science())
+
+
+def test_a_part_of_a_cell_is_taken_over_only_from_the_step_that_trains_the_rest(tmp_path, samples):
+    """Else a GPU would train the rest in another rounding, and the cell could not be collected."""
+    out, chosen = tmp_path / "archive", settings()
+    run = cell_runs(chosen, *cells(chosen)[0])[0]
+    for configs, taken in (([0], 0), ([0, 1], 2)):
+        archiving.write(chosen, "smoke", write_shards(tmp_path / "runs", chosen, configs=configs), samples, out)
+        assert archive.cell_rows(out, run, ["code of a GPU"])["digest"].nunique() == taken
+        assert archive.cell_rows(out, run, [code_of(run)])["digest"].nunique() == len(configs)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "own"),
+    [
+        ([], True),
+        (["epsilons=[0.75]"], True),
+        (["randomness=own"], False),
+        (["seed=1"], False),
+        (["dataset=mnist"], False),
+    ],
+)
+def test_changed_settings_of_paper_are_not_shown_as_the_reproduction(overrides, own):
+    chosen = config.load(REPOSITORY / "config.yaml", "paper", overrides)
+    (path,) = archives.compared("paper", "reproduction", chosen, "paper", Path("results/tables"))
+    assert (path == "results/tables/runs.parquet") == own
+    assert own or path.endswith("archive/paper/runs.parquet")
 
 
 def test_archives_of_one_epsilon_each_are_merged(tmp_path):

@@ -53,6 +53,14 @@ def verdict(runs, **changes):
     return evaluate(rules(**changes), runs).iloc[0]
 
 
+def test_another_data_set_is_not_compared_in_size_with_the_published_values():
+    runs = runs_with(0.0)
+    for dataset, known in (("fashion_mnist", True), ("mnist", False)):
+        row = claims.evaluate(rules(), runs, settings_for(runs, dataset=dataset), VALUES).iloc[0]
+        assert row["verdict"] == "reproduced" and np.isfinite(row["published_effect"]) == known
+        assert known or row["size_verdict"] == "not published"
+
+
 @pytest.mark.parametrize(
     ("difference", "expected"),
     [
@@ -319,6 +327,7 @@ def test_the_shipped_rules_are_complete():
         ("fig4: [[inorm, ", "fig4: [[inorn, ", "comparisons: 'inorn' is not known"),
         ("metric: mu,", "metric: !!python/object:os.system mu,", "claims.yaml"),
         ("margin: 0.5", "margin: [", "is not YAML"),
+        ("    undone: ", "    done: ", "oddities.O1.undone: Field required"),
     ],
 )
 def test_wrong_rules_are_refused_with_one_line(tmp_path, old, new, says):

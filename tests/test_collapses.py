@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic
-from conftest import REPOSITORY, run_documented, train_part
+from conftest import REPOSITORY, copy_project, run_documented, snakemake, train_part
 from einorm import config
 from einorm.__main__ import main
 from einorm.analysis import collapses, published
 from einorm.analysis.collapse_predictions import PREDICTIONS, predictions
 from einorm.analysis.collapses import counts, listed, share_interval
 from einorm.analysis.same_collapses import same_runs
+from einorm.artifact import bundle
 from scipy import stats
 
 VALUES = published.load(REPOSITORY / "paper_artifact" / "published")
@@ -238,3 +239,13 @@ def test_an_incomplete_cell_is_compared_with_nothing():
     assert same_runs(theirs, ours.query("config < 29"), casts_of(ours, [0]), 0.75) == {}
     words = (REPOSITORY / "paper_artifact" / "predictions_same_runs.md").read_text()
     assert all(f"| {name} |" in words for name in ("R1", "R2"))
+
+
+def test_the_bundle_holds_them(tmp_path):
+    """Of presets with runs that may collapse in the release's casts, and of no other."""
+    copy = copy_project(tmp_path)
+    for preset, there in (("collapse", True), ("quick", False)):
+        done = snakemake(copy, "artifact", "-n", "--config", f"preset={preset}", "results=archive")
+        assert done.returncode == 0 and ("rule collapses" in done.stdout) == there, done.stdout
+    assert {"collapses.csv", "collapsed_runs.csv"} <= set(bundle.claims_files(settings()))
+    assert "collapses.csv" not in bundle.claims_files(config.load(REPOSITORY / "config.yaml", "quick"))

@@ -120,6 +120,14 @@ def test_a_file_without_presets_goes_over_the_shipped_one(tmp_path):
     found, shipped = config.load(tmp_path / "mine.yaml"), config.load(REPOSITORY / "config.yaml", "smoke")
     assert (found.epochs, found.machine.threads) == (7, 2)
     assert found.model_copy(update={"epochs": shipped.epochs, "machine": shipped.machine}) == shipped
+    assert config.check(config.complete(tmp_path / "mine.yaml")) == found
+    assert config.preset_names(tmp_path / "mine.yaml") == config.preset_names(REPOSITORY / "config.yaml")
+
+
+def test_a_variant_of_another_seed_that_has_the_same_is_refused():
+    """Else a run would be compared with itself."""
+    with pytest.raises(UserError, match="the variant seed1 has seed 1, and so has everything else"):
+        config.load(REPOSITORY / "config.yaml", "robustness_seed", ["seed=1"])
 
 
 @pytest.mark.parametrize(

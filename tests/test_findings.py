@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import REPOSITORY
+from einorm import config
 from einorm.__main__ import main
 from einorm.analysis import findings
 from einorm.figures import FIGURES
+from einorm.records import tables
 from einorm.records.archive import KINDS, SHOWN
 from einorm.runtime import UserError
 
@@ -111,6 +113,39 @@ def test_a_query_gives_its_number(query, number):
 def test_a_wrong_query_is_one_line(query, message):
     with pytest.raises(UserError, match=message):
         findings.numbers({"id": "x", "evidence": {"n": query}}, SOURCES)
+
+
+def test_findings_of_absent_runs_are_left_out(tmp_path, capsys):
+    """So a part of the replication still gives its report."""
+    runs, epochs = (pd.read_parquet(ARTIFACT / "archive" / SHOWN / f"{name}.parquet") for name in ("runs", "epochs"))
+    settings = config.load(REPOSITORY / "config.yaml", SHOWN, ["epsilons=[0.75]"]).science()
+    for name, table in (("runs", runs), ("epochs", epochs)):
+        tables.write(table[table["epsilon"] == 0.75], name, tmp_path / "part" / f"{name}.parquet", settings)
+    places = ["--artifact", str(ARTIFACT), "--published", str(ARTIFACT / "published"), "--out", str(tmp_path)]
+    robustness = [part for name in KINDS["robustness"] for part in ("--robustness", f"{ARTIFACT}/archive/{name}")]
+    assert main(["evidence", "--tables", str(tmp_path / "part"), *robustness, *places]) == 0
+    said = capsys.readouterr().out
+    assert "left out: deviations.yaml, inorm-at-chance, here_0" not in said, "a count of no runs is 0"
+    assert "left out: deviations.yaml, learning-rates, " in said
+    shown = [entry["id"] for entry in findings.read_filled(ARTIFACT, tmp_path)]
+    assert "learning-rates" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("findings: []", "the list deviations is missing"),
+        (
+            "deviations: []\nfindings: [{id: a, title: b, status: open, figure: fig4}]",
+            "findings, entry 1: finding is missing",
+        ),
+        ("deviations: [text]\nfindings: []", "deviations, entry 1: what, original, here, why is missing"),
+    ],
+)
+def test_an_incomplete_deviations_yaml_is_one_line(tmp_path, text, says):
+    (tmp_path / "deviations.yaml").write_text(text)
+    with pytest.raises(UserError, match=says):
+        findings.load(tmp_path / "deviations.yaml")
 
 
 def test_a_text_that_asks_for_a_number_without_a_query_is_one_line():

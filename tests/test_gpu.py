@@ -142,7 +142,7 @@ def test_a_job_on_a_gpu_records_the_step(device, kind, tmp_path, images_path, mo
     assert gpu.step_on("cuda", chosen) == "fused"
     assert gpu.step_on("cuda", [run | {"hidden_width": 513} for run in chosen]) == "graph"
     assert gpu.step_on("cuda", [run | {"precision": "release"} for run in chosen]) == "plain"
-    assert {*gpu.FUSED_RULES} <= {*ERROR_SIGNALS}
+    assert {*codes.FUSED_RULES} <= {*ERROR_SIGNALS}
     with monkeypatch.context() as patch:
         patch.setitem(CONDITIONS, "e_only_ln", replace(CONDITIONS["e_only_ln"], error_signal="a new rule"))
         assert gpu.step_on("cuda", chosen) == "graph", "the kernels do not know the rule"

@@ -127,6 +127,10 @@ def test_a_table_that_mixes_roundings_is_refused():
     rows = pd.DataFrame([cell | {"code": "a"}, cell | {"code": "b"}])
     with pytest.raises(UserError, match="inorm at epsilon 0.75.*round differently"):
         lineage.check_unmixed(rows)
+    with pytest.raises(UserError, match="delete results/runs/luminosity/inorm/eps0.75 to train"):
+        lineage.check_unmixed(rows)
+    with pytest.raises(UserError, match="delete results/runs/luminosity-seed1-release/inorm/eps0.75 to train"):
+        lineage.check_unmixed(rows.assign(variant="seed1", randomness="release"))
     lineage.check_unmixed(rows.iloc[:1])
 
 

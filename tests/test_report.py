@@ -7,6 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 from conftest import CHROMIUM, REPOSITORY
+from einorm import config
 from einorm.analysis.judging import VERDICTS
 from einorm.artifact import report, wording
 from einorm.records import costs, tables
@@ -286,6 +287,12 @@ def test_verdicts_stand_with_their_numbers(open_page, redrawn):
     assert column(page, 10) == plain["reason"].tolist()
     assert [text[2:] for text in column(page, 8)] == plain["size_verdict"].tolist()
     assert "Not the paper's full training" in page.locator("header").inner_text()
+
+
+def test_less_than_the_papers_training_is_named():
+    settings = config.load(REPOSITORY / "config.yaml", "paper", ["train_images=3200", "batch_size=64"])
+    assert report.budget(settings) == "3200 of 60000 training images, batches of 64"
+    assert report.budget(config.load(REPOSITORY / "config.yaml", "paper")) == ""
 
 
 def test_the_page_says_which_code_trained_each_cell():

@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from einorm.records import lineage
 from einorm.records.jobs import cost, jobs
 from einorm.tools.status import SILENCE, failures, job_state, print_status, status, time_left, written
 from test_archive import settings, write_shards
@@ -86,6 +87,13 @@ def test_the_time_left_is_that_of_the_jobs_at_work(at_work, threads, says):
 
 def test_a_first_job_on_a_gpu_has_no_time_yet():
     assert "first on their device" in time_left({"cpu": 3600}, {"cuda": 1}, 1)
+
+
+def test_runs_of_another_rounding_count_as_finished_where_they_do_for_training(tmp_path, monkeypatch):
+    chosen = settings(epsilons="[0.75]")
+    write_shards(tmp_path / "runs", chosen, code="old")
+    monkeypatch.setattr(lineage, "counting_codes", lambda run: [["today"], ["old"]])
+    assert status(chosen, tmp_path)[0]["finished"].sum() == 4
 
 
 def test_other_training_code_and_damaged_shards_are_not_finished(tmp_path):

@@ -84,10 +84,13 @@ def load(path: Path | str, preset: str | None = None, overrides: Iterable[str] =
     UserError
         If the file is missing or not YAML, or as `check` does.
     """
+    return check(complete(path, overrides), preset)
+
+
+def complete(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The raw mapping of `load`, with presets. Raises UserError as `read`."""
     raw = read(path, overrides)
-    if "presets" not in raw:
-        raw = _merge(read(PROJECT / "config.yaml"), raw)
-    return check(raw, preset)
+    return raw if "presets" in raw else _merge(read(PROJECT / "config.yaml"), raw)
 
 
 def read(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, Any]:
@@ -111,8 +114,8 @@ def read(path: Path | str, overrides: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def preset_names(path: Path | str) -> list[str]:
-    """Names of the presets of a YAML file, in its order. Raises UserError as `read`."""
-    presets = _read_yaml(path).get("presets")
+    """Names of the presets of `complete`, in their order. Raises UserError as `read`."""
+    presets = complete(path).get("presets")
     return list(presets) if isinstance(presets, dict) else []
 
 

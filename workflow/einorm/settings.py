@@ -134,6 +134,14 @@ class Settings(Strict):
         return self
 
     @model_validator(mode="after")
+    def other_seeds(self) -> Self:
+        """Refuse a variant that asks for another seed than the paper's way and gets the same."""
+        same = [variant for variant in self.variants if VARIANTS[variant].get("seed") == self.seed]
+        if same:
+            raise ValueError(f"the variant {same[0]} has seed {self.seed}, and so has everything else: leave one out")
+        return self
+
+    @model_validator(mode="after")
     def some_runs(self) -> Self:
         """Refuse settings that ask for no run."""
         if set(self.conditions) == {"inorm_lambda"} and not self.lambda_epsilons:

@@ -245,6 +245,7 @@ rule artifact:
         rules.side_by_side.output,
         rules.evidence.output,
         rules.single_runs.output,
+        rules.collapses.output if EXPERIMENT["collapses"] else [],
         rules.page.output,
         rules.explore.output,
         tables=EXPERIMENT["tables"],

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from ..records.archive import read_runs_and_settings
+from ..records.archive import PAPER_DATASET, published_numbers, read_runs_and_settings
 from ..records.tables import MANIFEST
 from ..runtime import UserError, atomic_path, nearest, write_csv
 from ..settings import Settings
@@ -46,9 +46,11 @@ def evaluate(
     -------
     DataFrame, verdicts in the order of `judging.VERDICTS`, then of the rules; docs/results.md explains its columns
     """
+    if task != PAPER_TASK or settings.dataset != PAPER_DATASET:  # an extension of ours: nothing was published
+        values = {name: column.iloc[:0] for name, column in values.items()}
     runs = of_task(runs, task)
     incomplete, paper = incomplete_cells(runs, settings), as_published(runs, task)
-    published_seed = settings.randomness == "release"
+    published_seed = published_numbers(settings.science())
     complete = complete_rows(paper, settings)
     p_holm = {selection: corrected(rules, complete, selection) for selection in used(rules)}
     rows = []
@@ -105,8 +107,7 @@ def chance(statement: Statement, rules: Rules, runs: DataFrame, values: Values) 
 
 def extension(rules: Rules, runs: DataFrame, settings: Settings, values: Values, task: str) -> DataFrame:
     """The statements on a task of ours, by the same rules: an extension, for which nothing was published."""
-    nothing = {name: column.iloc[:0] for name, column in values.items()}
-    table = evaluate(rules, runs, settings, nothing, task)
+    table = evaluate(rules, runs, settings, values, task)
     table = table[table["selection"] == "all"]
     return table.assign(
         id=table["id"] + f" {task}",

@@ -17,9 +17,8 @@ from .completeness import completeness
 from .published import Values
 from .published_effects import published_at_chance
 from .selection import PAPER_TASK, at_chance
+from .stats import LEVEL
 
-LEVEL = 0.95
-EPOCHS = 50  # of the published runs
 PUBLISHED_WAY, *_, FIRST_READING = COLLAPSE
 RUN_COLUMNS = ("variant", "randomness", "condition", "epsilon", "config", "lr", "lr_wix", "hidden_width", "test_acc",
                "status", "collapsed_step", "collapsed_epoch", "collapsed_in")  # fmt: skip
@@ -67,7 +66,7 @@ def counts(runs: DataFrame, settings: Settings, values: Values) -> DataFrame:
         row |= {"at_chance": len(of(chance, *(cell[name] for name in names))), "published_at_chance": theirs}
         row |= {"published_runs": n, "low": low, "high": high}
         if cell["variant"] in (PUBLISHED_WAY, FIRST_READING):
-            whole = cell["finished"] >= n and settings.epochs == EPOCHS
+            whole = cell["finished"] >= n and settings.epochs == published.TRAINED["epochs"]
             row["agrees"] = ("within" if low <= row["at_chance"] <= high else "outside") if whole else "not computed"
         else:
             row |= {"agrees": ""} | still_at_chance(runs, chance, *(cell[name] for name in names))
@@ -91,11 +90,11 @@ def still_at_chance(runs: DataFrame, chance: Any, variant: str, condition: str, 
     return {"chance_as_published": len(lost), "still_at_chance": len(still)}
 
 
-def share_interval(k: float, n: float, level: float = LEVEL) -> tuple[float, float]:
+def share_interval(k: float, n: float) -> tuple[float, float]:
     """Exact binomial interval (Clopper and Pearson) of a share k / n, as numbers of n runs; NaN where there is no k."""
     if not np.isfinite([k, n]).all():
         return np.nan, np.nan
-    interval = stats.binomtest(int(k), int(n)).proportion_ci(level)
+    interval = stats.binomtest(int(k), int(n)).proportion_ci(LEVEL)
     return n * interval.low, n * interval.high
 
 

@@ -43,6 +43,9 @@ TEXTS = ("finding", "mechanism", "caveat", "short")  # of an entry, in the order
 STATUS = {"explained": "The cause is known.", "likely": "The cause is likely.", "open": "The cause is open."}
 LAST_EPOCHS = 10  # over which moments of the activity are averaged
 LN = "e_only_ln"
+#: What every entry of deviations.yaml has.
+KEYS = {"deviations": ("what", "original", "here", "why"), "findings": ("id", "title", "status", "figure", "finding")}
+NO_VALUE = "no value"
 VALUE = {"claim": "effect", "robustness": "change", "box": "value"}  # what a query reads where it names no column
 TAKE: dict[str, Callable[[Any], Any]] = {
     "median": np.median,
@@ -53,9 +56,21 @@ TAKE: dict[str, Callable[[Any], Any]] = {
 }
 
 
+class NoValueError(UserError):
+    """A query finds no run or no value. Nothing raises it but `numbers`."""
+
+
 def load(path: Path | str) -> dict[str, Any]:
-    """Entries "deviations" and "findings" of a deviations.yaml; raises UserError if it cannot be read."""
-    return config.read(path)
+    """Entries "deviations" and "findings" of a deviations.yaml; raises UserError if it cannot be read or lacks one."""
+    texts = config.read(path)
+    for name, keys in KEYS.items():
+        if not isinstance(texts.get(name), list):
+            raise UserError(f"{path}: the list {name} is missing")
+        for i, entry in enumerate(texts[name]):
+            missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+            if missing:
+                raise UserError(f"{path}, {name}, entry {i + 1}: {', '.join(missing)} is missing")
+    return texts
 
 
 def write(
@@ -85,8 +100,12 @@ def write(
     if folder is not None:
         sources = read(folder, robustness_folders, load_rules(Path(artifact) / "claims.yaml"), published_folder)
         for entry in entries:
-            for name, value in numbers(entry, sources).items():
-                rows.append((entry["id"], name, value, in_words(entry["evidence"][name])))
+            try:
+                found = numbers(entry, sources)
+            except NoValueError as error:  # runs are missing: read_filled leaves such a finding out
+                print(f"left out: {error}")
+                continue
+            rows += [(entry["id"], name, value, in_words(entry["evidence"][name])) for name, value in found.items()]
     write_csv(pd.DataFrame(rows, columns=["finding", "name", "value", "query"]), Path(out) / FILE)
     print(f"{len(rows)} numbers of {len(entries)} findings")
 
@@ -133,7 +152,10 @@ def with_derived(runs: DataFrame, epochs: DataFrame) -> DataFrame:
 
 
 def numbers(entry: Entry, sources: Sources) -> dict[str, Any]:
-    """Name -> value (a number, or a word) of an entry's evidence; raises UserError where a query fails."""
+    """Name -> value (a number, or a word) of an entry's evidence.
+
+    Raises NoValueError where a query finds nothing, UserError where it is wrong.
+    """
     found: dict[str, Any] = {}
     for name, query in entry.get("evidence", {}).items():
         try:
@@ -144,7 +166,8 @@ def numbers(entry: Entry, sources: Sources) -> dict[str, Any]:
             else:
                 found[name] = answer(query, sources, found)
         except (LookupError, ValueError, NameError, SyntaxError, TypeError, TokenError) as error:
-            raise UserError(f"deviations.yaml, {entry['id']}, {name}: {error}") from None
+            kind = NoValueError if str(error) == NO_VALUE else UserError
+            raise kind(f"deviations.yaml, {entry['id']}, {name}: {error}") from None
     return found
 
 
@@ -156,7 +179,7 @@ def answer(query: Query, sources: Sources, found: Mapping[str, Any] | Iterable[t
     if take == "count":
         return len(chosen)
     if values.empty:
-        raise ValueError("no value")
+        raise ValueError(NO_VALUE)
     if take == "p":
         against = rows(query["against"], sources, found)["test_acc"]
         return float(stats.compare(values, against)["p"])

@@ -15,7 +15,6 @@ from .selection import CHANCE, at_chance, metric_values, selected
 from .statements import Rules
 
 Rows = Iterator[dict[str, Any]]
-PUBLISHED = [0, 0.25, 0.5, 0.75]  # epsilons that the published figures pool
 
 
 def oddities(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
@@ -34,7 +33,7 @@ def oddities(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
     """
     rows = []
     for name, entry in rules.oddities.items():
-        words = {"id": name, "figure": entry["figure"], "oddity": entry["text"], "undone": entry["undone"]}
+        words = {"id": name, "figure": entry.figure, "oddity": entry.text, "undone": entry.undone}
         if name not in QUANTITIES:
             raise UserError(f"claims.yaml, oddities: nothing computes the numbers of {name}: add it to {__name__}")
         rows += [words | row for row in QUANTITIES[name](runs, values)]
@@ -56,9 +55,11 @@ def row(quantity: str, epsilon: Any, as_published: Any, undone: Any, here: Any, 
 def pooled(runs: DataFrame, condition: str) -> str:
     """What pooled epsilons are called: with those of the paper and of the runs of a condition, where they differ."""
     here = sorted(runs.loc[runs["condition"] == condition, "epsilon"].unique())
-    if here == PUBLISHED:
+    if here == published.EPSILONS:
         return "pooled"
-    theirs, ours = (", ".join(f"{epsilon:g}" for epsilon in epsilons) or "none" for epsilons in (PUBLISHED, here))
+    theirs, ours = (
+        ", ".join(f"{epsilon:g}" for epsilon in epsilons) or "none" for epsilons in (published.EPSILONS, here)
+    )
     return f"pooled (published: {theirs}; here: {ours})"
 
 

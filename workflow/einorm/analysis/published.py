@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from ..runtime import UserError
 from . import stats
+from .selection import TOP
 
 Values = dict[str, DataFrame]  # `load`
 COLUMNS = {
@@ -19,6 +20,9 @@ COLUMNS = {
 }
 NUMBERS = ("value", "paired_value", "n_x", "n_y", "U", "p")
 POOLED = "pooled(0,0.25,0.5,0.75)"
+EPSILONS = [0, 0.25, 0.5, 0.75]
+#: Sizes of the published training, by the keys of `settings.Settings`; of configurations their number.
+TRAINED = {"epochs": 50, "configs": 30, "train_images": 60000, "test_images": 10000, "batch_size": 32}
 
 
 def load(folder: Path | str) -> Values:
@@ -166,10 +170,10 @@ def check_tests(published: Values) -> DataFrame:
     return pd.DataFrame(rows, columns=columns.split(","))
 
 
-def _best(published: Values, condition: str, number: int = 10) -> Any:
+def _best(published: Values, condition: str) -> Any:
     runs = published["runs"]
     chosen = runs[(runs["canonical"] == 1) & (runs["condition"] == condition)]
-    best = chosen.sort_values("value", ascending=False).groupby("epsilon").head(number)
+    best = chosen.sort_values("value", ascending=False).groupby("epsilon").head(TOP)
     return best["value"].to_numpy()
 
 

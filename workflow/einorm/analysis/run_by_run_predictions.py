@@ -5,6 +5,7 @@ from typing import Any
 from pandas import DataFrame
 
 from .collapse_predictions import outcome
+from .published import EPSILONS
 from .run_by_run import OWN, RELEASE
 
 #: Prediction -> when it is met, in words; a prediction of several epsilons needs all of them.
@@ -15,7 +16,6 @@ PREDICTIONS = {
     "4": "own random numbers, assigned by two: not met at epsilon 0.25 and 0.5",
     "5": "E-I LN and E-I: cannot tell, at most epsilons; GradNorm assigned by LN+: 0.2 or less at all epsilons",
 }
-EPSILONS = (0.0, 0.25, 0.5, 0.75)
 SORTED = {"e_only_ln": 0.1, "ei_ln": 0.2, "ei_none": 0.2}  # points; the medians' limit is the next
 MEDIAN = "median_difference"
 MEDIANS, BY_TWO, INORM, BY_ONE = 0.15, 0.15, 0.5, 0.2

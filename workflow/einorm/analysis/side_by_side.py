@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from ..records.archive import read_runs_and_settings
+from ..records.archive import published_numbers, read_runs_and_settings
 from ..runtime import UserError, write_csv
 from ..settings import Settings
 from . import published
@@ -82,7 +82,7 @@ def judgement(rules: Rules, values: Values, folder: Path | str | None) -> dict[s
     if folder is None:
         return {}
     runs, settings = runs_of(folder)
-    incomplete, seed = incomplete_cells(runs, settings), settings.randomness == "release"
+    incomplete, seed = incomplete_cells(runs, settings), published_numbers(settings.science())
     return {
         statement.id: judged(statement, rules, as_published(runs), incomplete, "all", np.nan)
         | compare_sizes(statement, rules, values, "all", runs, incomplete, seed)

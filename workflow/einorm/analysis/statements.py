@@ -49,6 +49,14 @@ class SameSize(Strict, strict=False):
     delta: dict[str, float]
 
 
+class Oddity(Strict):
+    """What is odd about a published figure, and how it is undone, in words."""
+
+    figure: str
+    text: str
+    undone: str
+
+
 class Rules(Strict, strict=False):
     """claims.yaml."""
 
@@ -59,7 +67,7 @@ class Rules(Strict, strict=False):
     claims: dict[str, str]
     statements: list[Statement]
     comparisons: dict[str, list[tuple[str, str]]]
-    oddities: dict[str, dict[str, str]]
+    oddities: dict[str, Oddity]
 
     def epsilons(self, statement: Statement) -> list[float]:
         """Epsilons whose runs a statement needs."""

@@ -10,6 +10,7 @@ from ..records import archive, tables
 from ..records.tables import TABLES
 from ..runtime import UserError, atomic_path
 from ..settings import Settings, describe_difference
+from ..variants import COLLAPSE
 from . import crate, sources
 from .verify import CRATE, SUMS, canonical
 
@@ -43,9 +44,7 @@ def write(
     made |= {f"results/claims/{path.name}": path for path in sorted(Path(claims_folder).glob("claims.*"))}
     settings = Settings(**started["settings"])
     check_settings(made["results/tables/runs.parquet"], settings)
-    others: tuple[str, ...] = ("comparisons", "oddities", "published_check", "robustness")
-    others += ("side_by_side", "evidence", "run_by_run", "run_by_run_points", "run_by_run_cells")
-    made |= {f"results/claims/{name}.csv": Path(claims_folder) / f"{name}.csv" for name in others}
+    made |= {f"results/claims/{name}": Path(claims_folder) / name for name in claims_files(settings)}
     made |= {
         f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}"
         for n in [*names(settings.tasks, settings.variants), FOREST]
@@ -58,6 +57,14 @@ def write(
     with atomic_path(out) as temporary:
         temporary.write_bytes(canonical(files))
     print(f"{out}: {len(files)} files, {sum(map(len, files.values())) / 2**20:.1f} MB")
+
+
+def claims_files(settings: Settings) -> list[str]:
+    """Names of the tables of results/claims that settings have, without claims.csv and claims.parquet."""
+    names = ["comparisons", "oddities", "published_check", "robustness", "side_by_side", "evidence"]
+    names += ["run_by_run", "run_by_run_points", "run_by_run_cells"]
+    names += ["collapses", "collapsed_runs"] if set(COLLAPSE) & set(settings.variants) else []
+    return [f"{name}.csv" for name in names]
 
 
 def check_settings(path: Path, settings: Settings) -> None:

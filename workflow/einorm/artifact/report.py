@@ -12,6 +12,7 @@ from ..analysis import findings, side_by_side
 from ..analysis.completeness import completeness
 from ..analysis.explain import explain
 from ..analysis.judging import VERDICTS
+from ..analysis.published import EPSILONS, TRAINED
 from ..analysis.same_size import SIZES
 from ..analysis.selection import PAPER_TASK
 from ..analysis.statements import Rules, check_judged, load_rules
@@ -29,7 +30,6 @@ from .summary import summary
 from .wording import interval, number, p_value, size_in_words
 
 PARTS = {"style": "css", "script": "js"}
-PUBLISHED: dict[str, Any] = {"epochs": 50, "configs": 30, "epsilons": [0, 0.25, 0.5, 0.75]}  # what the paper trained
 TEXTS = ("y", "revised", "median_verdict", "size_seeds")  # columns of claims.csv that may be empty
 # What the page shows, by `archive.kind_of`.
 SHOWS = {
@@ -137,7 +137,7 @@ def read_csv(path: Path) -> DataFrame:
         table = pd.read_csv(path, dtype={"epsilon": str})
         return table.fillna({name: "" for name in TEXTS if name in table})
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: make it with snakemake claims") from None
+        raise UserError(f"{path} is missing: make it with snakemake --cores 1 {path}") from None
 
 
 def whole(rules: Rules, claims: DataFrame) -> dict[str, dict[str, str]]:
@@ -177,9 +177,12 @@ def budget(settings: Settings) -> str:
     """How far the settings are from what the paper trained, in words; empty if they are not."""
     assert isinstance(settings.configs, list)  # once they are checked
     configs = len(settings.configs)
-    parts = [f"{settings.epochs} of {PUBLISHED['epochs']} epochs"] if settings.epochs < PUBLISHED["epochs"] else []
-    parts += [f"{configs} of {PUBLISHED['configs']} configurations"] if configs < PUBLISHED["configs"] else []
-    absent = [e for e in PUBLISHED["epsilons"] if e not in settings.epsilons]
+    counts = {"epochs": settings.epochs, "configs": configs}
+    counts |= {"train_images": settings.train_images, "test_images": settings.test_images}
+    words = {"configs": "configurations", "train_images": "training images", "test_images": "test images"}
+    parts = [f"{n} of {TRAINED[key]} {words.get(key, key)}" for key, n in counts.items() if n < TRAINED[key]]
+    parts += [f"batches of {settings.batch_size}"] if settings.batch_size != TRAINED["batch_size"] else []
+    absent = [e for e in EPSILONS if e not in settings.epsilons]
     return ", ".join(parts + ([f"no epsilon {', '.join(f'{e:g}' for e in absent)}"] if absent else []))
 
 

@@ -23,7 +23,7 @@ def archive(args: Namespace) -> None:
     """Archive every finished run of the settings (`archiving.write`)."""
     from ..artifact.archiving import write
 
-    raw = config.read(args.config, args.overrides)
+    raw = config.complete(args.config, args.overrides)
     settings, preset = config.check(raw), raw["preset"]
     out = args.out or Path("paper_artifact/archive") / preset
     samples, images = args.results / "tables" / "samples.parquet", args.results / "data" / f"{settings.dataset}.npz"

@@ -31,13 +31,14 @@ def archive_folder(settings: Settings, preset: str) -> Path:
     return folder
 
 
-def compared(name: str, preset: str, folder: Path) -> list[str]:
-    """Path of the runs of a preset, to be shown next to those of others.
+def compared(name: str, kind: str, settings: Settings, preset: str, folder: Path) -> list[str]:
+    """Path of the runs of a preset, to be shown next to those of others as a kind of `archive.KINDS`.
 
-    They are the chosen preset's own, else those of the archive of this name. The path is in a list, which is empty
-    where there is no such archive. Raises UserError where the archive is damaged.
+    They are the chosen preset's own, unless its settings were changed to runs of another kind, else those of the
+    archive of this name. The path is in a list, which is empty where there is no such archive. Raises UserError where
+    the archive is damaged.
     """
-    if name == preset:
+    if name == preset and archive.kind_of(settings.science()) == kind:
         return [str(folder / "runs.parquet")]
     released = Path(relative(ARTIFACT / "archive" / name))
     if not released.exists():

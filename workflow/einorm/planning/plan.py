@@ -69,7 +69,7 @@ def describe_tables(settings: Settings, preset: str, archived: Path) -> dict[str
         "manifest": [] if computed else [str(folder / MANIFEST)],
         "reuse": str(archived) if computed and settings.reuse_archive and archived.exists() else "",
         "compared": {
-            kind: [path for name in names for path in compared(name, preset, folder)]
+            kind: [path for name in names for path in compared(name, kind, settings, preset, folder)]
             for kind, names in archive.KINDS.items()
         },
     }

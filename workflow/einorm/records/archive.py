@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,18 @@ PAPER_DATASET = "fashion_mnist"
 TO_READ = "take the preset as it is, name another with archive=FOLDER, or compute with results=computed"
 
 
+def published_numbers(settings: dict[str, Any]) -> bool:
+    """Whether runs draw the random numbers of the published ones, which have seed 0, by their tables' settings."""
+    return settings.get("randomness") == "release" and settings["seed"] == 0
+
+
 def kind_of(settings: dict[str, Any]) -> str:
     """Which question runs answer, by their tables' settings: one of `KINDS`, or extension on a data set of ours."""
     if settings["dataset"] != PAPER_DATASET:
         return "extension"
     if settings["variants"] != ["paper"]:
         return "robustness"
-    return "reproduction" if settings.get("randomness") == "release" else "replication"
+    return "reproduction" if published_numbers(settings) else "replication"
 
 
 def count_rows(found: list[DataFrame], runs: list[Run], epochs: int) -> tuple[DataFrame, list[dict[str, Any]]]:
@@ -108,15 +114,21 @@ def check(folder: Path | str, settings: Settings | None = None, mend: str = TO_R
     return manifest
 
 
-def cell_rows(folder: Path | str, run: Run) -> DataFrame:
-    """Rows of an archive in the cell of a run that count today: of complete cells also those that round differently."""
+def cell_rows(folder: Path | str, run: Run, codes: Iterable[str]) -> DataFrame:
+    """Rows of an archive in the cell of a run that count today.
+
+    Of a complete cell they are also those that round differently, else those of the given codes (`lineage.equal_codes`
+    of the step that trains the rest), so that no cell mixes roundings.
+    """
     folder = Path(folder)
     cell = tuple(run.get(name, "paper") for name in CELL)
     settings = Settings(**check(folder)["settings"])
     planned = cell_runs(settings, *cell) if cell in cells(settings) else []
     rows = all_rows(folder)
     here = rows[(rows[list(CELL)] == pd.Series(cell, CELL)).all(axis=1)]
-    return count_rows([here], planned, settings.epochs)[0] if planned else here.iloc[:0]
+    kept = count_rows([here], planned, settings.epochs)[0] if planned else here.iloc[:0]
+    whole = {run_digest(run) for run in planned} <= set(kept["digest"])
+    return kept if whole else here[here["code"].isin(codes)]
 
 
 def load(folder: Path | str) -> dict[str, DataFrame]:

@@ -25,6 +25,11 @@ STEPS = {
     "graph": [["training/gpu.py"]],
 }
 
+#: Rules of `error_signals` that `kernels.error_signal` knows; conditions with another one train without the fused step.
+FUSED_RULES = (
+    "unchanged", "layer_norm", "full", "center", "scale", "decorrelate", "lateral", "lateral_plastic"
+)  # fmt: skip
+
 
 def training_code(
     condition: str, task: str, randomness: str = "own", precision: str = "float32", step: str = "plain"
@@ -45,6 +50,18 @@ def code_of(run: Run, step: str = "plain") -> str:
     """`training_code` of a run's specification."""
     precision = how(specification(run.get("variant", "paper")))["precision"]
     return training_code(run["condition"], run["task"], run.get("randomness", "own"), precision, step)
+
+
+def step_of(run: Run, device: str) -> str:
+    """The step of `STEPS` that trains a run on a device, "cpu" or "cuda".
+
+    On a CPU it is plain, on a GPU fused, or graph where the fused step cannot: Dale's principle is built into it, and
+    the rules of `FUSED_RULES`. The release's precision has the plain step only.
+    """
+    way = how(run)
+    if device == "cpu" or way["precision"] != "float32":
+        return "plain"
+    return "fused" if way["dale"] and CONDITIONS[run["condition"]].error_signal in FUSED_RULES else "graph"
 
 
 def training_parts(condition: str, task: str, randomness: str = "own", precision: str = "float32") -> list[list[str]]:

@@ -22,7 +22,7 @@ from pandas import DataFrame
 from ..runtime import PACKAGE, UserError
 from ..variants import PAPER, how, specification
 from .codes import STEPS, code_of
-from .runs import Run
+from .runs import Run, cell_folder
 from .tables import commits
 
 Proofs = list[dict[str, str]]  # rows of the table
@@ -139,11 +139,14 @@ def check_unmixed(rows: DataFrame) -> None:
     """Raise UserError where a cell's rows (columns `CODE_CELL` and code) mix unequal codes."""
     for cell, codes in rows.groupby([*CODE_CELL])["code"]:
         if len({equal_codes(code)[0] for code in codes.unique()}) > 1:
-            task, variant, _, condition, epsilon = cell
+            task, variant, randomness, condition, epsilon = cell
+            run = {"task": task, "condition": condition, "epsilon": epsilon}
+            run |= {"variant": variant} if variant != "paper" else {}
+            run |= {"randomness": randomness} if randomness != "own" else {}
             raise UserError(
                 f"runs of {condition} at epsilon {epsilon:g} ({variant}, {task}) were trained by codes that round "
-                f"differently ({', '.join(sorted(codes.unique()))}): delete results/runs/{task}/{condition} to train "
-                "them again, or run without reuse_archive"
+                f"differently ({', '.join(sorted(codes.unique()))}): delete results/runs/{cell_folder(run)} to "
+                "train them again, or run without reuse_archive"
             )
 
 

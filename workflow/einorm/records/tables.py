@@ -266,7 +266,7 @@ def collect(
     rows = rows[rows["digest"].isin(specifications)]
     missing = set(specifications) - set(rows["digest"])
     if missing:
-        raise UserError(f"{len(missing)} runs are in no shard below {out}: run snakemake again to train them")
+        raise UserError(f"{len(missing)} runs are in no shard below results/runs: run snakemake again to train them")
     check_rows(rows)
     write_all(rows, out, settings)
 

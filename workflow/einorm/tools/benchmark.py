@@ -26,17 +26,18 @@ RUNS = (1, 2, 4, 8)
 WIDTHS = (128, 256, 488)
 BATCH, PIXELS, SQUARE = 32, 784, 1024
 TRAIN_IMAGES, TEST_IMAGES = 60000, 10000
+REPEATS = 5  # of a measurement, of which the best counts
 ORACLE = PACKAGE.parents[1] / "tests" / "oracle.py"
 
 
-def best_time(function: Callable[[], object], seconds: float = 0.3, repeats: int = 5) -> float:
+def best_time(function: Callable[[], object], seconds: float = 0.3) -> float:
     """Least time (s) of one call over some repeats, each long enough to be measured."""
     function()
     started = time.perf_counter()
     function()
-    calls = max(1, int(seconds / repeats / max(time.perf_counter() - started, 1e-7)))
+    calls = max(1, int(seconds / REPEATS / max(time.perf_counter() - started, 1e-7)))
     times = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         started = time.perf_counter()
         for _ in range(calls):
             function()
@@ -74,7 +75,7 @@ def network_of(condition: str, width: int, runs: int) -> Network:
     return build(condition, weights, rates)
 
 
-def step_flops(network: Network, batch: int = BATCH) -> int:
+def step_flops(network: Network) -> int:
     """Multiplications and additions in the matrix products that one step of the method needs."""
     total = 0
     for i, layer in enumerate(network.layers):
@@ -82,7 +83,7 @@ def step_flops(network: Network, batch: int = BATCH) -> int:
         total += 2 * rows * inputs + (layer.passing.shape[1] * inputs if i > 0 else 0)
         inhibitory_products = 2 + layer.kind.learns("Wei")  # where there is inhibition
         total += inhibitory_products * layer.n_e * layer.n_i
-    return 2 * batch * runs * total
+    return 2 * BATCH * runs * total
 
 
 def step_bytes(network: Network) -> int:

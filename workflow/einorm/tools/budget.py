@@ -20,7 +20,7 @@ from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
 
 Speeds = dict[str, list[float]]  # family -> seconds per unit of `jobs.cost`, at every one of `WIDTHS`
-STEPS, TEST_IMAGES = 60, 320  # of a measured epoch: as many test images per step as in a full one
+RUNS, STEPS, TEST_IMAGES = 2, 60, 320  # of a measured epoch: as many test images per step as in a full one
 
 
 def print_budget(path: Path | str, overrides: Sequence[str]) -> None:
@@ -47,11 +47,11 @@ def print_budget(path: Path | str, overrides: Sequence[str]) -> None:
         print(f"{name:24}{sum(map(len, planned)):7}{len(planned):7}{padding:9.1%}{times}")
 
 
-def seconds_per_cost(family: str, width: int, runs: int = 2) -> float:
+def seconds_per_cost(family: str, width: int) -> float:
     """Seconds per unit of `jobs.cost`, from the best of three short epochs."""
-    epochs = [measure_epoch(family, width, runs, STEPS * 32, TEST_IMAGES)["seconds"] for _ in range(3)]
+    epochs = [measure_epoch(family, width, RUNS, STEPS * 32, TEST_IMAGES)["seconds"] for _ in range(3)]
     run = {"condition": FAMILIES[family], "hidden_width": width, "dataset": "fashion_mnist"}
-    return min(epochs) / (runs * cost(run | {"epochs": 1, "train_images": STEPS * 32}))
+    return min(epochs) / (RUNS * cost(run | {"epochs": 1, "train_images": STEPS * 32}))
 
 
 def speeds_of(benchmark: dict[str, Any]) -> Speeds:

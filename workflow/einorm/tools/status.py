@@ -12,7 +12,6 @@ import pandas as pd
 from pandas import DataFrame
 
 from ..records import lineage, tables
-from ..records.codes import STEPS, code_of
 from ..records.jobs import cost, jobs
 from ..records.runs import Run, run_digest
 from ..runtime import UserError, duration
@@ -105,7 +104,7 @@ def finished_runs(folder: Path, planned: dict[str, list[Run]]) -> dict[str, dict
     cells = {Path(name).parent: runs[0] for name, runs in planned.items()}
     finished: dict[str, dict[str, Any]] = {}
     for cell, first in cells.items():
-        codes = [code for step in STEPS for code in lineage.equal_codes(code_of(first, step))]
+        codes = [code for codes in lineage.counting_codes(first) for code in codes]
         for path in (folder / cell).glob("*.parquet"):
             try:
                 rows = tables.read(path, "shard")

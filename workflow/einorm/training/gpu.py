@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..conditions import CONDITIONS
 from ..learning import train_step
-from ..variants import how
+from ..records.codes import step_of
 
 if TYPE_CHECKING:
     from ..learning import Network
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
 
 CHUNK = 128  # steps, fewer where their images would take more than
 CHUNK_BYTES = 2**29
-#: Rules of `error_signals` that `kernels.error_signal` knows; conditions with another one train without the fused step.
-FUSED_RULES = (
-    "unchanged", "layer_norm", "full", "center", "scale", "decorrelate", "lateral", "lateral_plastic"
-)  # fmt: skip
 RECORDING = threading.Lock()  # jobs in other threads share the device, but only one records at a time
 
 
@@ -55,14 +50,12 @@ def has_triton() -> bool:
 def step_on(device: str, runs: "list[Run]") -> str:
     """The step (`codes.STEPS`) that trains a batch of runs on a device.
 
-    On a CPU it is plain, on a GPU fused, or graph where the fused step cannot: Dale's principle is built into it, and
-    the rules of `FUSED_RULES`. The release's precision has the plain step only.
+    It is `codes.step_of`, or graph in place of fused where Triton is missing or the networks do not fit.
     """
-    way = how(runs[0])
-    if device == "cpu" or way["precision"] != "float32":
-        return "plain"
-    fused_rule = CONDITIONS[runs[0]["condition"]].error_signal in FUSED_RULES
-    if not has_triton() or not way["dale"] or not fused_rule:
+    step = step_of(runs[0], device)
+    if step != "fused":
+        return step
+    if not has_triton():
         return "graph"
     from . import fused
 

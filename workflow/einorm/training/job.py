@@ -112,7 +112,7 @@ def finished_rows(
     Raises UserError if the archive is missing or damaged; a damaged shard is passed over.
     """
     equal = lineage.equal_codes(code or code_of(runs[0]))
-    found = [archive.cell_rows(archived, runs[0])] if archived else []
+    found = [archive.cell_rows(archived, runs[0], equal)] if archived else []
     if not found or found[0]["code"].isin(equal).all():
         shards = [shard_rows(path) for path in sorted(Path(folder).glob("*.parquet"))]
         found += [part[part["code"].isin(equal)] for part in shards]

@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..records import archive
+from ..records import archive, lineage
+from ..records.codes import code_of, step_of
 from ..records.jobs import cost, job_name, jobs
 from ..records.runs import Run, cell_folder, run_digest, share_shifts, shift_table_of
 from ..runtime import UserError, atomic_path
@@ -37,7 +38,9 @@ def left(settings: Settings, archived: Path | str | None = None) -> Jobs:
     if not archived:
         return dict(planned)
     first_of_cell = {cell_folder(runs[0]): runs[0] for _, runs in planned}
-    rows = {cell: archive.cell_rows(archived, run) for cell, run in first_of_cell.items()}
+    device = "cuda" if settings.machine.device == "cuda" else "cpu"
+    equal = {cell: lineage.equal_codes(code_of(run, step_of(run, device))) for cell, run in first_of_cell.items()}
+    rows = {cell: archive.cell_rows(archived, run, equal[cell]) for cell, run in first_of_cell.items()}
     finished = {cell: set(part["digest"]) for cell, part in rows.items()}
     return {name: runs for name, runs in planned if not {*map(run_digest, runs)} <= finished[cell_folder(runs[0])]}
 
