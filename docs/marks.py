@@ -44,11 +44,16 @@ def markdown(headings, rows):
 
 
 def with_interval(middle, low, high, without=" (too few runs for an interval)"):
-    """A difference with its interval in words; empty where there is none."""
+    """A difference with its interval in words; empty where there is none.
+
+    It has two decimals, or three where the ends of the interval would look equal, as of cosines near 1.
+    """
     if not np.isfinite(middle):
         return ""
-    interval = f" ({amount(low, 2)} to {amount(high, 2)})" if np.isfinite([low, high]).all() else without
-    return f"{amount(middle, 2)}{interval}"
+    if not np.isfinite([low, high]).all():
+        return amount(middle, 2) + without
+    digits = 3 if amount(low, 2) == amount(high, 2) else 2
+    return f"{amount(middle, digits)} ({amount(low, digits)} to {amount(high, digits)})"
 
 
 def number(value):

@@ -4,6 +4,7 @@ import re
 import runpy
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, complete, copy_project, run_documented
@@ -81,6 +82,8 @@ def test_pages_of_claims_show_no_empty_number_and_no_signed_0(tmp_path):
     for path in pages:
         assert not re.search(r"\bnan\b|[-−+]0\.00\b| v 0\b", path.read_text()), path.name
     assert MADE["with_interval"](-0.001, -0.02, 0.004) == "0.00 (-0.02 to 0.00)"
+    assert MADE["with_interval"](0.9972, 0.9961, 0.9989) == "+0.997 (+0.996 to +0.999)", "not +1.00 (+1.00 to +1.00)"
+    assert MADE["with_interval"](0.5, np.nan, np.nan) == "+0.50 (too few runs for an interval)"
 
 
 def test_medians_of_sorted_accuracies_are_said_to_be_of_all_runs():

@@ -16,9 +16,9 @@ from .collapse_predictions import outcome
 
 #: Share -> what it is a share of, and in which direction.
 MEANING = {
-    "g_common": "error g at the layer,\ncommon mode",
-    "h_common": "error h at the excitation,\ncommon mode",
-    "h_along": "error h at the excitation,\nalong the activity",
+    "g_common": "error at the layer (g),\ncommon mode",
+    "h_common": "error at the\nexcitation (h),\ncommon mode",
+    "h_along": "error at the\nexcitation (h),\nalong the activity",
     "update_common": "update of Wex,\ncommon mode",
 }
 

@@ -42,7 +42,7 @@ def summary(judged: DataFrame) -> list[str]:
     compared = judged[judged["size_verdict"].isin(list(SIZES_IN_WORDS))]
     if len(compared):
         words = in_words(compared["size_verdict"].map(SIZES_IN_WORDS), SIZES_IN_WORDS.values())
-        found.append(f"Of {len(compared)} effects whose size was published, {words}.")
+        found.append(f"Of {len(compared)} statements whose effect was published with an interval, {words}.")
     return found
 
 

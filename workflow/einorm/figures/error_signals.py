@@ -43,9 +43,10 @@ def draw(tables: Tables) -> Drawn:
     axes[0, 0].set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes[0, 0].minorticks_off()
     epoch_axis(axes[0, 0].xaxis)
+    figure.supylabel("share of squared length")
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
-    figure.legend(handles=handles(shares), loc="outside lower center", ncols=4)
+    figure.legend(handles=handles(shares), loc="outside lower center", ncols=3)
     drawn = shares[shares["share"].isin(MEANING)]
     return figure, drawn.assign(panel=drawn["share"].map(MEANING).str.replace("\n", " "))
 
@@ -73,5 +74,6 @@ def handles(shares: DataFrame) -> list[Line2D]:
     """What the legend shows."""
     present = [condition for condition in CONDITIONS if (shares["condition"] == condition).any()]
     lines = [Line2D([], [], label=label(condition), **look(condition)) for condition in present]
-    found = (shares["variant"] == WITHOUT).any()
-    return lines + [Line2D([], [], color=GREY, label="without Dale's principle", **OPEN, marker="o")] * bool(found)
+    if (shares["variant"] == WITHOUT).any():
+        lines.append(Line2D([], [], color=GREY, label="without Dale's principle, last epoch", **OPEN, marker="o"))
+    return lines

@@ -69,7 +69,10 @@ def column(axes: NDArray[Any], epochs: DataFrame, conditions: list[str], metric:
             look = curve_look(epsilon, len(curve)) | {"clip_on": len(curve) > 1}
             ax.plot(curve["epoch"], curve["value"], **look, label=f"{epsilon:g}")
     drawn = pd.concat(parts)
-    if metric not in TARGETS:
+    if metric == "gradient_alignment":  # far from 1 in most conditions, which is what it is about
+        lowest = min(0, drawn["value"].fillna(0).min())
+        axes[0].set(ylim=(lowest - 0.05, 1.05), yticks=(0, 0.5, 1))
+    elif metric not in TARGETS:
         alignment_axis(axes[0].yaxis, (0, 0.9, 0.99, 0.999))
         highest = spread(max(0.9, drawn["value"].fillna(0).max()))  # fillna: no run may have an alignment
         axes[0].set_ylim(unspread(-0.1), unspread(highest + 0.2))

@@ -109,8 +109,9 @@ def accuracies(ax: Axes, runs: DataFrame, compared: dict[Group, DataFrame], name
             text = name_of(*g) if condition == conditions[0] else None
             ax.scatter(x, shown, s=area(0.7), color=shade, edgecolor="white", linewidth=0.3, zorder=2, label=text)
             reach = SPREAD / len(compared) / 3
-            median = max(low, part["test_acc"].median())
-            ax.hlines(median, x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3, clip_on=False)
+            median = part["test_acc"].median()
+            if median >= low:
+                ax.hlines(median, x[:1] - reach, x[:1] + reach, color="black", linewidth=1.6, zorder=3, clip_on=False)
             below = int((part["test_acc"] < low).sum())
             if below:
                 where: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "bottom"}

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from pandas import DataFrame
 
 from ..analysis.run_by_run import JUDGED, JUDGED_CONDITIONS, OWN, RELEASE
@@ -45,7 +46,8 @@ def draw(tables: Tables) -> Drawn:
     for ax in axes[-1]:
         ax.set_xlabel("published (%)")
     marks = [marker(name, GREY) for name in NAMES]
-    above.legend(marks, NAMES.values(), loc="outside upper center", ncols=2)
+    marks.append(Patch(color="0.9"))
+    above.legend(marks, [*NAMES.values(), f"within {BAND:g} points"], loc="outside upper center", ncols=3)
     parts.append(medians(below.subplots(), found[found["verdict"] != "not computed"], epsilons))
     return figure, pd.concat(parts, ignore_index=True)
 
@@ -121,6 +123,6 @@ def medians(ax: Axes, found: DataFrame, epsilons: list[float]) -> DataFrame:
     ax.text(-0.005, -0.075, "ε", transform=ax.transAxes, ha="right", va="top")
     bar, dash = Line2D([], [], color="0.8", linewidth=7), Line2D([], [], color=GREY, linestyle="", marker="_")
     ax.legend(
-        [bar, dash], ["equal runs with a little noise", "chance"], loc="lower left", bbox_to_anchor=(0, 1), ncols=2
+        [bar, dash], ["expected of equal runs (95 %)", "random order"], loc="lower left", bbox_to_anchor=(0, 1), ncols=2
     )
     return pd.DataFrame(parts).assign(panel="median of absolute differences").drop_duplicates()
