@@ -20,7 +20,7 @@ SHOWN = ("conditions", "epsilons", "configs", "epochs")  # columns of the table 
 TEXT = """\
 # Config reference
 
-Made by `docs/config_reference.py` from the typed config (`workflow/einorm/config.py`) and `config.yaml`.
+Made by `docs/config_reference.py` from the typed config (`workflow/einorm/settings.py`) and `config.yaml`.
 
 `config.yaml` says what is computed; Snakemake's options and profiles say how. Its key `preset` chooses a block of
 `presets`. Every other key may be set in that block or at the top level, which overrides the block.

@@ -12,7 +12,7 @@ from einorm.__main__ import main
 from einorm.analysis import claims, comparisons, explain, judging, published
 from einorm.analysis.oddities import oddities
 from einorm.analysis.statements import Rules, load_rules
-from einorm.records import tables
+from einorm.records import archive, tables
 from einorm.runtime import UserError
 from einorm.settings import Settings
 
@@ -59,6 +59,16 @@ def test_another_data_set_is_not_compared_in_size_with_the_published_values():
         row = claims.evaluate(rules(), runs, settings_for(runs, dataset=dataset), VALUES).iloc[0]
         assert row["verdict"] == "reproduced" and np.isfinite(row["published_effect"]) == known
         assert known or row["size_verdict"] == "not published"
+
+
+@pytest.mark.parametrize("dataset", ["fashion_mnist", "mnist"])
+def test_tables_of_another_data_set_hold_no_published_value(tmp_path, dataset):
+    runs, settings = archive.read_runs_and_settings(REPOSITORY / "paper_artifact" / "archive" / "quick")
+    claims.write(runs, settings.model_copy(update={"dataset": dataset}), RULES, PUBLISHED, tmp_path)
+    for name in ("claims", "comparisons", "oddities"):
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        theirs = [column for column in table if column.startswith("published") and table[column].dtype == float]
+        assert len(theirs) >= 2 and table[theirs].isna().all(axis=None) == (dataset == "mnist"), name
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from conftest import REPOSITORY
 from einorm import config, runtime, variants
 from einorm.conditions import CONDITIONS
-from einorm.planning import archives
+from einorm.planning import archives, training
 from einorm.records import archive, codes, lineage, runs, tables
 from einorm.runtime import UserError
 from einorm.settings import Settings
@@ -318,6 +318,22 @@ def test_a_proof_looks_at_every_way_to_train():
     ways = {json.dumps(variants.how(run)) for batch in cases.values() for run in batch}
     assert ways == {json.dumps(variants.PAPER | variants.VARIANTS[v]) for v in variants.trained() if "seed" not in v}
     assert all(len({run["hidden_width"] for run in batch}) == 3 for batch in cases.values())
+
+
+@pytest.mark.parametrize(
+    ("variant", "device", "step"),
+    [
+        ("paper", "cpu", "plain"),
+        ("paper", "cuda", "fused"),
+        ("no_dale", "cuda", "graph"),
+        ("release_float16", "cuda", "plain"),
+    ],
+)
+def test_a_rule_has_the_code_of_the_step_that_trains_there(variant, device, step):
+    overrides = (f"variants=[{variant}]", f"machine={{device: {device}}}")
+    settings = config.load(REPOSITORY / "config.yaml", "smoke", overrides)
+    chosen = runs.cell_runs(settings, "luminosity", variant, "inorm", 0.75)
+    assert training.describe(settings, chosen)["code"] == lineage.representative(chosen[0], step)
 
 
 def test_the_driver_trains_what_its_package_knows(images):

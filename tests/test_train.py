@@ -19,6 +19,7 @@ from einorm.data import write_shifts
 from einorm.planning import plan
 from einorm.records import jobs, provenance, runs, tables
 from einorm.runtime import UserError
+from einorm.tools import budget
 from einorm.training import device, job, train
 from einorm.training import images as images_of
 from einorm.variants import ARCHIVED, VARIANTS, trained
@@ -235,6 +236,14 @@ def test_a_validation_split_is_held_out(images, no_shifts):
     wrong = train.train(held_out, images | {"train_labels": labels}, no_shifts)
     assert wrong["test_acc"].equals(rows["test_acc"]), "their labels train nothing"
     assert (rows["validation_acc"] > 30).all() and (wrong["validation_acc"] < 20).all(), "their labels are measured"
+
+
+def test_a_preset_that_refuses_an_override_does_not_stop_the_budget_of_the_others():
+    presets, refused = budget.load_all(REPOSITORY / "config.yaml", ["seed=1"])
+    assert list(refused) == ["robustness_seed"] and "seed1 has seed 1" in str(refused["robustness_seed"])
+    assert {*presets, *refused} == {*config.preset_names(REPOSITORY / "config.yaml")}
+    with pytest.raises(UserError, match="unknown key 'sed'"):
+        budget.load_all(REPOSITORY / "config.yaml", ["sed=1"])
 
 
 @pytest.mark.parametrize("variant", trained())

@@ -47,7 +47,7 @@ def evaluate(
     DataFrame, verdicts in the order of `judging.VERDICTS`, then of the rules; docs/results.md explains its columns
     """
     if task != PAPER_TASK or settings.dataset != PAPER_DATASET:  # an extension of ours: nothing was published
-        values = {name: column.iloc[:0] for name, column in values.items()}
+        values = {name: table.iloc[:0] for name, table in values.items()}
     runs = of_task(runs, task)
     incomplete, paper = incomplete_cells(runs, settings), as_published(runs, task)
     published_seed = published_numbers(settings.science())
@@ -68,6 +68,11 @@ def evaluate(
         table[name] = table.get(name, np.nan)
     order = table["verdict"].map({verdict: i for i, verdict in enumerate(VERDICTS)})
     return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def nothing_in(table: DataFrame) -> dict[str, float]:
+    """The columns of published values of a table, emptied."""
+    return {name: np.nan for name in table if name.startswith("published")}
 
 
 def used(rules: Rules) -> dict[str, None]:
@@ -168,8 +173,11 @@ def write(
     extensions = [extension(rules, runs, settings, values, task) for task in sorted(set(runs["task"]) - {PAPER_TASK})]
     claims = pd.concat([evaluate(rules, runs, settings, values), *extensions], ignore_index=True)
     paper = as_published(runs)
-    made = {"claims": claims, "comparisons": compare_all(rules, complete_rows(paper, settings), values)}
-    made |= {"oddities": oddities(rules, paper, values), "published_check": published.check_tests(values)}
+    made = {"comparisons": compare_all(rules, complete_rows(paper, settings), values)}
+    made |= {"oddities": oddities(rules, paper, values)}
+    if settings.dataset != PAPER_DATASET:  # of which nothing was published
+        made = {name: table.assign(**nothing_in(table)) for name, table in made.items()}
+    made |= {"claims": claims, "published_check": published.check_tests(values)}
     made |= {"robustness": robustness(of_task(runs))}
     for name, table in made.items():
         write_csv(table, Path(out) / f"{name}.csv")

@@ -93,7 +93,8 @@ def write(
     Raises
     ------
     UserError
-        If a table, the texts or the published values cannot be read, or a query fails.
+        If a table, the texts or the published values cannot be read, or a query is wrong. One that finds no runs leaves
+        its finding out.
     """
     entries = load(Path(artifact) / "deviations.yaml")["findings"]
     rows = []

@@ -13,7 +13,10 @@ def number(value: float, digits: int = 2) -> str:
 def interval(row: dict[str, Any], prefix: str = "") -> str:
     """An effect's interval for reading; that of the effect whose columns have this prefix."""
     low, high = row[f"{prefix}low"], row[f"{prefix}high"]
-    return f"{number(low)} to {number(high)}" if np.isfinite([low, high]).all() else "–"
+    if not np.isfinite([low, high]).all():
+        return "–"
+    digits = 3 if number(low) == number(high) else 2  # of cosines near 1
+    return f"{number(low, digits)} to {number(high, digits)}"
 
 
 def size_in_words(verdict: str) -> str:

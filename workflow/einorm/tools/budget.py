@@ -14,7 +14,7 @@ from .. import config
 from ..conditions import CONDITIONS
 from ..records.jobs import cost, jobs
 from ..records.runs import Run
-from ..runtime import duration
+from ..runtime import UserError, duration
 from ..settings import Settings
 from ..variants import ARCHIVED
 from .benchmark import FAMILIES, WIDTHS, measure_epoch
@@ -31,7 +31,7 @@ def print_budget(path: Path | str, overrides: Sequence[str]) -> None:
     path : of config.yaml
     overrides : list of "key=value", applied to every preset
     """
-    presets = {name: config.load(path, name, overrides) for name in config.preset_names(path)}
+    presets, refused = load_all(path, overrides)
     torch.set_num_threads(next(iter(presets.values())).machine.threads)
     speeds = {family: [seconds_per_cost(family, width) for width in WIDTHS] for family in FAMILIES}
     started = start_up()
@@ -45,6 +45,21 @@ def print_budget(path: Path | str, overrides: Sequence[str]) -> None:
         padding = 1 - sum(sum(map(cost, runs)) for runs in planned) / sum(map(padded_cost, planned))
         times = f"{hours:12.2f}{duration(hours * 1800):>13}{duration(hours * 450):>13}"
         print(f"{name:24}{sum(map(len, planned)):7}{len(planned):7}{padding:9.1%}{times}")
+    for name, error in refused.items():
+        print(f"{name:24}{error}")
+
+
+def load_all(path: Path | str, overrides: Sequence[str]) -> tuple[dict[str, Settings], dict[str, UserError]]:
+    """Every preset with the overrides, and why the others refuse them. Raises UserError where all do."""
+    presets, refused = dict[str, Settings](), dict[str, UserError]()
+    for name in config.preset_names(path):
+        try:
+            presets[name] = config.load(path, name, overrides)
+        except UserError as error:
+            refused[name] = error
+    if not presets and refused:
+        raise next(iter(refused.values()))
+    return presets, refused
 
 
 def seconds_per_cost(family: str, width: int) -> float:
