@@ -5,7 +5,7 @@ from pathlib import Path
 import einorm
 import pandas as pd
 from einorm import config, figures
-from einorm.analysis import collapse_predictions, collapses, error_shares, published, same_collapses
+from einorm.analysis import casts, collapse_predictions, collapses, error_shares, published, same_collapses
 from einorm.analysis.completeness import complete_rows
 from einorm.artifact import wording
 from einorm.conditions import CONDITIONS
@@ -18,6 +18,7 @@ def write():
     """Write both pages; of a preset without an archive nothing."""
     write_error_signals()
     write_collapses()
+    write_casts()
 
 
 def write_error_signals(page=DOCS / "error_signals.md", pictures=DOCS / "error_signals"):
@@ -67,6 +68,15 @@ def write_collapses(page=DOCS / "collapses.md"):
         texts |= {"places": places_table(pd.concat([collapses.listed(*pair) for pair in pairs]))}
         texts |= {"same_runs": same_runs_table(values["complete"], float32, runs)}
         fill(page, texts | {"predictions": predictions_table(found)})
+
+
+def write_casts(page=DOCS / "reproduction.md"):
+    """Write what came of the predictions on E-I networks with the release's casts into a page."""
+    float32 = archive.read_runs(ARCHIVES / "paper")
+    folder = ARCHIVES / "casts"
+    runs = archive.read_runs(folder) if folder.exists() else float32.iloc[:0]
+    found = casts.predictions(published.load(PUBLISHED)["complete"], float32, runs)
+    fill(page, {"casts": predictions_table(found)})
 
 
 def predictions_table(found):

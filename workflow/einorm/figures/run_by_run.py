@@ -45,8 +45,7 @@ def draw(tables: Tables) -> Drawn:
         ax.set_title(f"{label(condition)}\nassigned by\n{by}")
     for ax in axes[-1]:
         ax.set_xlabel("published (%)")
-    marks = [marker(name, GREY) for name in NAMES]
-    marks.append(Patch(color="0.9"))
+    marks = [*(marker(name, GREY) for name in NAMES), Patch(color="0.9")]
     above.legend(marks, [*NAMES.values(), f"within {BAND:g} points"], loc="outside upper center", ncols=3)
     parts.append(medians(below.subplots(), found[found["verdict"] != "not computed"], epsilons))
     return figure, pd.concat(parts, ignore_index=True)
