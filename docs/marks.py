@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from einorm import figures
 from einorm.analysis.explain import amount
+from einorm.artifact import wording
 from einorm.runtime import atomic_path
 
 DOCS = Path(__file__).parent
@@ -44,15 +45,12 @@ def markdown(headings, rows):
 
 
 def with_interval(middle, low, high, without=" (too few runs for an interval)"):
-    """A difference with its interval in words; empty where there is none.
-
-    It has two decimals, or three where the ends of the interval would look equal, as of cosines near 1.
-    """
+    """A difference with its interval in words (`wording.decimals`); empty where there is none."""
     if not np.isfinite(middle):
         return ""
     if not np.isfinite([low, high]).all():
         return amount(middle, 2) + without
-    digits = 3 if amount(low, 2) == amount(high, 2) else 2
+    digits = wording.decimals(low, high)
     return f"{amount(middle, digits)} ({amount(low, digits)} to {amount(high, digits)})"
 
 

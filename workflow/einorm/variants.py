@@ -84,6 +84,11 @@ def check_trained(variants: Iterable[str]) -> None:
         )
 
 
+def may_collapse(variants: Iterable[str]) -> bool:
+    """Whether some have the release's casts, so that their collapses are counted."""
+    return bool(set(COLLAPSE) & set(variants))
+
+
 def asked(variants: Iterable[str]) -> list[str]:
     """The questions that variants answer: those of which there is more than the paper's way to train."""
     return [question for question, members in QUESTIONS.items() if set(members) & set(variants) - {"paper"}]

@@ -6,7 +6,7 @@ And what came of T1 to T5 of paper_artifact/predictions_casts.md, by rules that 
 import numpy as np
 from pandas import DataFrame
 
-from .collapse_predictions import Checks, outcome
+from .collapse_predictions import Checks, told
 from .run_by_run import compare_cells, match, together
 from .selection import at_chance
 
@@ -38,23 +38,19 @@ def predictions(theirs: DataFrame, float32: DataFrame, casts: DataFrame) -> list
         id; met_if and found, in words; outcome: met, not met, or not computed, where a cell lacks runs.
     """
     series = {FLOAT32: float32, CASTS: casts}
+    cells = compare_cells(theirs, series)
     found: dict[str, Checks] = {
-        "T1": [sorted_nearer(theirs, series, "ei_none")],
-        "T2": [sorted_nearer(theirs, series, "ei_ln")],
+        "T1": [sorted_nearer(cells, "ei_none")],
+        "T2": [sorted_nearer(cells, "ei_ln")],
         "T3": [runs_nearer(theirs, series, "ei_none", "ei_ln")],
         "T4": [runs_nearer(theirs, series, "ei_ln", "ei_none")],
         "T5": [none_lost(theirs, casts)],
     }
-    return [
-        {"id": name, "met_if": PREDICTIONS[name], "found": "; ".join(text for _, text in checks if text),
-         "outcome": outcome([holds for holds, _ in checks])}
-        for name, checks in found.items()
-    ]  # fmt: skip
+    return told(found, PREDICTIONS)
 
 
-def sorted_nearer(theirs: DataFrame, series: Series, condition: str) -> tuple[bool | None, str]:
+def sorted_nearer(cells: DataFrame, condition: str) -> tuple[bool | None, str]:
     """Whether the sorted accuracies of a condition are nearer with the casts, and both differences in words."""
-    cells = compare_cells(theirs, series)
     chosen = cells[(cells["condition"] == condition) & (cells["epsilon"] == EPSILON)].set_index("randomness")
     before, after = chosen["sorted_difference"][[FLOAT32, CASTS]]
     return in_words(before, after, before - after >= NEARER)

@@ -66,9 +66,14 @@ def predictions(runs: DataFrame, settings: Settings, values: Values, float32: Da
         "P10": [rescued(cells["release_earlier_loss", "inorm", 0.75], inorm)],
         "P11": [near_float32(runs, float32, cell) for cell in whole],
     }
+    return told(found, PREDICTIONS)
+
+
+def told(found: dict[str, Checks], met_if: dict[str, str]) -> list[dict[str, str]]:
+    """What came of predictions, a dict each: id; met_if and found, in words; outcome (`outcome`)."""
     return [
-        {"id": name, "met_if": PREDICTIONS[name], "found": "; ".join(filter(None, (text for _, text in checks))),
-         "outcome": outcome([check for check, _ in checks])}
+        {"id": name, "met_if": met_if[name], "found": "; ".join(text for _, text in checks if text),
+         "outcome": outcome([holds for holds, _ in checks])}
         for name, checks in found.items()
     ]  # fmt: skip
 

@@ -45,7 +45,6 @@ LAST_EPOCHS = 10  # over which moments of the activity are averaged
 LN = "e_only_ln"
 #: What every entry of deviations.yaml has.
 KEYS = {"deviations": ("what", "original", "here", "why"), "findings": ("id", "title", "status", "figure", "finding")}
-NO_VALUE = "no value"
 VALUE = {"claim": "effect", "robustness": "change", "box": "value"}  # what a query reads where it names no column
 TAKE: dict[str, Callable[[Any], Any]] = {
     "median": np.median,
@@ -57,7 +56,7 @@ TAKE: dict[str, Callable[[Any], Any]] = {
 
 
 class NoValueError(UserError):
-    """A query finds no run or no value. Nothing raises it but `numbers`."""
+    """A query finds no value."""
 
 
 def load(path: Path | str) -> dict[str, Any]:
@@ -166,21 +165,25 @@ def numbers(entry: Entry, sources: Sources) -> dict[str, Any]:
                 found[name] = min(found[one] for one in query["smallest"])
             else:
                 found[name] = answer(query, sources, found)
+        except NoValueError as error:
+            raise NoValueError(f"deviations.yaml, {entry['id']}, {name}: {error}") from None
         except (LookupError, ValueError, NameError, SyntaxError, TypeError, TokenError) as error:
-            kind = NoValueError if str(error) == NO_VALUE else UserError
-            raise kind(f"deviations.yaml, {entry['id']}, {name}: {error}") from None
+            raise UserError(f"deviations.yaml, {entry['id']}, {name}: {error}") from None
     return found
 
 
 def answer(query: Query, sources: Sources, found: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> Any:
-    """The number, or the word, that a query asks for; found: earlier ones, by name. Raises ValueError if it is none."""
+    """The number, or the word, that a query asks for; found: earlier ones, by name.
+
+    Raises NoValueError if there is none, ValueError if the query is wrong.
+    """
     chosen = rows(query, sources, found)
     values = chosen[query.get("value", VALUE.get(source_of(query), "test_acc"))].dropna()
     take = query.get("take", "one" if source_of(query) in ("claim", "box") else "median")
     if take == "count":
         return len(chosen)
     if values.empty:
-        raise ValueError(NO_VALUE)
+        raise NoValueError("no value")
     if take == "p":
         against = rows(query["against"], sources, found)["test_acc"]
         return float(stats.compare(values, against)["p"])

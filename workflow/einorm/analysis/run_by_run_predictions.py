@@ -4,7 +4,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from .collapse_predictions import outcome
+from .collapse_predictions import Checks, told
 from .published import EPSILONS
 from .run_by_run import OWN, RELEASE
 
@@ -39,7 +39,7 @@ def predictions(found: DataFrame, cells: DataFrame) -> list[dict[str, str]]:
     by_two = {name: part[part["by"].str.contains(" and ")] for name, part in ((RELEASE, release), (OWN, own))}
     by_one = release[release["by"] == "e_only_ln"]
     paired = release[release["judged"].isin(["ei_ln", "ei_none"])]
-    checks: dict[str, list[tuple[bool | None, str]]] = {
+    checks: dict[str, Checks] = {
         "1": [sorted_near(cells, condition, limit) for condition, limit in SORTED.items()],
         "2": [
             check(by_two[RELEASE], condition, e, lambda row: met(row) and row[MEDIAN] <= BY_TWO)
@@ -60,11 +60,7 @@ def predictions(found: DataFrame, cells: DataFrame) -> list[dict[str, str]]:
             *(check(by_one, "gradnorm_full", e, lambda row: row[MEDIAN] <= BY_ONE) for e in EPSILONS),
         ],
     }
-    return [
-        {"id": name, "met_if": PREDICTIONS[name], "found": "; ".join(text for _, text in parts if text),
-         "outcome": outcome([holds for holds, _ in parts])}
-        for name, parts in checks.items()
-    ]  # fmt: skip
+    return told(checks, PREDICTIONS)
 
 
 def met(row: dict[str, Any]) -> bool:

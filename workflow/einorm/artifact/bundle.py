@@ -10,7 +10,7 @@ from ..records import archive, tables
 from ..records.tables import TABLES
 from ..runtime import UserError, atomic_path
 from ..settings import Settings, describe_difference
-from ..variants import COLLAPSE
+from ..variants import may_collapse
 from . import crate, sources
 from .verify import CRATE, SUMS, canonical
 
@@ -63,7 +63,7 @@ def claims_files(settings: Settings) -> list[str]:
     """Names of the tables of results/claims that settings have, without claims.csv and claims.parquet."""
     names = ["comparisons", "oddities", "published_check", "robustness", "side_by_side", "evidence"]
     names += ["run_by_run", "run_by_run_points", "run_by_run_cells"]
-    names += ["collapses", "collapsed_runs"] if set(COLLAPSE) & set(settings.variants) else []
+    names += ["collapses", "collapsed_runs"] if may_collapse(settings.variants) else []
     return [f"{name}.csv" for name in names]
 
 

@@ -15,8 +15,12 @@ def interval(row: dict[str, Any], prefix: str = "") -> str:
     low, high = row[f"{prefix}low"], row[f"{prefix}high"]
     if not np.isfinite([low, high]).all():
         return "–"
-    digits = 3 if number(low) == number(high) else 2  # of cosines near 1
-    return f"{number(low, digits)} to {number(high, digits)}"
+    return f"{number(low, decimals(low, high))} to {number(high, decimals(low, high))}"
+
+
+def decimals(low: float, high: float) -> int:
+    """Decimals of an interval: two, or three where its ends would look equal, as of cosines near 1."""
+    return 3 if number(low) == number(high) else 2
 
 
 def size_in_words(verdict: str) -> str:

@@ -14,7 +14,7 @@ from ..records.tables import MANIFEST, TABLES
 from ..runtime import PACKAGE, PROJECT
 from ..settings import Settings
 from ..training import jobfile
-from ..variants import COLLAPSE, check_trained
+from ..variants import check_trained, may_collapse
 from .archives import ARTIFACT, archive_folder, compared
 from .outputs import describe_figure, fingerprints, report_code
 from .surroundings import RESULTS, check_braces, check_data_path, check_folders, check_prepared, relative
@@ -96,7 +96,7 @@ def describe_figures(settings: Settings) -> dict[str, Any]:
         "captions": sorted({relative(caption(name)) for name in [*drawn, FOREST]}),
         "format": settings.format,
         "style": relative(STYLE),
-        "collapses": bool(set(COLLAPSE) & set(settings.variants)),
+        "collapses": may_collapse(settings.variants),
     }
 
 

@@ -28,13 +28,13 @@ def describe_training(settings: Settings, planned: dict[str, list[Run]]) -> dict
 
 def describe(settings: Settings, runs: list[Run]) -> dict[str, Any]:
     """A training job as its rule sees it."""
-    first, device = runs[0], "cuda" if settings.machine.device == "cuda" else "cpu"
+    first = runs[0]
     variant = f"{first['variant']}, " if "variant" in first else ""
     configurations = ", ".join(str(config) for config in dict.fromkeys(run["config"] for run in runs))
     return {
         "shifts": [f"results/shifts/{shift_table_of(first)}.npz"] if share_shifts(first) else [],
         "minutes": START_UP + round(minutes_of(runs, SLOW_CORE)),
-        "code": lineage.representative(first, step_of(first, device)),
+        "code": lineage.representative(first, step_of(first, settings.machine.device)),
         "title": f"{variant}{first['condition']}, epsilon {first['epsilon']:g}, configurations {configurations}",
     }
 

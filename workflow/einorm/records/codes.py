@@ -53,13 +53,13 @@ def code_of(run: Run, step: str = "plain") -> str:
 
 
 def step_of(run: Run, device: str) -> str:
-    """The step of `STEPS` that trains a run on a device, "cpu" or "cuda".
+    """The step of `STEPS` that trains a run on a device; planning takes auto for a CPU.
 
     On a CPU it is plain, on a GPU fused, or graph where the fused step cannot: Dale's principle is built into it, and
     the rules of `FUSED_RULES`. The release's precision has the plain step only.
     """
     way = how(run)
-    if device == "cpu" or way["precision"] != "float32":
+    if device != "cuda" or way["precision"] != "float32":
         return "plain"
     return "fused" if way["dale"] and CONDITIONS[run["condition"]].error_signal in FUSED_RULES else "graph"
 

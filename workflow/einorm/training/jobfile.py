@@ -38,7 +38,7 @@ def left(settings: Settings, archived: Path | str | None = None) -> Jobs:
     if not archived:
         return dict(planned)
     first_of_cell = {cell_folder(runs[0]): runs[0] for _, runs in planned}
-    device = "cuda" if settings.machine.device == "cuda" else "cpu"
+    device = settings.machine.device
     equal = {cell: lineage.equal_codes(code_of(run, step_of(run, device))) for cell, run in first_of_cell.items()}
     rows = {cell: archive.cell_rows(archived, run, equal[cell]) for cell, run in first_of_cell.items()}
     finished = {cell: set(part["digest"]) for cell, part in rows.items()}
