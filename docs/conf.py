@@ -24,7 +24,8 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 120  # seconds a cell
 
-ROOMS = ("", "analysis.", "artifact.", "planning.", "tools.", "figures.", "commands.")  # where names are looked for
+PACKAGE = Path(einorm.__file__).parent
+ROOMS = ["", *(f"{path.parent.name}." for path in sorted(PACKAGE.glob("*/__init__.py")))]  # where names are looked for
 default_role = "py:obj"
 add_module_names = False
 smartquotes = False  # options, --config, stay as they are

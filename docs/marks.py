@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from einorm import figures
 from einorm.analysis.explain import amount
-from einorm.artifact import wording
+from einorm.analysis.judging import decimals
 from einorm.runtime import atomic_path
 
 DOCS = Path(__file__).parent
@@ -45,12 +45,12 @@ def markdown(headings, rows):
 
 
 def with_interval(middle, low, high, without=" (too few runs for an interval)"):
-    """A difference with its interval in words (`wording.decimals`); empty where there is none."""
+    """A difference with its interval in words (`judging.decimals`); empty where there is none."""
     if not np.isfinite(middle):
         return ""
     if not np.isfinite([low, high]).all():
         return amount(middle, 2) + without
-    digits = wording.decimals(low, high)
+    digits = decimals(low, high)
     return f"{amount(middle, digits)} ({amount(low, digits)} to {amount(high, digits)})"
 
 
@@ -60,7 +60,7 @@ def number(value):
 
 
 def write_picture(figure, tables_folder, path, compared=None):
-    """Draw a figure from an archive, that of single runs from the folder `compared`, and keep its PNG only."""
+    """Draw a figure from an archive, those of `figures.COMPARED` from the folder `compared`, and keep its PNG only."""
     with tempfile.TemporaryDirectory() as folder:
         figures.make(figure, tables_folder, PUBLISHED, ARTIFACT / "claims.yaml", folder, compared)
         keep(Path(folder) / f"{figure}.png", path)

@@ -128,12 +128,14 @@ def same_runs_table(theirs, float32, casts):
     rows = []
     for epsilon in (0.75, 0):
         found = same_collapses.same_runs(theirs, float32, casts, epsilon)
-        row = [f"{epsilon:g}", *["–"] * 7]
+        row = [f"{epsilon:g}", *["–"] * 9]
         if found:
             row[1:4] = [found["near_ties"], f"{found['published']} and {found['here']}", found["both"]]
             row[4:6] = [f"{found['by_chance']:.1f}", wording.p_value(found["p"])]
-            row[6:] = [f"{number(found['median_difference'])} in {found['n']} runs"]
+            row[6:8] = [f"{found['by_chance_at_rates']:.1f}", wording.p_value(found["p_at_rates"])]
+            row[8:] = [f"{number(found['median_difference'])} in {found['n']} runs"]
             row += [number(found["chance_median_difference"])]
         rows.append([*row, found.get("R1", "not computed"), found.get("R2", "not computed")])
     headings = ("ε", "near ties", "at chance, published and here", "both", "both by chance", "p")
+    headings += ("both by chance at equal rates", "p at equal rates")
     return markdown((*headings, "above chance: median difference", "in random order", "R1", "R2"), rows)

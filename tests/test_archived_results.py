@@ -81,13 +81,15 @@ def test_pages_of_claims_show_no_empty_number_and_no_signed_0(tmp_path):
     assert [path.name for path in pages] == [path.name for path in CLAIMS]
     for path in pages:
         assert not re.search(r"\bnan\b|[-−+]0\.00\b| v 0\b", path.read_text()), path.name
-    assert MADE["with_interval"](-0.001, -0.02, 0.004) == "0.00 (-0.02 to 0.00)"
-    assert MADE["with_interval"](0.9972, 0.9961, 0.9989) == "+0.997 (+0.996 to +0.999)", "not +1.00 (+1.00 to +1.00)"
-    assert MADE["with_interval"](0.5, np.nan, np.nan) == "+0.50 (too few runs for an interval)"
+    assert MADE["reproduction_page"].with_interval(-0.001, -0.02, 0.004) == "0.00 (-0.02 to 0.00)"
+    assert MADE["reproduction_page"].with_interval(0.9972, 0.9961, 0.9989) == "+0.997 (+0.996 to +0.999)", (
+        "not +1.00 (+1.00 to +1.00)"
+    )
+    assert MADE["reproduction_page"].with_interval(0.5, np.nan, np.nan) == "+0.50 (too few runs for an interval)"
 
 
 def test_medians_of_sorted_accuracies_are_said_to_be_of_all_runs():
-    head = MADE["sorted_table"](pd.DataFrame({"median": []})).splitlines()[0]
+    head = MADE["reproduction_page"].sorted_table(pd.DataFrame({"median": []})).splitlines()[0]
     assert "| published median, all runs (%) | median, all runs (%) |" in head
     assert head in (DOCS / "reproduction.md").read_text()
 

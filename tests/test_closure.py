@@ -161,7 +161,7 @@ def test_a_place_that_is_not_there_is_no_silent_nothing(small):
 
 
 JUDGED = {"claims", "side_by_side", "evidence"}
-OTHERS = (*JUDGED, "forest", "single_runs", "report", "explore", "bundle")
+OTHERS = (*JUDGED, "forest", "single_runs", "late_effects", "report", "explore", "bundle")
 OTHERS += ("benchmark", "collect", "samples", "training")
 PLAIN = {"claims": "analysis", "forest": "analysis", "explore": "artifact", "benchmark": "tools"}  # in `commands`
 DRAWN = known(TASKS, QUESTIONS)
@@ -172,8 +172,10 @@ def fingerprints():
     facts = {name: outputs.describe_figure(name)["code"] for name in DRAWN}
     facts |= {name: outputs.made_by(f"{room}.{name}") for name, room in PLAIN.items()}
     facts |= {"single_runs": outputs.made_by("analysis.run_by_run", outputs.READ_FOLDER)}
-    facts |= {"evidence": outputs.made_by("analysis.evidence", outputs.READ_FOLDER)}
-    facts |= {"side_by_side": outputs.made_by("analysis.side_by_side", outputs.READ_FOLDER)}
+    facts |= {
+        name: outputs.made_by(f"analysis.{name}", outputs.READ_FOLDER)
+        for name in ("late_effects", "evidence", "side_by_side")
+    }
     facts |= {"report": outputs.report_code([[{"condition": c, "task": t}] for c in CONDITIONS for t in TASKS])}
     facts |= {"bundle": outputs.made_by("artifact.bundle", outputs.READ_START)}
     facts |= {name: outputs.made_by(f"training.{name}", outputs.READ_SETTINGS) for name in ("collect", "samples")}
@@ -200,23 +202,25 @@ DECIDES = {
     "analysis/run_by_run_predictions.py": ("mostly_untold", set()),
     "analysis/collapses.py": ("counts", set()),
     "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims", "evidence"}),
-    "analysis/completeness.py": ("completeness", ALL | JUDGED | {"report"}),
-    "analysis/effects.py": ("estimate", JUDGED),
+    "analysis/completeness.py": ("completeness", ALL | JUDGED | {"late_effects", "report"}),
+    "analysis/distributions.py": ("tied", {"single_runs"}),
+    "analysis/effects.py": ("estimate", JUDGED | {"late_effects"}),
     "analysis/error_shares.py": ("medians", drawn("error_signals")),
     "analysis/explain.py": ("rule", {"report"}),
     "analysis/findings.py": ("rows", {"evidence"}),
     "analysis/judging.py": ("judge", JUDGED),
+    "analysis/late_effects.py": ("late", {"late_effects"}),
     "analysis/oddities.py": ("hidden_runs", {"claims"}),
-    "analysis/published.py": ("complete_runs", ROBUSTNESS | {"claims"}),
-    "analysis/published_effects.py": ("box", JUDGED),
+    "analysis/published.py": ("complete_runs", {"claims"}),
+    "analysis/published_effects.py": ("box", JUDGED | {"late_effects"}),
     "analysis/robustness.py": ("answers", ROBUSTNESS | {"claims", "evidence"}),
     "analysis/rounding.py": ("apart", set()),
     "analysis/run_by_run.py": ("assign", {"single_runs"}),
     "analysis/same_size.py": ("judge_size", JUDGED),
     "analysis/same_collapses.py": ("same_runs", set()),
-    "analysis/selection.py": ("of_task", ALL | JUDGED | {"single_runs"}),
+    "analysis/selection.py": ("of_task", ALL | JUDGED | {"single_runs", "late_effects"}),
     "analysis/side_by_side.py": ("answer", {"side_by_side"}),
-    "analysis/statements.py": ("load_rules", ALL | JUDGED | {"forest", "report"}),
+    "analysis/statements.py": ("load_rules", ALL | JUDGED | {"late_effects", "forest", "report"}),
     "analysis/stats.py": ("holm", drawn("fig6", "fig7") | {"claims", "evidence"}),
     "records/archive.py": ("trainings", {"report", "bundle"}),
     "artifact/archiving.py": ("write", set()),
@@ -234,7 +238,7 @@ DECIDES = {
     "records/codes.py": ("training_parts", {"report"}),
     "records/costs.py": ("hours_in_words", {"report", "bundle"}),
     "commands/analysis.py": ("forest", {"forest"}),
-    "commands/arguments.py": ("path_or_none", ALL | {"single_runs", "side_by_side", "evidence"}),
+    "commands/arguments.py": ("path_or_none", ALL | {"single_runs", "late_effects", "side_by_side", "evidence"}),
     "commands/artifact.py": ("report", {"report"}),
     "commands/tools.py": ("budget", set()),
     "commands/training.py": ("collect", {"collect"}),
@@ -255,7 +259,10 @@ DECIDES = {
     "figures/versus.py": ("rows", PUBLISHED),
     "training/fused.py": ("prepare_chunk", {"benchmark"}),
     "training/gpu.py": ("steps_on", {"benchmark"}),
-    "hyperparameters.py": ("hyperparameters", ALL | JUDGED | {"report", "bundle", "collect", "samples", "benchmark"}),
+    "hyperparameters.py": (
+        "hyperparameters",
+        ALL | JUDGED | {"late_effects", "report", "bundle", "collect", "samples", "benchmark"},
+    ),
     "training/images.py": ("shifted", {"training", "report", "benchmark"}),
     "training/job.py": ("finished_rows", set()),
     "training/jobfile.py": ("run_queue", set()),
@@ -279,11 +286,14 @@ DECIDES = {
     "records/provenance.py": ("drawing", {"bundle"}),
     "release_precision.py": ("train_step", set()),  # the jobs that are fingerprinted here are float32
     "release_randomness.py": ("sequence", set()),
-    "records/runs.py": ("cells", ALL | JUDGED | {"report", "collect"}),
+    "records/runs.py": ("cells", ALL | JUDGED | {"late_effects", "report", "collect"}),
     "runtime.py": ("atomic_path", ALL | {*OTHERS} - {"training"}),
     "records/samples.py": ("sample_images", {"samples"}),
-    "records/tables.py": ("read", ALL | JUDGED | {"single_runs", "report", "explore", "bundle", "collect"}),
-    "settings.py": ("describe_difference", JUDGED | {"single_runs", "report", "explore", "bundle"}),
+    "records/tables.py": (
+        "read",
+        ALL | JUDGED | {"single_runs", "late_effects", "report", "explore", "bundle", "collect"},
+    ),
+    "settings.py": ("describe_difference", JUDGED | {"single_runs", "late_effects", "report", "explore", "bundle"}),
     "tasks.py": ("draw_shifts", {"training", "report"}),
     "tools/benchmark.py": ("peaks", {"benchmark"}),
     "tools/benchmark_gpu.py": ("peaks", {"benchmark"}),
@@ -471,8 +481,19 @@ def test_all_code_that_compares_single_runs_and_draws_them_is_in_the_closures(tm
     assert executed(REPOSITORY, [*compare, str(tmp_path)]) <= set(
         closure.closure(("commands/analysis.py", "run_by_run"), outputs.READ_FOLDER)
     )
-    command = ["figure", "run_by_run", "--tables", TABLES, *VALUES_AND_RULES, "--run-by-run", str(tmp_path)]
+    command = ["figure", "run_by_run", "--tables", TABLES, *VALUES_AND_RULES, "--compared", str(tmp_path)]
     places = ("commands/analysis.py", "figure"), ("figures/run_by_run.py", "draw"), outputs.READ_FOLDER
+    assert executed(REPOSITORY, [*command, "--out", str(tmp_path)]) <= set(closure.closure(*places))
+
+
+@pytest.mark.long
+def test_all_code_that_finds_late_effects_and_draws_them_is_in_the_closures(tmp_path):
+    command = ["late_effects", "--own", "paper_artifact/archive/replication", *VALUES_AND_RULES, "--out", str(tmp_path)]
+    assert executed(REPOSITORY, command) <= set(
+        closure.closure(("commands/analysis.py", "late_effects"), outputs.READ_FOLDER)
+    )
+    command = ["figure", "effects_by_epoch", "--tables", TABLES, *VALUES_AND_RULES, "--compared", str(tmp_path)]
+    places = ("commands/analysis.py", "figure"), ("figures/effects_by_epoch.py", "draw"), outputs.READ_FOLDER
     assert executed(REPOSITORY, [*command, "--out", str(tmp_path)]) <= set(closure.closure(*places))
 
 
@@ -510,7 +531,11 @@ def test_all_code_that_makes_tables_is_in_their_closures(name, smoke, tmp_path):
 
 
 # What is edited, and the rules that run again; the bundle, which holds all sources, after any edit.
-PAGE, EXPLORER, CLAIMS = {"page"}, {"explore"}, {"claims", "forest", "side_by_side", "evidence"}
+PAGE, EXPLORER, CLAIMS = (
+    {"page"},
+    {"explore"},
+    {"claims", "forest", "side_by_side", "evidence", "late_effects", "effects_by_epoch"},
+)
 BUNDLE, DRAW, MET = {"artifact"}, {*FIGURES}, {"single_runs", "run_by_run"}
 SIDE_BY_SIDE = {name for name in FIGURES if name.startswith("published_")}
 P, VALUES = "workflow/einorm", "paper_artifact/published"

@@ -8,7 +8,6 @@ import synthetic
 import yaml
 from conftest import REPOSITORY, copy_project, snakemake
 from einorm import config, figures
-from einorm.analysis import published
 from einorm.analysis.robustness import BY_TEST, BY_VALIDATION, robustness
 from einorm.figures import robustness as figure
 from einorm.planning.training import describe
@@ -17,7 +16,6 @@ from einorm.records.jobs import jobs
 from einorm.records.runs import run_digest
 from einorm.variants import COLLAPSE, DALE, QUESTIONS, VARIANTS, asked
 
-PUBLISHED = published.load(REPOSITORY / "paper_artifact" / "published")
 CONDITIONS = ("e_only_ln", "inorm", "gradnorm_full")
 
 
@@ -82,7 +80,7 @@ def test_runs_of_the_paper_alone_ask_nothing():
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_the_figure_shows_every_run_and_group(question):
     runs = runs_of(question)
-    drawn, points = figure.draw({"runs": runs, "published": PUBLISHED}, question)
+    drawn, points = figure.draw({"runs": runs}, question)
     legend = [text.get_text() for text in drawn.legends[0].get_texts()]
     plt.close(drawn)
     a = points[points["panel"] == "a"]
@@ -91,20 +89,19 @@ def test_the_figure_shows_every_run_and_group(question):
 
 
 def test_without_runs_of_the_papers_task_the_figure_says_so():
-    drawn, points = figure.draw({"runs": runs_of("order").iloc[:0], "published": PUBLISHED}, "order")
+    drawn, points = figure.draw({"runs": runs_of("order").iloc[:0]}, "order")
     assert len(points) == 0 and "runs that learn the paper's task" in drawn.axes[0].texts[0].get_text()
     plt.close(drawn)
 
 
-def test_without_ln_the_figure_counts_collapsed_runs_beside_the_published_ones():
+def test_without_ln_the_figure_shows_the_change_from_the_papers_way():
     runs = runs_of("precision", conditions=("inorm", "gradnorm_full"))
-    _, points = figure.draw({"runs": runs, "published": PUBLISHED}, "precision")
-    b = points[points["panel"] == "b"].set_index(["group", "condition"])
-    assert b.loc["published", "inorm"]["value"] == 9 and b.loc["published", "gradnorm_full"]["value"] == 0
-    assert (
-        b.loc["products and gradients rounded to float16", "inorm"]["value"] == 1
-        and b.loc["float32", "gradnorm_full"]["value"] == 0
-    )
+    runs["test_acc"] = runs["config"] + 80.0 + (runs["variant"] == "bfloat16")
+    _, points = figure.draw({"runs": runs}, "precision")
+    b = points[points["panel"] == "b"].set_index(["group", "condition"])["value"]
+    assert b["products and gradients rounded to bfloat16", "inorm"] == 1
+    assert b["products and gradients rounded to float16", "gradnorm_full"] == 0
+    assert np.isnan(b["float32", "inorm"]), "the paper's way has no change"
 
 
 def test_every_question_has_a_preset_that_asks_it_and_nothing_else():

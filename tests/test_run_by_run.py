@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY
 from einorm.__main__ import main
-from einorm.analysis import published, run_by_run
+from einorm.analysis import distributions, published, run_by_run
 from einorm.analysis.run_by_run import JUDGED, JUDGED_CONDITIONS, NEAR_TIE, OWN, RELEASE
 from einorm.analysis.run_by_run_predictions import PREDICTIONS, predictions
 from einorm.figures.run_by_run import draw
@@ -127,13 +127,13 @@ def test_an_archive_with_some_cells_is_judged_by_them_and_no_archive_by_none():
     assert set(computed["judged"]) == {"ei_ln", "ei_none"} and set(computed["epsilon"]) == {0.75}
     rows, nothing = run_by_run.compare(THEIRS, {RELEASE: NONE, OWN: NONE})
     assert rows.empty and set(nothing["verdict"]) == {"not computed"} and len(nothing) == 2 * 4 * len(JUDGED)
-    cells = run_by_run.compare_cells(THEIRS, {RELEASE: some}).set_index(["condition", "epsilon"])
+    cells = distributions.compare_cells(THEIRS, {RELEASE: some}).set_index(["condition", "epsilon"])
     assert cells.loc[("e_only_ln", 0.75), "n"] == 29 and np.isnan(cells.loc[("e_only_ln", 0.75), "median"])
     assert cells.loc[("ei_ln", 0.75), "sorted_difference"] < 0.06
 
 
 def test_like_is_compared_with_like_in_sorted_accuracies():
-    cells = run_by_run.compare_cells(THEIRS, {RELEASE: ours()[0], OWN: THEIRS}).set_index("randomness")
+    cells = distributions.compare_cells(THEIRS, {RELEASE: ours()[0], OWN: THEIRS}).set_index("randomness")
     release = cells.loc[RELEASE].set_index(["condition", "epsilon"]).sort_index()
     assert release.loc["inorm", "published_at_chance"].tolist() == [9, 12, 13, 9]
     assert release.loc["inorm", "sorted_difference"].isna().all(), "none is at chance here"
@@ -196,11 +196,11 @@ def test_the_figure_says_what_is_missing_and_counts_what_lies_outside(same):
 def test_the_command_draws_what_the_rule_wrote(tmp_path, capsys):
     where = ["--tables", ARCHIVE, "--published", PUBLISHED, "--rules", REPOSITORY / "paper_artifact" / "claims.yaml"]
     command = ["figure", "run_by_run", *map(str, where), "--out", str(tmp_path)]
-    assert main([*command, "--run-by-run", str(tmp_path)]) == 1
+    assert main([*command, "--compared", str(tmp_path)]) == 1
     assert "run_by_run_points.csv is missing: make it with snakemake single_runs" in capsys.readouterr().err
     made = tmp_path / "made"
     assert main(["run_by_run", "--own", str(ARCHIVE), "--published", str(PUBLISHED), "--out", str(made)]) == 0
-    assert main([*command, "--run-by-run", str(made)]) == 0
+    assert main([*command, "--compared", str(made)]) == 0
     points = pd.read_csv(tmp_path / "run_by_run.csv")
     assert set(points["randomness"].dropna()) == {OWN} and points["panel"].nunique() == 11
 
@@ -268,3 +268,18 @@ def test_most_epsilons_decide_before_all_are_known():
     assert outcomes(one, cells)["5"] == "not computed"
     told = found.assign(verdict=found["verdict"].mask(paired & (found["epsilon"] < 0.5), "met"))
     assert outcomes(told, cells)["5"] == "not met"
+
+
+def test_pairs_need_no_configuration_and_tell_equal_runs_from_others():
+    renamed = THEIRS.assign(config=THEIRS["config"].rank(method="dense"))
+    luck = np.random.default_rng(0).normal(0, 1, len(THEIRS))
+    found = distributions.compare_pairs(
+        THEIRS, {RELEASE: renamed, OWN: renamed.assign(test_acc=THEIRS["test_acc"] + luck)}
+    )
+    same, other = (found[found["randomness"] == name] for name in (RELEASE, OWN))
+    assert len(same) == len(other) == 4 * len(distributions.TIED) and (same["p"] == 1).all()
+    assert (same["sd"] == same["published_sd"]).all() and (same["n"] == same["published_n"]).all()
+    assert set(same.query("x == 'inorm'")["n"]) == {21, 18, 17}, "pairs with a run at chance are left out"
+    wider = other.query("x == 'gradnorm_full'")
+    assert (wider["sd"] > 1).all() and (wider["p"] < 0.05).all()
+    assert distributions.compare_pairs(THEIRS, {RELEASE: renamed.query("condition != 'ei_ln'")})["x"].nunique() == 2

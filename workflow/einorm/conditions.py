@@ -6,6 +6,8 @@ back an error signal of a new kind, add a function to `error_signals.py`. Nothin
 
 from dataclasses import dataclass
 
+from .runtime import UserError, nearest
+
 #: All weights that may act on a layer's input, in the order of their rows in `network.Layer`; the non-negative first.
 ON_INPUT = ("Wex", "Wix", "Bix")
 
@@ -60,6 +62,9 @@ LAMBDA = 0.01
 LAMBDA_SWEEP = (1e-5, 1e-4, 1e-3, 0.1, 1.0)
 
 
+NORMALIZATIONS = ("none", "ln", "learned")
+
+
 @dataclass(frozen=True)
 class Condition:
     """How the hidden layers normalize activity and error signals.
@@ -76,6 +81,11 @@ class Condition:
         Name in figures.
     lambdas : tuple of float
         Weights of the local loss, one run each; (0.0,) where there is no local loss.
+
+    Raises
+    ------
+    UserError
+        If a name is not known, or normalization is not learned by the weights of the layer.
     """
 
     layer: str
@@ -83,6 +93,18 @@ class Condition:
     error_signal: str
     label: str
     lambdas: tuple[float, ...] = (0.0,)
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        for name, known in (("layer", KINDS), ("normalization", NORMALIZATIONS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise UserError(f"the condition {self.label!r}: {name} {value!r} is not known{nearest(value, known)}")
+        if (self.normalization == "learned") != bool(self.kind.local):
+            raise UserError(
+                f"the condition {self.label!r}: normalization is learned where weights of the layer have a local loss, "
+                f"and only there; {self.layer} has {', '.join(self.kind.local) or 'none'}"
+            )
 
     @property
     def kind(self) -> LayerKind:

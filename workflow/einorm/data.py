@@ -113,6 +113,7 @@ def prepare(dataset: str, out: Path | str, downloads: Path | str, path: Path | s
 
 
 def _write(dataset: str, out: Path | str, arrays: Arrays, source: object) -> None:
+    _check_arrays(arrays, f"the data set {dataset}", DATASETS[dataset]["pixels"])
     _write_arrays(out, arrays | {"dataset": np.array(identity(dataset))})
     print(f"{out}: from {source}, checksums agree")
 
@@ -244,12 +245,19 @@ def check_images(path: Path | str, dataset: str, train_images: int = 0, test_ima
             f"{path} holds images {other}, not of {dataset}: name the right file. "
             "A data set that was changed needs a new name, since runs are known by it"
         )
-    of_train, of_test = (int(arrays[f"{part}_labels"].max(initial=0)) for part in ("train", "test"))
-    if of_train != CLASSES - 1 or of_test >= CLASSES:
-        raise UserError(f"{path} has labels up to {of_train} and {of_test}: {CLASSES} classes are wanted")
+    _check_arrays(arrays, path)
     for part, wanted in (("train", train_images), ("test", test_images)):
         if (there := len(arrays[f"{part}_labels"])) < wanted:
             raise UserError(f"{path} holds {there} {part} images, the runs want {wanted}: set {part}_images lower")
+
+
+def _check_arrays(arrays: Arrays, what: Path | str, pixels: int | None = None) -> None:
+    """Raise UserError unless labels are 0 to 9 and, where `pixels` is given, images have so many."""
+    labels = sorted({*np.unique(arrays["train_labels"]), *np.unique(arrays["test_labels"])})
+    if labels != [*range(CLASSES)]:
+        raise UserError(f"{what} has labels {labels[0]} to {labels[-1]}: {CLASSES} classes are wanted, from 0")
+    if pixels and (found := arrays["train_images"].shape[1]) != pixels:
+        raise UserError(f"{what} has images of {found} pixels: its entry in data.DATASETS says {pixels}")
 
 
 def write_shifts(

@@ -134,6 +134,19 @@ class Settings(Strict):
         return self
 
     @model_validator(mode="after")
+    def enough_pixels(self) -> Self:
+        """Divisive inhibition starts from singular vectors of Wex, of which there are no more than pixels."""
+        pixels, rows = DATASETS[self.dataset]["pixels"], hyperparameters()
+        wide = [config for config in self.configs if rows[config]["hidden_width"] > pixels]  # type: ignore[union-attr]
+        divisive = [name for name in self.conditions if "Bix" in CONDITIONS[name].kind.blocks]
+        if wide and divisive:
+            raise ValueError(
+                f"{divisive[0]} needs at least as many pixels as hidden units: images of {self.dataset} have {pixels}, "
+                f"configuration {wide[0]} has {rows[wide[0]]['hidden_width']} units"
+            )
+        return self
+
+    @model_validator(mode="after")
     def other_seeds(self) -> Self:
         """Refuse a variant that asks for another seed than the paper's way and gets the same."""
         same = [variant for variant in self.variants if VARIANTS[variant].get("seed") == self.seed]

@@ -34,6 +34,7 @@ def shift_contrast(x: Any, c: Any) -> Any:
 
 
 # task -> how a shift is drawn, how it is applied
+PAPER_TASK = "luminosity"
 TASKS = {"luminosity": (draw_luminosity, shift_luminosity), "contrast": (draw_contrast, shift_contrast)}
 
 

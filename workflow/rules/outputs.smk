@@ -9,7 +9,7 @@ rule single_runs:
         own=EXPERIMENT["compared"]["replication"],
         published=PUBLISHED,
     output:
-        expand("results/claims/run_by_run{part}.csv", part=["", "_points", "_cells"]),
+        expand("results/claims/run_by_run{part}.csv", part=["", "_points", "_cells", "_pairs"]),
     log:
         "results/logs/run_by_run.log",
     localrule: True
@@ -25,6 +25,34 @@ rule single_runs:
         " --out results/claims > {log:q} 2>&1"
 
 
+# Effects of the last epoch against those of the last ten, of the reproduction and of the replication.
+rule late_effects:
+    input:
+        release=EXPERIMENT["compared"]["reproduction"],
+        own=EXPERIMENT["compared"]["replication"],
+        rules=f"{EXPERIMENT['artifact']}/claims.yaml",
+        published=PUBLISHED,
+    output:
+        expand("results/claims/{name}.csv", name=["late_effects", "effects_by_epoch"]),
+    log:
+        "results/logs/late_effects.log",
+    localrule: True
+    conda:
+        "../../envs/einorm.yaml"
+    params:
+        release=plan.folder_of("release"),
+        own=plan.folder_of("own"),
+        published=plan.folder_of("published"),
+        code=EXPERIMENT["late_effects_code"],
+    shell:
+        "python -m einorm late_effects --release={params.release:q} --own={params.own:q} --rules {input.rules:q}"
+        " --published {params.published:q} --out results/claims > {log:q} 2>&1"
+
+
+# Figures that show what was found in archives.
+COMPARED = {"run_by_run": rules.single_runs.output, "effects_by_epoch": rules.late_effects.output}
+
+
 for figure, facts in EXPERIMENT["figures"].items():
 
     rule:
@@ -35,8 +63,8 @@ for figure, facts in EXPERIMENT["figures"].items():
             published=PUBLISHED,
             style=EXPERIMENT["style"],
             # their tests are corrected for all tests that the rules name
-            rules=f"{EXPERIMENT['artifact']}/claims.yaml" if facts["caption"] in ("fig6.rst", "fig7.rst") else [],
-            compared=rules.single_runs.output if figure == "run_by_run" else [],
+            rules=f"{EXPERIMENT['artifact']}/claims.yaml" if facts["tests"] else [],
+            compared=COMPARED.get(facts["module"], []),
         output:
             f"figures/{figure}.{EXPERIMENT['format']}",
             report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}", category=facts["category"]),
@@ -56,7 +84,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             code=facts["code"],
         shell:
             "python -m einorm figure {params.figure:q} --tables {params.tables:q} --published {params.published:q}"
-            " --rules {params.rules:q} --format {params.format:q} --run-by-run={params.compared:q} --out figures > {log:q} 2>&1"
+            " --rules {params.rules:q} --format {params.format:q} --compared={params.compared:q} --out figures > {log:q} 2>&1"
 
 
 # Which claims of the paper hold on these tables.
@@ -245,6 +273,7 @@ rule artifact:
         rules.side_by_side.output,
         rules.evidence.output,
         rules.single_runs.output,
+        rules.late_effects.output,
         rules.collapses.output if EXPERIMENT["collapses"] else [],
         rules.page.output,
         rules.explore.output,

@@ -7,7 +7,8 @@ import numpy as np
 from pandas import DataFrame
 
 from .collapse_predictions import Checks, told
-from .run_by_run import compare_cells, match, together
+from .distributions import compare_cells
+from .run_by_run import match, together
 from .selection import at_chance
 
 #: Prediction -> when it is met, in words.

@@ -44,7 +44,8 @@ def evaluate(
 
     Returns
     -------
-    DataFrame, verdicts in the order of `judging.VERDICTS`, then of the rules; docs/results.md explains its columns
+    DataFrame, a row per statement and selection; statements in the order of their verdict on all runs
+        (`judging.VERDICTS`), then of the rules, that verdict first; docs/results.md explains its columns
     """
     if task != PAPER_TASK or settings.dataset != PAPER_DATASET:  # an extension of ours: nothing was published
         values = {name: table.iloc[:0] for name, table in values.items()}
@@ -66,8 +67,8 @@ def evaluate(
     table = pd.DataFrame(rows)
     for name in (*stats.compare([], []), *stats.paired([], [])):
         table[name] = table.get(name, np.nan)
-    order = table["verdict"].map({verdict: i for i, verdict in enumerate(VERDICTS)})
-    return table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    plain = table[table["selection"] == "all"].set_index("id")["verdict"].map(VERDICTS.index)
+    return table.iloc[table["id"].map(plain).argsort(kind="stable")].reset_index(drop=True)
 
 
 def nothing_in(table: DataFrame) -> dict[str, float]:
@@ -174,7 +175,7 @@ def write(
     claims = pd.concat([evaluate(rules, runs, settings, values), *extensions], ignore_index=True)
     paper = as_published(runs)
     made = {"comparisons": compare_all(rules, complete_rows(paper, settings), values)}
-    made |= {"oddities": oddities(rules, paper, values)}
+    made |= {"oddities": oddities(rules, complete_rows(paper, settings), values)}
     if settings.dataset != PAPER_DATASET:  # of which nothing was published
         made = {name: table.assign(**nothing_in(table)) for name, table in made.items()}
     made |= {"claims": claims, "published_check": published.check_tests(values)}

@@ -97,7 +97,7 @@ def compare_all(rules: Rules, runs: DataFrame, values: Values) -> DataFrame:
                         "smallest_margin": smallest_margin(result),
                     }
                     rows.append(keys | result | both)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["figure", "selection", "x", "y", "epsilon"])
 
 
 def smallest_margin(result: dict[str, Any]) -> float:

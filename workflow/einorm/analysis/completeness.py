@@ -6,6 +6,7 @@ from pandas import DataFrame
 
 from ..records.runs import CELL, cell_runs, cells
 from ..settings import Settings
+from .selection import collapsed
 
 
 def completeness(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:
@@ -24,9 +25,9 @@ def completeness(table: DataFrame, settings: Settings) -> list[dict[str, Any]]:
     """
     names, rows = [*CELL], []
     finished = table.groupby(names).size().to_dict()
-    collapsed = table[table["status"] == "collapsed"].groupby(names).size().to_dict()
+    lost = table[collapsed(table)].groupby(names).size().to_dict()
     for cell in cells(settings):
-        counts = {"finished": finished.get(cell, 0), "collapsed": collapsed.get(cell, 0)}
+        counts = {"finished": finished.get(cell, 0), "collapsed": lost.get(cell, 0)}
         rows.append(dict(zip(names, cell, strict=True)) | {"planned": len(cell_runs(settings, *cell))} | counts)
     return rows
 

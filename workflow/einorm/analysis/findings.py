@@ -30,8 +30,8 @@ from ..records.archive import read_runs, read_runs_and_settings
 from ..records.tables import layer_mean
 from ..runtime import UserError, write_csv
 from . import claims, published, stats
-from .robustness import robustness
-from .selection import as_published, of_task
+from .robustness import COLUMNS, robustness
+from .selection import LN, as_published, of_task
 from .statements import Rules, load_rules
 
 Entry = dict[str, Any]  # of deviations.yaml
@@ -42,7 +42,6 @@ SOURCES = ("runs", "robustness", "published", "box", "claim")
 TEXTS = ("finding", "mechanism", "caveat", "short")  # of an entry, in the order of the pages; short: README's
 STATUS = {"explained": "The cause is known.", "likely": "The cause is likely.", "open": "The cause is open."}
 LAST_EPOCHS = 10  # over which moments of the activity are averaged
-LN = "e_only_ln"
 #: What every entry of deviations.yaml has.
 KEYS = {"deviations": ("what", "original", "here", "why"), "findings": ("id", "title", "status", "figure", "finding")}
 VALUE = {"claim": "effect", "robustness": "change", "box": "value"}  # what a query reads where it names no column
@@ -106,7 +105,8 @@ def write(
                 print(f"left out: {error}")
                 continue
             rows += [(entry["id"], name, value, in_words(entry["evidence"][name])) for name, value in found.items()]
-    write_csv(pd.DataFrame(rows, columns=["finding", "name", "value", "query"]), Path(out) / FILE)
+    table = pd.DataFrame(rows, columns=["finding", "name", "value", "query"], dtype=object)  # 12 stays 12, not 12.0
+    write_csv(table, Path(out) / FILE)
     print(f"{len(rows)} numbers of {len(entries)} findings")
 
 
@@ -120,7 +120,7 @@ def read(
     judged = claims.evaluate(rules, runs, settings, values)
     return {
         "runs": with_derived(as_published(runs), as_published(epochs)),
-        "robustness": pd.concat(short) if short else pd.DataFrame(),
+        "robustness": pd.concat(short) if short else pd.DataFrame(columns=COLUMNS),
         "published": values["complete"],
         "box": values["summary"],
         "claim": judged[judged["selection"] == "all"],
@@ -135,8 +135,8 @@ def with_derived(runs: DataFrame, epochs: DataFrame) -> DataFrame:
     DataFrame
         Also from_<condition>, test accuracy minus that of the same configuration under LN+ or centering
         (points); rate, the rank of the learning rate lr among all configurations (1 is the lowest); late_mu0,
-        late_mu1, late_var0 and late_var1, moments of the activity, means over the last epochs; var, the layers' mean;
-        best, the rank of the test accuracy in its cell (1 is the best)
+        late_mu1, late_var0 and late_var1, moments of the activity, means over the last epochs; var and
+        gradient_alignment, the layers' means; best, the rank of the test accuracy in its cell (1 is the best)
     """
     key = ["epsilon", "config", "seed"]
     runs = runs.reset_index(drop=True)
@@ -145,7 +145,8 @@ def with_derived(runs: DataFrame, epochs: DataFrame) -> DataFrame:
         runs[f"from_{condition}"] = runs["test_acc"] - runs.join(other, on=key)["other"]
     runs["rate"] = runs["lr"].rank(method="dense").astype(int)
     runs["best"] = runs.groupby(["condition", "epsilon"])["test_acc"].rank(method="first", ascending=False)
-    runs["var"] = layer_mean(runs, "var")
+    for metric in ("var", "gradient_alignment"):
+        runs[metric] = layer_mean(runs, metric)
     late = epochs[epochs["epoch"] > epochs["epoch"].max() - LAST_EPOCHS]
     moments = late.groupby([*tables.KEYS])[["mu0", "mu1", "var0", "var1"]].mean().add_prefix("late_")
     return runs.join(moments, on=[*tables.KEYS])

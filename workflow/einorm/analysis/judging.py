@@ -25,7 +25,8 @@ def judge(statement: Statement, result: Numbers, rules: Rules, runs: DataFrame) 
     if obstacle:
         return "inconclusive", obstacle
     low, high = result["low"], result["high"]
-    interval = f"the 95 % interval {signed(low)} to {signed(high)} of the effect"
+    digits = decimals(low, high)
+    interval = f"the 95 % interval {signed(low, digits)} to {signed(high, digits)} of the effect"
     holds, partly = statement.holds, statement.partly
     if within(low, high, holds):
         return "reproduced", f"{interval} lies {region(holds)}"
@@ -67,7 +68,7 @@ def too_little(statement: Statement, result: Numbers, rules: Rules, runs: DataFr
         return f"trained for {epochs} epochs, {needed} are needed"
     if not np.isfinite([result["low"], result["high"]]).all():
         unpaired = ["n_x", "n_y"] if statement.y else ["n_x"]
-        counts = [result[name] for name in (["n_pairs"] if result["method"] == "paired" else unpaired)]
+        counts = [result[name] for name in (["n_pairs"] if result["method"] in ("paired", "trend") else unpaired)]
         return f"too few runs ({' v '.join(map(str, counts))}) for a 95 % interval"
     return ""
 
@@ -99,9 +100,14 @@ def region(limits: Limits) -> str:
     return f"between {signed(low)} and {signed(high)}"
 
 
-def signed(value: float | None) -> str:
+def decimals(low: float, high: float) -> int:
+    """Decimals of an interval: two, or three where its ends would look equal, as of cosines near 1."""
+    return 3 if f"{low:z.2f}" == f"{high:z.2f}" else 2
+
+
+def signed(value: float | None, digits: int = 2) -> str:
     """A number with its sign for reading, with as many digits as show that it is not 0; 0 has no sign."""
     if not value:
         return "0"
-    text = f"{value:+.2f}"
+    text = f"{value:+.{digits}f}"
     return text if float(text) else f"{value:+.1g}"

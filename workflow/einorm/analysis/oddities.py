@@ -88,7 +88,9 @@ def hidden_runs(runs: DataFrame, values: Values) -> Rows:
     for epsilon in sorted(runs["epsilon"].unique()):
         chosen = of(runs, "inorm", epsilon)
         number = published.statistic(values, "inorm", epsilon, "test_acc", "n_at_chance", "Fig4")
-        yield row("I-Norm runs at chance", epsilon, 0.0, number, 0.0, float(at_chance(chosen).sum()))
+        lost = float(at_chance(chosen).sum()) if len(chosen) else np.nan
+        inside = [0.0 if np.isfinite(count) else np.nan for count in (number, lost)]  # of the axes
+        yield row("I-Norm runs at chance", epsilon, inside[0], number, inside[1], lost)
         without, every = (
             published.statistic(values, "inorm", epsilon, "test_acc", name, "Fig4")
             for name in ("median_excluding_chance", "median")
@@ -151,8 +153,8 @@ def pooled_alignments(runs: DataFrame, values: Values) -> Rows:
             pooled(runs, condition),
             shown,
             120.0,
-            float(np.isfinite(every).sum()),
-            float(len(every)),
+            float(np.isfinite(every).sum()) if len(every) else np.nan,
+            float(len(every)) if len(every) else np.nan,
         )
 
 

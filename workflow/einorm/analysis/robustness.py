@@ -12,9 +12,9 @@ from pandas import DataFrame
 from ..conditions import CONDITIONS
 from ..variants import QUESTIONS, VARIANTS, asked
 from .effects import NO_EFFECT, defined_values, difference
-from .selection import at_chance, collapsed, top_runs
+from .selection import LN, at_chance, collapsed, top_runs
 
-REFERENCE = "e_only_ln"  # LN+
+REFERENCE = LN
 BY_TEST, BY_VALIDATION = "top 10 by test set", "top 10 by held-out images"
 INTERVAL = ("", "_low", "_high")
 COLUMNS = ["question", "variant", "selection", "condition", "epsilon", "n", "collapsed",

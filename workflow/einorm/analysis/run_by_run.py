@@ -21,6 +21,7 @@ from scipy import stats as tests
 from ..records.archive import read_runs
 from ..runtime import write_csv
 from . import published
+from .distributions import compare_cells, compare_pairs
 from .selection import CHANCE, as_published
 from .stats import FloatArray
 
@@ -49,7 +50,7 @@ VERDICTS = ("met", "not met", "cannot tell", "not computed")
 
 
 def write(folders: Mapping[str, Path | str | None], published_folder: Path | str, out: Path | str) -> None:
-    """Write run_by_run.csv (how near), run_by_run_points.csv and run_by_run_cells.csv to a folder.
+    """Write run_by_run.csv (how near), run_by_run_points.csv, _cells.csv and _pairs.csv to a folder.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ def write(folders: Mapping[str, Path | str | None], published_folder: Path | str
     series = {name: finished(folder) for name, folder in folders.items()}
     points, found = compare(theirs, series)
     made = {"": found, "_points": points, "_cells": compare_cells(theirs, series)}
+    made["_pairs"] = compare_pairs(theirs, series)
     for name, table in made.items():
         write_csv(table, Path(out) / f"run_by_run{name}.csv")
     counts = found["verdict"][found["randomness"] == RELEASE].value_counts()
@@ -238,32 +240,3 @@ def against_own(found: list[dict[str, Any]], matched: dict[str, DataFrame]) -> l
         if release["verdict"] == "met" and rows.get(OWN, {}).get("verdict") != "not met":
             release["verdict"] = "cannot tell"
     return list(rows.values())
-
-
-def compare_cells(theirs: DataFrame, series: Mapping[str, DataFrame]) -> DataFrame:
-    """Accuracies of every published condition and epsilon as a whole, without configurations.
-
-    Returns
-    -------
-    DataFrame
-        randomness, condition, epsilon, n (finished runs), published_at_chance, at_chance, published_median, median,
-        median_difference (of medians, ours minus theirs), sorted_difference (mean absolute difference of the sorted
-        accuracies; NaN where runs at chance differ in number: then like is not compared with like)
-    """
-    rows = []
-    for name, runs in series.items():
-        for condition in JUDGED_CONDITIONS:
-            for epsilon, published_runs in theirs[theirs["condition"] == condition].groupby("epsilon"):
-                ours = runs[(runs["condition"] == condition) & (runs["epsilon"] == epsilon)]["test_acc"].sort_values()
-                x = published_runs["test_acc"].sort_values()
-                key = {"randomness": name, "condition": condition, "epsilon": epsilon, "n": len(ours)}
-                key |= {"published_at_chance": (x <= CHANCE).sum(), "published_median": x.median()}
-                if len(ours) == len(x):
-                    key |= {"at_chance": (ours <= CHANCE).sum(), "median": ours.median()}
-                    key["median_difference"] = ours.median() - x.median()
-                    if key["at_chance"] == key["published_at_chance"]:
-                        key["sorted_difference"] = np.abs(ours.to_numpy() - x.to_numpy()).mean()
-                rows.append(key)
-    columns = ["randomness", "condition", "epsilon", "n", "published_at_chance", "at_chance", "published_median",
-               "median", "median_difference", "sorted_difference"]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)

@@ -6,8 +6,9 @@ The configurations come from LN+ and GradNorm of the reproduction, which were pu
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from pandas import DataFrame
+from pandas import DataFrame, Series
 from scipy import stats
 
 from . import run_by_run
@@ -32,8 +33,9 @@ def same_runs(theirs: DataFrame, float32: DataFrame, casts: DataFrame, epsilon: 
     -------
     dict
         Empty where a cell is incomplete. points, near_ties (points whose configuration is uncertain), published, here
-        and both (numbers of runs at chance), by_chance (what both would be), p (Fisher's exact test, one-sided); the
-        entries of `run_by_run.agreement` for the runs above chance on both sides; R1 and R2: met, or not met.
+        and both (numbers of runs at chance), by_chance (what both would be), p (Fisher's exact test, one-sided);
+        by_chance_at_rates and p_at_rates (`at_equal_rates`); the entries of `run_by_run.agreement` for the runs above
+        chance on both sides; R1 and R2: met, or not met.
     """
     points = run_by_run.together(theirs, epsilon, (*BY, JUDGED))
     own = casts[(casts["variant"] == PUBLISHED_WAY) & (casts["condition"] == JUDGED)]
@@ -50,7 +52,32 @@ def same_runs(theirs: DataFrame, float32: DataFrame, casts: DataFrame, epsilon: 
     found |= {"by_chance": counts["published"] * counts["here"] / len(matched)}
     table = pd.crosstab(*lost.values()).reindex(index=[True, False], columns=[True, False], fill_value=0)
     found |= {"p": float(stats.fisher_exact(table, alternative="greater").pvalue)}
+    rates = matched["config"].map(float32.drop_duplicates("config").set_index("config")["lr"])
+    found |= at_equal_rates(lost["published"], lost["here"], rates >= rates.median())
     above = matched[~lost["published"] & ~lost["here"]]
     found |= run_by_run.agreement(above["published"], above["here"])
     kept = {"R1": found["p"] < LEVEL, "R2": found["p_chance"] >= LEVEL}
     return found | {name: "met" if holds else "not met" for name, holds in kept.items()}
+
+
+def at_equal_rates(published: Series, here: Series, high: Series) -> dict[str, float]:
+    """How many runs would be at chance on both sides if only the half of the learning rates counted.
+
+    High rates collapse on both sides, so that some overlap says nothing about single runs.
+
+    Parameters
+    ----------
+    published, here : Series of bool, whether each run is at chance
+    high : Series of bool, whether its learning rate is in the upper half
+
+    Returns
+    -------
+    dict
+        by_chance_at_rates; p_at_rates, how often random orders within both halves have as many on both sides
+    """
+    chances, mean = np.ones(1), 0.0
+    for half in (high, ~high):
+        n, k, m = int(half.sum()), int(published[half].sum()), int(here[half].sum())
+        chances = np.convolve(chances, stats.hypergeom.pmf(range(n + 1), n, k, m))
+        mean += k * m / n if n else 0
+    return {"by_chance_at_rates": mean, "p_at_rates": float(chances[int((published & here).sum()) :].sum())}

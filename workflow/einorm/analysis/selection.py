@@ -5,10 +5,11 @@ from pandas import DataFrame, Series
 
 from ..conditions import CONDITIONS
 from ..records.tables import layer_mean
+from ..tasks import PAPER_TASK
 
-PAPER_TASK = "luminosity"
 TOP = 10  # the published rule: the best runs per epsilon, by test accuracy
 SELECTIONS = ("all", "top10", "above_chance")
+LN = "e_only_ln"  # LN+, the reference of Figs. 4 to 7
 CHANCE = 10.0  # test accuracy (%) up to which a run is at chance
 BOX_MEDIAN = 50.0  # median test accuracy (%) of a group from which the paper leaves its runs at chance out
 

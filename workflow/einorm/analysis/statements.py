@@ -116,10 +116,13 @@ def _is_range(limits: Limits) -> bool:
 
 def wrong(s: Statement, rules: Rules) -> str:
     """What is wrong with a statement, in words; empty if nothing is."""
-    if not set(s.conditions) <= set(CONDITIONS) or (s.y is None) != (s.of == "level"):
-        return f"x and y must be known conditions and fit `of: {s.of}`"
+    for name in set(s.conditions) - set(CONDITIONS):
+        return f"the condition {name!r} is not known{nearest(name, CONDITIONS)}"
+    if (s.y is None) != (s.of == "level"):
+        return f"`of: {s.of}` needs x and y" if s.y is None else "`of: level` needs x only"
     if (s.from_epsilon is None) != (s.of != "trend"):
-        return f"from_epsilon belongs to a trend only, and this is `of: {s.of}`"
+        missing = "`of: trend` needs from_epsilon"
+        return missing if s.from_epsilon is None else f"from_epsilon belongs to a trend, and this is `of: {s.of}`"
     if isinstance(s.epsilon, str) and s.epsilon != "pooled":
         return f"epsilon must be a number or pooled, not {s.epsilon}"
     if s.id.split(".")[0] not in rules.claims:

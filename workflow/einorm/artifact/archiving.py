@@ -11,6 +11,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from .. import __version__
+from ..analysis.selection import collapsed
 from ..records import costs, provenance, tables
 from ..records.archive import all_rows, check, count_rows
 from ..records.runs import CELL, Cell, cell_folder, cell_runs, cells, run_digest
@@ -95,8 +96,8 @@ def _of_cell(
     found = [tables.read(path, "shard") for path in sorted((shards / cell_folder(runs[0])).glob("*.parquet"))]
     kept, left = count_rows([*found, *archived], runs, settings.epochs)
     finished = kept[kept["epoch"] == settings.epochs]
-    collapsed = int((finished["status"] == "collapsed").sum())
-    counts = {"planned": len(runs), "finished": len(finished), "collapsed": collapsed}
+    lost = int(collapsed(finished).sum())
+    counts = {"planned": len(runs), "finished": len(finished), "collapsed": lost}
     counts |= {"codes": finished["code"].value_counts(sort=False).to_dict()}
     return kept, names | counts, [names | other for other in left]
 

@@ -41,13 +41,13 @@ def write(
     """
     own = sources.files(Path(project))
     made = {f"results/tables/{name}.parquet": Path(tables_folder) / f"{name}.parquet" for name in TABLES}
-    made |= {f"results/claims/{path.name}": path for path in sorted(Path(claims_folder).glob("claims.*"))}
+    made |= {f"results/claims/{name}": Path(claims_folder) / name for name in ("claims.csv", "claims.parquet")}
     settings = Settings(**started["settings"])
     check_settings(made["results/tables/runs.parquet"], settings)
     made |= {f"results/claims/{name}": Path(claims_folder) / name for name in claims_files(settings)}
     made |= {
         f"figures/{n}.{kind}": Path(figures_folder) / f"{n}.{kind}"
-        for n in [*names(settings.tasks, settings.variants), FOREST]
+        for n in [*names(settings.tasks, settings.variants, settings.dataset), FOREST]
         for kind in (settings.format, "png", "csv")
     }
     made |= {name: Path(path) for name, path in pages.items()}
@@ -62,7 +62,14 @@ def write(
 def claims_files(settings: Settings) -> list[str]:
     """Names of the tables of results/claims that settings have, without claims.csv and claims.parquet."""
     names = ["comparisons", "oddities", "published_check", "robustness", "side_by_side", "evidence"]
-    names += ["run_by_run", "run_by_run_points", "run_by_run_cells"]
+    names += [
+        "run_by_run",
+        "run_by_run_points",
+        "run_by_run_cells",
+        "run_by_run_pairs",
+        "late_effects",
+        "effects_by_epoch",
+    ]
     names += ["collapses", "collapsed_runs"] if may_collapse(settings.variants) else []
     return [f"{name}.csv" for name in names]
 

@@ -15,7 +15,7 @@ from matplotlib.markers import MarkerStyle
 from pandas import DataFrame, Series
 
 from .. import __version__
-from ..analysis.selection import PAPER_TASK, defined
+from ..analysis.selection import CHANCE, PAPER_TASK, defined
 from ..conditions import CONDITIONS, label
 from ..figures import style
 from ..records import archive, tables
@@ -78,7 +78,10 @@ def write(folder: Path | str, out: Path | str) -> None:
         "settings": frames["runs"].attrs["settings"],
         "digest": frames["runs"].attrs["digest"],
         "version": __version__,
-        "data": {"runs": columns(runs), **curves(runs, frames["epochs"]), "kinds": kinds, "charts": charts(kinds)},
+        "data": {
+            **{"runs": columns(runs), **curves(runs, frames["epochs"]), "kinds": kinds},
+            **{"charts": charts(kinds), "chance": CHANCE},
+        },
         "style": template.part("report.css") + template.part("explorer.css"),
         "script": template.part("explorer.js"),
         "libraries": libraries(),

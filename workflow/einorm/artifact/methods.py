@@ -6,6 +6,7 @@ from pathlib import Path
 from pandas import DataFrame
 
 from .. import __version__
+from ..analysis.selection import collapsed
 from ..conditions import CONDITIONS
 from ..records import archive, costs, provenance
 from ..settings import Settings
@@ -64,11 +65,12 @@ def what(runs: DataFrame, settings: Settings) -> Iterator[str]:
         f"{each} random configurations of learning rates and hidden width each, with seed {settings.seed} and "
         f"{RANDOM_NUMBERS[settings.randomness]}."
     )
-    lost = int((runs["status"] == "collapsed").sum())
+    lost = int(collapsed(runs).sum())
     yield (
-        f"Each was trained for {settings.epochs} epochs on {settings.train_images:,} images of {settings.dataset}, in "
-        f"file order, by plain stochastic gradient descent on batches of {settings.batch_size} with label smoothing of "
-        f"{PAPER['label_smoothing']:g}, in {PAPER['precision']}, and tested on {settings.test_images:,} images."
+        f"Each was trained for {settings.epochs} epochs on {settings.train_images:,} images of {settings.dataset} "
+        f"({' and '.join(sorted(runs['task'].unique()))} shifts), in file order, by plain stochastic gradient descent "
+        f"on batches of {settings.batch_size} with label smoothing of {PAPER['label_smoothing']:g}, in "
+        f"{PAPER['precision']}, and tested on {settings.test_images:,} images."
     )
     yield (
         f"Runs whose loss was no longer finite, {lost} of them, stopped and count as 10 % accuracy."

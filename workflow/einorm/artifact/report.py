@@ -68,7 +68,8 @@ def write(
         for name in ("claims", "oddities", "published_check", "robustness", "run_by_run")
     }
     check_judged(results["claims"], rules, Path(claims_folder) / "claims.csv")
-    figures = [figure(name, Path(figures_folder)) for name in names(settings.tasks, settings.variants)]
+    drawn = names(settings.tasks, settings.variants, settings.dataset)
+    figures = [figure(name, Path(figures_folder)) for name in drawn]
     context = {
         **judgements(rules, results["claims"]),
         "figures": figures,

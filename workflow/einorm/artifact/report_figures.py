@@ -15,6 +15,8 @@ from ..runtime import UserError
 from .wording import number
 
 GROUPS_IN_ALT = 12
+# Columns of plotted points that tell groups of them apart.
+KEYS = ("rule", "group", "series", "variant", "layer", "lambda_", "share", "metric", "condition", "epsilon")
 COLOURS = 128  # of a picture
 
 
@@ -73,10 +75,11 @@ def panel_lines(points: DataFrame) -> list[str]:
     if not {"condition", "value"} <= set(points):
         return []
     last = points[points["epoch"] == points["epoch"].max()] if "epoch" in points else points
-    keys = [
-        key for key in ("rule", "series", "metric", "condition", "epsilon") if key in last and last[key].nunique() > 1
-    ]
-    keys = [key for key in keys if key != "series" or last["condition"].nunique() == 1] or ["condition"]
+    keys = [key for key in KEYS if key in last and last[key].nunique() > 1] or ["condition"]
+    if {"series", "condition"} <= set(keys) and last.groupby(["series", "condition"]).ngroups == last[
+        "series"
+    ].nunique():
+        keys.remove("series")  # it is the condition's name
     medians = last.groupby(keys, sort=False)["value"].median()
     return [f"{words(keys, group)}, median {number(value)}" for group, value in medians.items()]
 

@@ -9,13 +9,10 @@ from ..analysis.judging import VERDICTS
 
 # What is compared, as sentences with the effect of a statement in words and its verdict.
 SENTENCES = (
-    ("C4.1", "I-Norm, where inhibition normalizes activity alone, ends {effect} LN+ at epsilon 0.75"),
+    ("C4.1", "I-Norm, where inhibition learns to normalize activity, ends {effect} LN+ at epsilon 0.75"),
     ("C5.1", "GradNorm, where inhibition normalizes error signals as well, ends {effect} LN+ at epsilon 0.75"),
-    ("C6.1", "Centering the error signals is enough: it ends {effect} LN+ at epsilon 0.75"),
-    (
-        "C7.1",
-        "Lateral inhibition with random synapses centers them, too: it ends {effect} exact centering at epsilon 0.75",
-    ),
+    ("C6.1", "I-Norm whose error signals are only centered ends {effect} LN+ at epsilon 0.75"),
+    ("C7.1", "Lateral inhibition with random synapses ends {effect} exact centering at epsilon 0.75"),
 )
 LEVEL = 0.05  # points: less is no difference in words
 SIZES_IN_WORDS = {"same size": "have that size here", "differs": "differ", "unclear": "are unclear"}
@@ -42,7 +39,7 @@ def summary(judged: DataFrame) -> list[str]:
     compared = judged[judged["size_verdict"].isin(list(SIZES_IN_WORDS))]
     if len(compared):
         words = in_words(compared["size_verdict"].map(SIZES_IN_WORDS), SIZES_IN_WORDS.values())
-        found.append(f"Of {len(compared)} statements whose effect was published with an interval, {words}.")
+        found.append(f"Of {len(compared)} statements that were judged and published with an interval, {words}.")
     return found
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from ..analysis.judging import decimals
+
 
 def number(value: float, digits: int = 2) -> str:
     """A number for reading; a dash where there is none."""
@@ -16,11 +18,6 @@ def interval(row: dict[str, Any], prefix: str = "") -> str:
     if not np.isfinite([low, high]).all():
         return "–"
     return f"{number(low, decimals(low, high))} to {number(high, decimals(low, high))}"
-
-
-def decimals(low: float, high: float) -> int:
-    """Decimals of an interval: two, or three where its ends would look equal, as of cosines near 1."""
-    return 3 if number(low) == number(high) else 2
 
 
 def size_in_words(verdict: str) -> str:

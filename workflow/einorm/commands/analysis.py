@@ -14,7 +14,8 @@ def add_figure(commands: Any) -> None:
     take_paths(sub, "--tables")
     take_published(sub)
     take_rules(sub)
-    sub.add_argument("--run-by-run", type=path_or_none, help="folder that the subcommand run_by_run wrote; empty: none")
+    text = "folder of what run_by_run or late_effects wrote, for the figures that draw it; empty: none"
+    sub.add_argument("--compared", type=path_or_none, help=text)
     take_format(sub)
     take_paths(sub, "--out")
 
@@ -23,7 +24,7 @@ def figure(args: Namespace) -> None:
     """Draw one figure from the tables (`figures.make`)."""
     from ..figures import make
 
-    make(args.name, args.tables, args.published, args.rules, args.out, args.run_by_run, args.format)
+    make(args.name, args.tables, args.published, args.rules, args.out, args.compared, args.format)
 
 
 def add_claims(commands: Any) -> None:
@@ -80,8 +81,7 @@ def forest(args: Namespace) -> None:
 def add_run_by_run(commands: Any) -> None:
     """Arguments of `run_by_run`."""
     sub = command(commands, run_by_run, "compare the accuracies of single runs with those of the published runs")
-    for name, whose in (("release", "the published runs' random numbers"), ("own", "random numbers of our own")):
-        sub.add_argument(f"--{name}", type=path_or_none, help=f"folder of tables of runs with {whose}; empty: none")
+    take_both(sub)
     take_published(sub)
     take_paths(sub, "--out")
 
@@ -91,6 +91,29 @@ def run_by_run(args: Namespace) -> None:
     from ..analysis.run_by_run import OWN, RELEASE, write
 
     write({RELEASE: args.release, OWN: args.own}, args.published, args.out)
+
+
+def take_both(sub: Any) -> None:
+    """Arguments for the folders of tables with either kind of random numbers."""
+    for name, whose in (("release", "the published runs' random numbers"), ("own", "random numbers of our own")):
+        sub.add_argument(f"--{name}", type=path_or_none, help=f"folder of tables of runs with {whose}; empty: none")
+
+
+def add_late_effects(commands: Any) -> None:
+    """Arguments of `late_effects`."""
+    sub = command(commands, late_effects, "compare effects of the last epoch with those of the mean over the last ten")
+    take_both(sub)
+    take_rules(sub)
+    take_published(sub)
+    take_paths(sub, "--out")
+
+
+def late_effects(args: Namespace) -> None:
+    """Compare effects of the last epoch with those of the last ten (`late_effects.write`)."""
+    from ..analysis.late_effects import write
+    from ..analysis.run_by_run import OWN, RELEASE
+
+    write({RELEASE: args.release, OWN: args.own}, args.rules, args.published, args.out)
 
 
 def add_side_by_side(commands: Any) -> None:
@@ -144,4 +167,7 @@ def collapses(args: Namespace) -> None:
     write(args.tables, args.published, args.out)
 
 
-ADD = (add_figure, add_claims, add_claim, add_forest, add_run_by_run, add_side_by_side, add_evidence, add_collapses)
+ADD = (
+    *(add_figure, add_claims, add_claim, add_forest, add_run_by_run, add_late_effects),
+    *(add_side_by_side, add_evidence, add_collapses),
+)

@@ -61,6 +61,35 @@ def positive(text: str) -> int:
     return number
 
 
+def seed(text: str) -> int:
+    """A seed, a whole number from 0 to 2^32 - 1."""
+    if not 0 <= int(text) < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 2^32 - 1")
+    return int(text)
+
+
+def count_up_to(largest: int) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from 1 to the largest."""
+
+    def count(text: str) -> int:
+        if positive(text) > largest:
+            raise argparse.ArgumentTypeError(f"{text} is more than {largest}")
+        return int(text)
+
+    return count
+
+
+def number_between(low: float, high: float) -> Callable[[str], float]:
+    """A type of arguments: numbers from low to high."""
+
+    def number(text: str) -> float:
+        if not low <= float(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not between {low:g} and {high:g}")
+        return float(text)
+
+    return number
+
+
 def json_value(text: str) -> Any:
     """The value of a JSON text; raises ArgumentTypeError if it is none."""
     try:

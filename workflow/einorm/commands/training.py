@@ -6,8 +6,20 @@ from typing import Any
 
 from .. import config
 from ..data import DATASETS
+from ..settings import TEST_IMAGES, TRAIN_IMAGES
 from ..tasks import TASKS
-from .arguments import command, path_or_none, positive, settings_json, take_config, take_overrides, take_paths
+from .arguments import (
+    command,
+    count_up_to,
+    number_between,
+    path_or_none,
+    positive,
+    seed,
+    settings_json,
+    take_config,
+    take_overrides,
+    take_paths,
+)
 
 
 def add_prepare(commands: Any) -> None:
@@ -30,11 +42,12 @@ def add_shifts(commands: Any) -> None:
     """Arguments of `shifts`."""
     sub = command(commands, shifts, "write the shift of every image in every epoch")
     sub.add_argument("--task", required=True, choices=TASKS)
-    sub.add_argument("--epsilon", required=True, type=float)
+    sub.add_argument("--epsilon", required=True, type=number_between(0, 1))
     sub.add_argument("--randomness", default="own", choices=("own", "release"), help="whose random numbers")
-    sub.add_argument("--seed", required=True, type=int)
-    for name in ("--epochs", "--train-images", "--test-images"):
-        sub.add_argument(name, required=True, type=positive)
+    sub.add_argument("--seed", required=True, type=seed)
+    sub.add_argument("--epochs", required=True, type=positive)
+    for name, largest in (("--train-images", TRAIN_IMAGES), ("--test-images", TEST_IMAGES)):
+        sub.add_argument(name, required=True, type=count_up_to(largest))
     take_paths(sub, "--out")
 
 
@@ -72,10 +85,12 @@ def add_train(commands: Any) -> None:
     sub.add_argument("--images", required=True, type=Path)
     sub.add_argument("--shifts", required=True, type=Path, help="folder of the shift tables; what is missing is drawn")
     sub.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    sub.add_argument("--threads", default=1, type=positive, help="of the maths")
+    sub.add_argument("--threads", default=1, type=count_up_to(256), help="of the maths")
     sub.add_argument("--archive", type=path_or_none, help="take over the finished runs of this archive; empty: of none")
     sub.add_argument("--at-once", default=1, type=positive, metavar="N", help="jobs side by side; on a GPU 3")
-    sub.add_argument("--deadline", type=float, metavar="SECONDS", help="start no job that would not end by then")
+    sub.add_argument(
+        "--deadline", type=number_between(0, 1e9), metavar="SECONDS", help="start no job that would not end by then"
+    )
     sub.add_argument("--keep", action="store_true", help="write each shard twice, the second time as JOB.kept.parquet")
     sub.add_argument("--out", required=True, type=Path, help="folder of the shards")
 

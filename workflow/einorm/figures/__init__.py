@@ -2,9 +2,9 @@
 
 A figure's module has ``draw(tables) -> (Figure, DataFrame of the plotted points)``. The mapping tables has DataFrames
 "runs", "epochs" and "samples", "published" (`published.load`) and "rules" (`statements.load_rules`). `robustness` draws
-several and is told which; `run_by_run` draws what `analysis.run_by_run` found in archives; `error_signals` draws runs
-of all variants, and only where some were trained without Dale's principle. Importing this package
-imports neither matplotlib nor torch.
+several and is told which; those of `COMPARED` draw what an analysis found in archives; `error_signals` draws runs of
+all variants, and only where some were trained without Dale's principle. Importing this package imports neither
+matplotlib nor torch.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from pathlib import Path
 from pandas import DataFrame
 
 from ..analysis.selection import PAPER_TASK, as_published, of_task
+from ..records.archive import PAPER_DATASET
 from ..runtime import PACKAGE, UserError, nearest
 from ..tasks import TASKS
 from ..variants import DALE, QUESTIONS, asked
@@ -25,7 +26,11 @@ SHARED = ("style", "panels")  # modules that are no figures, or none of the tabl
 VERSUS = "versus"  # shared by the figures that show published values beside ours
 ROBUSTNESS = "robustness"  # draws a figure per question of `QUESTIONS`
 ERROR_SIGNALS = "error_signals"  # draws runs with Dale's principle beside those without it
-RUN_BY_RUN = "run_by_run"  # draws no preset's tables, and of no other task
+#: Figures that draw no preset's tables, and of no other task -> files of results/claims, and the rule that makes them.
+COMPARED = {
+    "run_by_run": ({"points": "run_by_run_points.csv", "agreement": "run_by_run.csv"}, "single_runs"),
+    "effects_by_epoch": ({"effects": "effects_by_epoch.csv", "late": "late_effects.csv"}, "late_effects"),
+}
 FIGURES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
@@ -40,15 +45,19 @@ def known(tasks: Iterable[str], questions: Iterable[str]) -> dict[str, tuple[str
     and runs, "robustness_<question>", and that of error signals.
     """
     found = {name: (PAPER_TASK, name) for name in (*FIGURES, ERROR_SIGNALS)}
-    panels = [name for name in FIGURES if not name.startswith("published_") and name != RUN_BY_RUN]
+    panels = [name for name in FIGURES if not name.startswith("published_") and name not in COMPARED]
     found |= {f"{task}_{name}": (task, name) for task in tasks if task != PAPER_TASK for name in panels}
     return found | {f"{ROBUSTNESS}_{question}": (PAPER_TASK, ROBUSTNESS) for question in questions}
 
 
-def names(tasks: Iterable[str], variants: Sequence[str] = ("paper",)) -> list[str]:
-    """Figures of an experiment: the paper's where runs were trained as published, and what further variants answer."""
+def names(tasks: Iterable[str], variants: Sequence[str] = ("paper",), dataset: str = PAPER_DATASET) -> list[str]:
+    """Figures of an experiment: the paper's where runs were trained as published, and what further variants answer.
+
+    Of a data set of ours nothing was published, so that nothing is shown beside it.
+    """
     drawn, needed = known(tasks, asked(variants)), {ROBUSTNESS: set(), ERROR_SIGNALS: set(DALE)}
-    return [name for name, (_, module) in drawn.items() if needed.get(module, {"paper"}) <= set(variants)]
+    chosen = [name for name, (_, module) in drawn.items() if needed.get(module, {"paper"}) <= set(variants)]
+    return [name for name in chosen if dataset == PAPER_DATASET or not name.startswith("published_")]
 
 
 def task_and_module(name: str) -> tuple[str, str]:
@@ -83,7 +92,7 @@ def make(
     published_folder: Path | str,
     rules: Path | str,
     out: Path | str,
-    run_by_run: Path | str | None = None,
+    compared: Path | str | None = None,
     vector: str = "pdf",
 ) -> None:
     """Draw a figure from the tables of a folder: out/name.png, .csv (the plotted points), and .pdf or .svg.
@@ -95,7 +104,7 @@ def make(
     published_folder : of the published values, which some figures show next to ours
     rules : path of claims.yaml: figures that show tests correct them for all tests that it names
     out : folder of the figure
-    run_by_run : folder of what `analysis.run_by_run` wrote, for the figure of that name; None: not computed
+    compared : folder of what was found in archives, for the figures of `COMPARED`; None: not computed
     vector : pdf or svg
 
     Raises
@@ -119,19 +128,19 @@ def make(
     frames = {table: chosen(frame, task) for table, frame in read.items()}
     frames |= {"published": published.load(published_folder), "rules": statements.load_rules(rules)}
     frames["complete"] = complete_rows(frames["runs"], settings)
-    frames |= {RUN_BY_RUN: compared_runs(run_by_run)} if run_by_run else {}
+    frames |= {module: read_compared(module, compared)} if compared else {}
     figure, points = import_module(f".{module}", __package__).draw(frames, *asks)
-    if module != RUN_BY_RUN:
+    if module not in COMPARED:
         say_incomplete(figure, points, frames["runs"], settings)
     save(figure, points, Path(out) / name, vector)
 
 
-def compared_runs(folder: Path | str) -> dict[str, DataFrame]:
-    """DataFrames "points" and "agreement" of a folder of `analysis.run_by_run`; raises UserError if one is missing."""
+def read_compared(module: str, folder: Path | str) -> dict[str, DataFrame]:
+    """DataFrames of a folder by the names of `COMPARED`; raises UserError if one is missing."""
     import pandas as pd
 
-    files = {"points": "run_by_run_points.csv", "agreement": "run_by_run.csv"}
+    files, rule = COMPARED[module]
     try:
         return {name: pd.read_csv(Path(folder) / file) for name, file in files.items()}
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing: make it with snakemake single_runs") from None
+        raise UserError(f"{error.filename} is missing: make it with snakemake {rule}") from None

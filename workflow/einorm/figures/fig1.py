@@ -1,8 +1,11 @@
 """Figure 1: sample images without and with variable luminosity."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ..runtime import UserError
 from .style import Drawn, Tables, size
 
 
@@ -24,8 +27,15 @@ def draw(tables: Tables) -> Drawn:
         row[0].set_ylabel(f"ε = {epsilon:g}")
         chosen = samples[samples["epsilon"] == epsilon].sort_values("label")
         for ax, sample in zip(row, chosen.itertuples(), strict=False):
-            side = int(np.sqrt(len(sample.pixels)))
-            ax.imshow(np.reshape(sample.pixels, (side, side)), cmap="gray", vmin=0, vmax=1)
+            ax.imshow(square(sample.pixels), cmap="gray", vmin=0, vmax=1)
             ax.set_xlabel(f"{sample.shift + 0.0:+.2f}", labelpad=2)
     points = samples[samples["epsilon"].isin(epsilons)].drop(columns="pixels").assign(panel="a")
     return figure, points
+
+
+def square(pixels: Any) -> Any:
+    """Pixels (n) as a square image; raises UserError where they are none."""
+    side = int(np.sqrt(len(pixels)))
+    if side**2 != len(pixels):
+        raise UserError(f"fig1 draws square images, and these have {len(pixels)} pixels: make another fig1.py for them")
+    return np.reshape(pixels, (side, side))

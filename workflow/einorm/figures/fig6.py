@@ -11,13 +11,13 @@ from pandas import DataFrame
 from scipy.stats import mannwhitneyu
 
 from ..analysis.comparisons import corrected, identity
+from ..analysis.selection import LN
 from ..conditions import label
 from ..records.tables import layer_mean
 from .panels import accuracy_limits, alignment_histogram, boxes, choose, missing, points, say_missing
 from .style import REFERENCE, Drawn, Tables, colour, grid, letter, marker
 
 PARTS = ("gradnorm_scale", "gradnorm_decorrelate", "gradnorm_center", "gradnorm_full")
-LN = "e_only_ln"
 SHORT = {"gradnorm_full": "full", "lateral_inhibition": "lateral"}
 
 
@@ -73,7 +73,7 @@ def against_ln(
     figure.supxlabel(
         f"Red: median of {label(LN)}. ▾: number of runs below the axis, which count in boxes and tests.\n"
         f"Mann-Whitney against LN+, Holm's correction of all {len(p_holm)} tests. The axes differ between epsilons.\n"
-        "*** p < 0.001, ** p < 0.01, * p < 0.05, n.s.: no difference was detected.",
+        "*** p < 0.001, ** p < 0.01, * p < 0.05, n.s.: not detected by this unpaired test; the claims compare pairs.",
     )
     return parts
 

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from pandas import DataFrame
 
+from ..analysis.selection import LN
 from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, choose, mark_below, points, say_missing
 from .style import GREY, Drawn, Tables, area, colour, grid, marker, size
 
-LN = "e_only_ln"
 COLUMNS = 5
 HEIGHT = 1.45  # inches of a row of panels
 

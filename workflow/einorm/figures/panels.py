@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from pandas import DataFrame, Series
 
 from ..analysis.completeness import incomplete_cells
-from ..analysis.selection import TOP, top_runs
+from ..analysis.selection import TOP, collapsed, top_runs
 from ..conditions import label
 from ..settings import Settings
 from .style import GREY, LINES, REFERENCE, alignment_axis, area, colour, epsilon_style, marker, unspread
@@ -113,8 +113,8 @@ def note(ax: Axes, text: str, **where: Any) -> None:
 
 def collapsed_note(runs: DataFrame) -> str:
     """How many runs collapsed, in words; empty if none did."""
-    collapsed = int((runs["status"] == "collapsed").sum())
-    return f"{collapsed} of {len(runs)} runs\ncollapsed (10 %)" if collapsed else ""
+    lost = int(collapsed(runs).sum())
+    return f"{lost} of {len(runs)} runs\ncollapsed (10 %)" if lost else ""
 
 
 def matched_scatter(ax: Axes, runs: DataFrame, x: str, y: str, panel: str) -> DataFrame:
@@ -137,9 +137,9 @@ def matched_scatter(ax: Axes, runs: DataFrame, x: str, y: str, panel: str) -> Da
     remarks = []
     for axis, condition in (("x", x), ("y", y)):
         below = int((pairs[f"test_acc_{axis}"] < edge).sum())
-        collapsed = int((pairs[f"status_{axis}"] == "collapsed").sum())
+        lost = int((pairs[f"status_{axis}"] == "collapsed").sum())
         if below:
-            remarks.append(f"{label(condition)}: {below} of {len(pairs)} on the edge, {collapsed} collapsed (10 %)")
+            remarks.append(f"{label(condition)}: {below} of {len(pairs)} on the edge, {lost} collapsed (10 %)")
     note(ax, "\n".join([*remarks, f"{len(pairs)} pairs"]), y=ABOVE_EDGE if remarks else 0.02)
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     ax.set(xlabel=f"{label(x)}: test accuracy (%)", ylabel=f"{label(y)}: test accuracy (%)")
@@ -225,8 +225,8 @@ def condition_boxes(
         chosen = choose(runs, condition)
         chosen = top_runs(chosen) if rule != "all runs" else chosen
         defined = int(values(chosen).notna().sum())
-        collapsed = int((chosen["status"] == "collapsed").sum())
-        text = f"{label(condition)}\nn = {defined}" + (f"\n{collapsed} collapsed" if collapsed else "")
+        lost = int(collapsed(chosen).sum())
+        text = f"{label(condition)}\nn = {defined}" + (f"\n{lost} collapsed" if lost else "")
         groups[text, colour(condition), marker(condition)] = values(chosen)
         parts.append(points(panel, chosen, values(chosen), rule))
     boxes(ax, groups, accuracy_limits(runs[runs["condition"].isin(conditions)]) if accuracy else None)

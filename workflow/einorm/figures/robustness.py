@@ -9,15 +9,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from pandas import DataFrame
 
-from ..analysis.published import Values, complete_runs
 from ..analysis.robustness import REFERENCE, answers, groups
-from ..analysis.selection import CHANCE
 from ..conditions import CONDITIONS, label
 from .panels import accuracy_limits, points, say_missing
 from .style import GREY, PALETTE, Drawn, Tables, area, grid, letter
 
 Group = tuple[str, str]  # of runs: variant, selection
 NameOf = Callable[[str, str], str]  # of a group, in the legend
+Look = dict[str, Any]
+#: Of the groups, side by side: shapes tell them apart without colours.
+LOOKS: list[Look] = [{"color": PALETTE[i % len(PALETTE)], "marker": "osD^vPX*"[i % 8]} for i in range(8 * len(PALETTE))]
 SPREAD = 0.8  # of the room of a condition, for its groups side by side
 REACH = 6  # points below the lowest distance that an axis shows of intervals
 # What the paper's way to train (of these networks: in float32) is called beside a question's other ways.
@@ -33,7 +34,7 @@ NAMES = {kind: f"products and gradients rounded to {kind}" for kind in ("float16
 
 
 def draw(tables: Tables, question: str) -> Drawn:
-    """Panels (a) test accuracy of every run by condition and group; (b) distance from LN+ or, without it, collapses.
+    """Panels (a) test accuracy of every run by condition and group; (b) distance from LN+, or from the paper's way.
 
     Parameters
     ----------
@@ -51,10 +52,7 @@ def draw(tables: Tables, question: str) -> Drawn:
         here = runs[runs["epsilon"] == epsilon]
         parts.append(accuracies(left, here, groups(question, here), name_of))
         table = pd.DataFrame(answers(question, here))
-        if (here["condition"] == REFERENCE).any():
-            parts.append(distances(right, table, name_of))
-        else:
-            parts.append(chance(right, table, tables["published"], name_of))
+        parts.append(distances(right, table, name_of))
         left.set_title(f"ε = {epsilon:g}, {epochs_of(here)}")
     for ax, text in zip(axes[0], "ab", strict=True):
         letter(ax, text)
@@ -80,13 +78,13 @@ def places(conditions: list[str], names: list[Group]) -> dict[tuple[str, Group],
     return {(c, g): i + offset for i, c in enumerate(conditions) for g, offset in zip(names, offsets, strict=True)}
 
 
-def columns(table: DataFrame) -> Iterator[tuple[list[float], DataFrame, str]]:
-    """Of each group of a table of answers: where its conditions stand on the axis, its rows and its colour."""
+def columns(table: DataFrame) -> Iterator[tuple[list[float], DataFrame, Look]]:
+    """Of each group of a table of answers: where its conditions stand on the axis, its rows and its look."""
     conditions = list(table["condition"].unique())
     parts = dict(list(table.groupby(["variant", "selection"], sort=False)))
     at = places(conditions, list(parts))
-    for (group, part), shade in zip(parts.items(), PALETTE, strict=False):
-        yield [at[condition, group] for condition in part["condition"]], part, shade
+    for (group, part), look in zip(parts.items(), LOOKS, strict=False):
+        yield [at[condition, group] for condition in part["condition"]], part, look
 
 
 def name_conditions(ax: Axes, conditions: Sequence[str]) -> None:
@@ -104,10 +102,10 @@ def accuracies(ax: Axes, runs: DataFrame, compared: dict[Group, DataFrame], name
         columns = {g: part[part["condition"] == condition].set_index("config") for g, part in compared.items()}
         together = pd.DataFrame({at[condition, g]: part["test_acc"] for g, part in columns.items()}).clip(lower=low)
         ax.plot(together.columns, together.T, color=GREY, linewidth=0.4, alpha=0.5, zorder=1)
-        for (g, part), shade in zip(columns.items(), PALETTE, strict=False):
+        for (g, part), look in zip(columns.items(), LOOKS, strict=False):
             x, shown = np.full(len(part), at[condition, g]), part["test_acc"].clip(lower=low)
             text = name_of(*g) if condition == conditions[0] else None
-            ax.scatter(x, shown, s=area(0.7), color=shade, edgecolor="white", linewidth=0.3, zorder=2, label=text)
+            ax.scatter(x, shown, s=area(0.7), **look, edgecolor="white", linewidth=0.3, zorder=2, label=text)
             reach = SPREAD / len(compared) / 3
             median = part["test_acc"].median()
             if median >= low:
@@ -123,43 +121,23 @@ def accuracies(ax: Axes, runs: DataFrame, compared: dict[Group, DataFrame], name
 
 
 def distances(ax: Axes, table: DataFrame, name_of: NameOf) -> DataFrame:
-    """Distance from LN+ trained the same way, with its 95 % interval, per condition and group."""
-    rows = table[table["condition"] != REFERENCE].rename(columns={"versus_ln": "value"})
+    """Distance from LN+ trained the same way or, where there is none, from the paper's way, with its 95 % interval."""
+    with_ln = (table["condition"] == REFERENCE).any()
+    value, said = ("versus_ln", f"points above {label(REFERENCE)}") if with_ln else ("change", "change (points)")
+    ends = {f"{value}{end}": name for end, name in (("", "value"), ("_low", "low"), ("_high", "high"))}
+    rows = table[table["condition"] != REFERENCE].rename(columns=ends)
     rows = rows.replace([np.inf, -np.inf], np.nan)  # too few runs for an interval
     reach = rows["value"].min() - REACH  # where a run collapsed an interval reaches far down
-    cut = rows["versus_ln_low"].min() < reach
-    for x, part, shade in columns(rows):
-        ax.scatter(x, part["value"], s=area(1), color=shade, zorder=2)
-        ax.vlines(x, *part[["versus_ln_low", "versus_ln_high"]].to_numpy().T, color=shade)
-        for place in np.asarray(x)[part["versus_ln_low"] < reach]:
-            ax.plot(place, reach, "v", color=shade, zorder=3)
+    cut = rows["low"].min() < reach
+    for x, part, look in columns(rows):
+        ax.scatter(x, part["value"], s=area(1), **look, zorder=2)
+        ax.vlines(x, *part[["low", "high"]].to_numpy().T, color=look["color"])
+        for place in np.asarray(x)[part["low"] < reach]:
+            ax.plot(place, reach, "v", color=look["color"], zorder=3)
     if cut:
         ax.set_ylim(bottom=reach)
     ax.axhline(0, color=GREY, linewidth=0.7, linestyle=":")
-    ax.set(ylabel=f"points above {label(REFERENCE)}", title="Hodges-Lehmann, 95 % interval")
+    ax.set(ylabel=said, title="Hodges-Lehmann, 95 % interval")
     name_conditions(ax, rows["condition"].unique())
     named = rows.assign(panel="b", group=list(map(name_of, rows["variant"], rows["selection"])))
-    return named[["panel", "condition", "epsilon", "group", "value", "versus_ln_low", "versus_ln_high", "n"]]
-
-
-def chance(ax: Axes, table: DataFrame, published: Values, name_of: NameOf) -> DataFrame:
-    """Share of runs at chance per condition and group, collapsed ones among them, beside the published share."""
-    side_by_side = list(columns(table))
-    width = 0.9 * SPREAD / len(side_by_side)
-    for x, part, shade in side_by_side:
-        bars = ax.bar(x, 100 * part["at_chance"] / part["n"], width, color=shade)
-        ax.bar_label(bars, [f"{c} of\n{n}" for c, n in zip(part["at_chance"], part["n"], strict=True)])
-    group = list(map(name_of, table["variant"], table["selection"]))
-    rows = [table.rename(columns={"at_chance": "value"}).assign(panel="b", group=group)]
-    for i, condition in enumerate(table["condition"].unique()):
-        theirs = complete_runs(published, condition, table["epsilon"].iloc[0])
-        if len(theirs):
-            down = int((np.asarray(theirs) <= CHANCE).sum())
-            text = "published (float16, 50 epochs)" if not i else ""
-            ax.hlines(100 * down / len(theirs), i - 0.5, i + 0.5, color="black", linestyle="--", label=text)
-            facts = {"condition": condition, "value": down, "n": len(theirs), "group": "published", "panel": "b"}
-            rows.append(pd.DataFrame([facts | {"epsilon": table["epsilon"].iloc[0]}]))
-    ax.set(ylabel="share of runs at chance (%)", ylim=(0, 100))
-    ax.legend(loc="upper right")
-    name_conditions(ax, table["condition"].unique())
-    return pd.concat(rows)[["panel", "condition", "epsilon", "group", "value", "n"]]
+    return named[["panel", "condition", "epsilon", "group", "value", "low", "high", "n"]]

@@ -18,6 +18,7 @@ with `learning`: many runs side by side, and gradients written by hand. Tests ch
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ __all__ = [
     "project_",
 ]
 
-#: Kind of layer (`conditions.KINDS`) -> its module.
+#: Kind of layer (`conditions.KINDS`) -> its module; a kind that you add needs one of its own here.
 LAYERS: dict[str, Callable[..., ELayer]] = {
     "e": ELayer,
     "ei": EILayer,
@@ -67,7 +68,8 @@ def network(
 ) -> nn.Sequential:
     """A network of a condition: (B, inputs), or images of so many pixels, to logits (B, classes).
 
-    Initial weights follow `torch.manual_seed`.
+    Initial weights follow `torch.manual_seed`; pooling weights are drawn last, so that all other weights are equal in
+    conditions with and without them.
 
     Parameters
     ----------
@@ -83,22 +85,28 @@ def network(
     Raises
     ------
     UserError
-        If there is no such condition, or the weight of the local loss is not given where it must be.
+        If there is no such condition, its kind of layer has no module, or the weight of the local loss is not given
+        where it must be, or negative.
     """
     if condition not in CONDITIONS:
         raise UserError(f"there is no condition {condition}: take one of {', '.join(CONDITIONS)}")
     entry = CONDITIONS[condition]
+    if entry.layer not in LAYERS:
+        raise UserError(f"layers of kind {entry.layer} have no module yet: add one to LAYERS in einorm/nn")
+    if hidden_layers < 1 or (lambda_ is not None and lambda_ < 0):
+        raise UserError("hidden_layers must be at least 1, and lambda_ not negative")
     if lambda_ is None and len(entry.lambdas) > 1:
         raise UserError(f"{condition} has several weights of the local loss: give lambda_, e.g. {entry.lambdas[0]}")
     learned = {"lambda_": entry.lambdas[0] if lambda_ is None else lambda_} if entry.normalization == "learned" else {}
+    sizes = [inputs, *[hidden] * hidden_layers]
+    layers = [LAYERS[entry.layer](n_in, n_e, **learned) for n_in, n_e in pairwise(sizes)]
+    readout = EILayer(hidden, classes)
     modules: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for i in range(hidden_layers):
-        modules[f"layer{i}"] = LAYERS[entry.layer](inputs, hidden, **learned)
+    for i, layer in enumerate(layers):
+        modules |= {f"layer{i}": layer}
         modules |= _normalization(entry.normalization, entry.error_signal, hidden, i)
-        modules[f"relu{i}"] = nn.ReLU()
-        inputs = hidden
-    modules["readout"] = EILayer(inputs, classes)
-    return nn.Sequential(modules)
+        modules |= {f"relu{i}": nn.ReLU()}
+    return nn.Sequential(modules | {"readout": readout})
 
 
 def _normalization(normalization: str, error_signal: str, units: int, i: int) -> dict[str, nn.Module]:
@@ -119,7 +127,7 @@ def local_loss(model: nn.Module) -> Tensor:
     Add it to the task's loss. No parameter gets a gradient of both.
     """
     losses = [module.local_loss() for module in model.modules() if isinstance(module, INormLayer)]
-    return torch.stack(losses).sum() if losses else next(model.parameters()).new_zeros(())
+    return torch.stack(losses).sum() if losses else next(model.parameters(), torch.zeros(())).new_zeros(())
 
 
 @torch.no_grad()
@@ -162,7 +170,7 @@ def from_run(folder: str | Path, digest: str) -> tuple[nn.Sequential, dict[str, 
     Raises
     ------
     UserError
-        If there is no such run, or several.
+        If there is no such run, or several, or its condition or data set is not known any more.
     """
     from .. import load  # brings pandas
 
@@ -171,6 +179,9 @@ def from_run(folder: str | Path, digest: str) -> tuple[nn.Sequential, dict[str, 
     if len(found) != 1:
         raise UserError(f"{len(found)} runs in {folder} have a digest that begins with {digest!r}: give one of one run")
     run = found.iloc[0].to_dict()
+    for name, known in (("condition", CONDITIONS), ("dataset", DATASETS)):
+        if run[name] not in known:
+            raise UserError(f"the run's {name}, {run[name]}, is not known here")
     depth = how(VARIANTS.get(run["variant"], {}))["hidden_layers"]
     inputs, kind = DATASETS[run["dataset"]]["pixels"], CONDITIONS[run["condition"]].layer
     model = network(run["condition"], run["hidden_width"], inputs, hidden_layers=depth, lambda_=run["lambda_"])

@@ -32,11 +32,11 @@ def code(*places: Place) -> str:
 def closure(*places: Place) -> dict[Place, str]:
     """All places that places reach, themselves included, each with the digest of its code; empty where it has none.
 
-    Raises LookupError if one of the given places is not there.
+    Raises UserError if one of the given places is not there.
     """
     for module, name in places:
         if name not in _definitions(module, _source(module)):
-            raise LookupError(f"{module} defines no {name}")
+            raise runtime.UserError(f"workflow/einorm/{module} defines no {name}: add it, or remove the file")
     reached: dict[Place, str] = {}
     todo, read = list(places), dict[str, Definitions]()
     while todo:

@@ -26,6 +26,7 @@ def fingerprints() -> dict[str, Any]:
         "collapses_code": made_by("analysis.collapses"),
         "forest_code": made_by("analysis.forest"),
         "run_by_run_code": made_by("analysis.run_by_run", READ_FOLDER),
+        "late_effects_code": made_by("analysis.late_effects", READ_FOLDER),
         "side_by_side_code": made_by("analysis.side_by_side", READ_FOLDER),
         "evidence_code": made_by("analysis.evidence", READ_FOLDER),
         "explore_code": made_by("artifact.explore"),
@@ -47,11 +48,13 @@ def report_code(jobs: list[list[Run]]) -> str:
     return digest([made_by("artifact.report"), sorted({code_of(runs[0]) for runs in jobs})])[:16]
 
 
-def describe_figure(name: str) -> dict[str, str]:
-    """A figure as its rule sees it."""
-    draw = (f"figures/{task_and_module(name)[1]}.py", "draw")  # a module that is imported by a computed name
+def describe_figure(name: str) -> dict[str, Any]:
+    """A figure as its rule sees it; `tests` says whether it shows tests, which are corrected for all of claims.yaml."""
+    module = task_and_module(name)[1]
+    draw = (f"figures/{module}.py", "draw")  # a module that is imported by a computed name
     code = made_by("analysis.figure", draw, READ_FOLDER)
-    return {"code": code, "category": category(name), "caption": caption(name).name}
+    tests = ("analysis/comparisons.py", "corrected") in closure.closure(draw)
+    return {"code": code, "category": category(name), "caption": caption(name).name, "module": module, "tests": tests}
 
 
 def drawing_of_shifts(task: str, randomness: str) -> list[str]:

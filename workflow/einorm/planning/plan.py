@@ -90,7 +90,7 @@ def describe_files() -> dict[str, Any]:
 
 def describe_figures(settings: Settings) -> dict[str, Any]:
     """The figures of the settings, and their captions."""
-    drawn = names(settings.tasks, settings.variants)
+    drawn = names(settings.tasks, settings.variants, settings.dataset)
     return {
         "figures": {name: describe_figure(name) for name in drawn},
         "captions": sorted({relative(caption(name)) for name in [*drawn, FOREST]}),

@@ -14,6 +14,7 @@ from pandas import DataFrame
 
 from ..runtime import UserError, checksum
 from ..settings import Settings, describe_difference
+from ..tasks import PAPER_TASK
 from ..variants import QUESTIONS
 from . import lineage, provenance, tables
 from .runs import CELL, Run, cell_runs, cells, run_digest
@@ -39,8 +40,8 @@ def published_numbers(settings: dict[str, Any]) -> bool:
 
 
 def kind_of(settings: dict[str, Any]) -> str:
-    """Which question runs answer, by their tables' settings: one of `KINDS`, or extension on a data set of ours."""
-    if settings["dataset"] != PAPER_DATASET:
+    """Which question runs answer, by their tables' settings: one of `KINDS`, or extension, to data or tasks of ours."""
+    if settings["dataset"] != PAPER_DATASET or PAPER_TASK not in settings["tasks"]:
         return "extension"
     if settings["variants"] != ["paper"]:
         return "robustness"
@@ -95,7 +96,7 @@ def check(folder: Path | str, settings: Settings | None = None, mend: str = TO_R
         made_with, digest = manifest["settings"], manifest["digest"]
     except FileNotFoundError:
         raise UserError(
-            f"there is no archive in {folder.absolute()}: name one with archive=FOLDER, "
+            f"there is no archive in {folder.absolute()}: name another folder (of a workflow: archive=FOLDER), "
             "or compute with results=computed"
         ) from None
     except (ValueError, KeyError, TypeError, OSError):

@@ -2,7 +2,7 @@
 
 from ..conditions import CONDITIONS, KINDS
 from ..error_signals import ERROR_SIGNALS
-from ..runtime import digest, fingerprint
+from ..runtime import UserError, digest, fingerprint, nearest
 from ..tasks import TASKS
 from ..variants import how, specification
 from .runs import Run
@@ -67,9 +67,15 @@ def step_of(run: Run, device: str) -> str:
 def training_parts(condition: str, task: str, randomness: str = "own", precision: str = "float32") -> list[list[str]]:
     """The code that decides what a run becomes: [module, name, ...] each, without names the whole module.
 
-    Listed by hand: what a module imports for other purposes must not make finished runs worthless.
+    Listed by hand: what a module imports for other purposes must not make finished runs worthless. Raises UserError
+    where the condition's error signal has no rule.
     """
-    rule = ERROR_SIGNALS[CONDITIONS[condition].error_signal].__name__
+    signal = CONDITIONS[condition].error_signal
+    if signal not in ERROR_SIGNALS:
+        raise UserError(
+            f"the condition {condition}: error_signal {signal!r} is not known{nearest(signal, ERROR_SIGNALS)}"
+        )
+    rule = ERROR_SIGNALS[signal].__name__
     drawn = [["release_randomness.py"]] if randomness == "release" else []
     return [
         *drawn,

@@ -157,6 +157,8 @@ def reading(path: Path | str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run snakemake to make it") from None
+    except MemoryError:  # Arrow's is one of its exceptions, too
+        raise UserError(f"there is not enough memory to read {path}") from None
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:  # of text and JSON, ValueError
         raise DamagedError(f"{path} is damaged ({str(error).splitlines()[0]}): {remedy(path)}") from None
 
@@ -216,7 +218,10 @@ def settings_of(path: Path | str) -> Settings:
     try:
         return Settings(**made)
     except (ValueError, TypeError):
-        raise UserError(f"{path} does not say which settings made it: {remedy(path)}") from None
+        why = (
+            "names settings that are not known here" if made else f"does not say which settings made it: {remedy(path)}"
+        )
+        raise UserError(f"{path} {why}") from None
 
 
 def check(frame: DataFrame, table: str, path: Path | str) -> None:

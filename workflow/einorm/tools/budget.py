@@ -50,15 +50,15 @@ def print_budget(path: Path | str, overrides: Sequence[str]) -> None:
 
 
 def load_all(path: Path | str, overrides: Sequence[str]) -> tuple[dict[str, Settings], dict[str, UserError]]:
-    """Every preset with the overrides, and why the others refuse them. Raises UserError where all do."""
+    """Every preset with the overrides, and why the others refuse them. UserError where all do, or there is none."""
     presets, refused = dict[str, Settings](), dict[str, UserError]()
     for name in config.preset_names(path):
         try:
             presets[name] = config.load(path, name, overrides)
         except UserError as error:
             refused[name] = error
-    if not presets and refused:
-        raise next(iter(refused.values()))
+    if not presets:
+        raise next(iter(refused.values()), UserError(f"{path} has no presets"))
     return presets, refused
 
 

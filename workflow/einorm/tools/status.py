@@ -54,6 +54,8 @@ def time_left(seconds_left: Mapping[str, float], at_work: Mapping[str, int], thr
         return f"about {alone} left; no job is running"
     if not set(at_work) <= set(seconds_left):
         return f"about {alone} left; the {jobs_at_work} jobs now running are the first on their device"
+    if not any(seconds_left.values()):
+        return f"the {jobs_at_work} jobs now running are about to finish"
     share = sum(n * (threads if device == "cpu" else 1) / seconds_left[device] for device, n in at_work.items())
     return f"about {alone} left: {duration(1 / share)} with the {jobs_at_work} jobs now running"
 
@@ -133,7 +135,7 @@ def job_state(log: Path, silence: float) -> tuple[str, float, str | None]:
     """
     try:
         text, age = log.read_text(encoding="utf-8", errors="replace"), time.time() - log.stat().st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "waiting", 0, None
     if failed(text):
         return "failed", 0, None

@@ -1,5 +1,5 @@
 // Links the panels: controls choose the rows that all show, a brush in one chooses configurations in all.
-const { runs: columns, curves, epochs, kinds, charts } = JSON.parse(document.getElementById("data").textContent);
+const { runs: columns, curves, epochs, kinds, charts, chance: AT_CHANCE } = JSON.parse(document.getElementById("data").textContent);
 const runs = columns.kind.map((_, run) => {
   const row = Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[run]]));
   return { run, ...row };
@@ -7,7 +7,6 @@ const runs = columns.kind.map((_, run) => {
 const label = Object.fromEntries(kinds.map((kind) => [kind.id, kind.label]));
 const $ = (id) => document.getElementById(id);
 const ALIGNMENTS = charts.alignment; // by the name of the column
-const AT_CHANCE = 10; // test accuracy (%)
 const TABLE = [
   // column, heading, decimals
   ["kind", "Condition"], ["config", "Configuration"], ["test_acc", "Test accuracy (%)", 2], ["lr", "Learning rate"],
@@ -210,7 +209,7 @@ function tell(name, row) {
     `test accuracy ${text(row, ["test_acc", "", 2])} %${row.status === "collapsed" ? ", collapsed" : ""}`,
     `learning rate ${row.lr}, of Wei ${row.lr_wei}, of Wix ${row.lr_wix}`,
     `${row.hidden_width} hidden units per layer, epsilon ${row.epsilon}`,
-    `alignment: gradient ${text(row, TABLE[7])}, output ${text(row, TABLE[8])}`,
+    `alignment: gradient ${text(row, ["gradient_alignment", "", 3])}, output ${text(row, ["output_alignment", "", 3])}`,
   ];
   tip.replaceChildren(...facts.map((fact) => Object.assign(document.createElement("div"), { textContent: fact })));
   tip.hidden = false;
