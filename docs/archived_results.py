@@ -150,7 +150,7 @@ def claims_table(judged, rules):
             verdict += f" (by the median difference: {r['median_verdict']})" if by_median else ""
             rows.append([name if plain else "", text, theirs or "–", here or "–", verdict, r["size_verdict"]])
     headings = ("", "statement", "published (95 % interval)", "here (95 % interval)", "holds here?", "published size?")
-    marks = "; ".join(f"{mark} {text}" for text, mark in history.items())
+    marks = ". ".join(f"{mark} {text}" for text, mark in history.items())
     return markdown(headings, rows) + f"\n{marks}. ≈ approximate.\n"
 
 

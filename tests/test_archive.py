@@ -337,6 +337,7 @@ def test_archives_are_of_the_kind_that_their_settings_say():
             found = archive.check(REPOSITORY / "paper_artifact" / "archive" / name)["settings"]
             assert archive.kind_of(found) == kind, name
     assert archive.kind_of(settings(dataset="mnist").science()) == "extension"
+    assert archive.kind_of(settings(tasks=["contrast"]).science()) == "extension"
     assert archive.kind_of(settings(seed=1).science()) == "replication", "the published runs have seed 0"
     assert not archive.published_numbers(settings(randomness="own").science())
 

@@ -15,6 +15,7 @@ from einorm.conditions import CONDITIONS
 from einorm.figures import FIGURES, known
 from einorm.planning import closure, outputs
 from einorm.records import codes, jobs, runs
+from einorm.runtime import UserError
 from einorm.tasks import TASKS
 from einorm.training import jobfile
 from einorm.variants import QUESTIONS
@@ -156,7 +157,7 @@ def test_comments_docstrings_types_layout_and_the_start_of_a_program_do_not_coun
 
 
 def test_a_place_that_is_not_there_is_no_silent_nothing(small):
-    with pytest.raises(LookupError, match=r"top.py defines no walk"):
+    with pytest.raises(UserError, match=r"top.py defines no walk: add it, or remove the file"):
         closure.code(("top.py", "walk"))
 
 
@@ -596,3 +597,7 @@ def test_a_real_run_makes_again_what_edits_decide(bundled, tmp_path):
         assert bundle.read("README.md").startswith(b"# Edited") and bundle.read("report.html").decode() == report
         assert bundle.read("figures/published_fig2.png") == drawn["published_fig2"]
     assert "Nothing to be done" in from_archive(folder, "all", "artifact").stdout
+
+
+def test_the_figures_that_show_corrected_tests_depend_on_the_rules():
+    assert {name for name in DRAWN if outputs.describe_figure(name)["tests"]} == drawn("fig6", "fig7")

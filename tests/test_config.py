@@ -4,6 +4,9 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 from einorm import config, hyperparameters
+from einorm.conditions import CONDITIONS, Condition
+from einorm.data import DATASETS
+from einorm.records.codes import training_code
 from einorm.runtime import UserError
 from einorm.settings import Settings
 
@@ -194,3 +197,31 @@ def test_fewer_epsilons_are_fewer_runs_of_the_lambda_sweep():
     assert load("preset=paper", "epsilons=[0.25]", "lambda_epsilons=[0.5]").lambda_epsilons == [0.5]
     with pytest.raises(UserError, match="give lambda_epsilons"):
         load("preset=paper", "epsilons=[0.25]", "conditions=[inorm_lambda]")
+
+
+def test_divisive_inhibition_needs_as_many_pixels_as_units(monkeypatch):
+    monkeypatch.setitem(DATASETS, "mnist", DATASETS["mnist"] | {"pixels": 64})
+    with pytest.raises(UserError, match="images of mnist have 64, configuration 0 has"):
+        config.load(REPOSITORY / "config.yaml", "quick", ["dataset=mnist"])
+    config.load(REPOSITORY / "config.yaml", "quick", ["dataset=mnist", "conditions=[ei_ln, inorm_sub]"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (("inrom", "learned", "center", "Mine"), "layer 'inrom' is not known; did you mean 'inorm'?"),
+        (("ei", "LN", "center", "Mine"), "normalization 'LN' is not known"),
+        (("ei", "learned", "center", "Mine"), "ei has none"),
+        (("inorm", "ln", "center", "Mine"), "inorm has Wix, Bix"),
+    ],
+)
+def test_a_condition_with_a_mistake_is_refused_where_it_is_written(entry, says):
+    with pytest.raises(UserError, match="the condition 'Mine': ") as caught:
+        Condition(*entry)
+    assert says in str(caught.value)
+
+
+def test_an_error_signal_that_nothing_computes_is_refused_before_training(monkeypatch):
+    monkeypatch.setitem(CONDITIONS, "mine", Condition("inorm", "learned", "centre", "Mine"))
+    with pytest.raises(UserError, match="mine: error_signal 'centre' is not known; did you mean 'center'?"):
+        training_code("mine", "luminosity")

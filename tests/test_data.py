@@ -27,12 +27,20 @@ def idx(array):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """A data set of 6 + 3 images of 2 x 2 pixels in place of Fashion-MNIST: file name -> content."""
+    """A data set of 12 + 3 images of 2 x 2 pixels in place of Fashion-MNIST: file name -> content."""
+    return in_place_of_fashion_mnist(monkeypatch)
+
+
+def in_place_of_fashion_mnist(monkeypatch, first=0, classes=10, pixels=4):
+    """As `tiny`, with labels from `first` on, and an entry of so many pixels."""
     rng = np.random.default_rng(0)
-    arrays = [rng.integers(0, 256, s, np.uint8) for s in ((6, 2, 2), (6,), (3, 2, 2), (3,))]
+    images = [rng.integers(0, 256, (n, 2, 2), np.uint8) for n in (12, 3)]
+    labels = [(np.arange(n) % classes + first).astype(np.uint8) for n in (12, 3)]
+    arrays = [array for pair in zip(images, labels, strict=True) for array in pair]
     files = dict(zip(data.FILES, map(idx, arrays), strict=True))
     sums = tuple(hashlib.sha256(content).hexdigest() for content in files.values())
-    monkeypatch.setitem(data.DATASETS, "fashion_mnist", data.DATASETS["fashion_mnist"] | {"unpacked sha256": sums})
+    entry = data.DATASETS["fashion_mnist"] | {"unpacked sha256": sums, "pixels": pixels}
+    monkeypatch.setitem(data.DATASETS, "fashion_mnist", entry)
     return files
 
 
@@ -59,14 +67,14 @@ def test_data_path_in_every_form(tmp_path, tiny, packed, layout):
     put(tmp_path / "mine" / layout, tiny, packed)
     data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path / "downloads", tmp_path / "mine")
     arrays = data.load(tmp_path / "out.npz")
-    assert arrays["train_images"].shape == (6, 4) and arrays["test_labels"].shape == (3,)
+    assert arrays["train_images"].shape == (12, 4) and arrays["test_labels"].shape == (3,)
     assert arrays["train_images"].tobytes() in tiny["train-images-idx3-ubyte"]
 
 
 def test_a_copy_in_downloads_comes_before_the_network(tmp_path, tiny, offline):
     put(tmp_path / "FashionMNIST" / "raw", tiny)
     data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path)
-    assert len(data.load(tmp_path / "out.npz")["train_labels"]) == 6
+    assert len(data.load(tmp_path / "out.npz")["train_labels"]) == 12
 
 
 def test_sources_are_tried_in_order(tmp_path, tiny, monkeypatch, capsys):
@@ -101,7 +109,7 @@ def test_mirrors_are_read_from_torchvisions_folder(tmp_path, tiny, monkeypatch):
         put(Path(root) / "FashionMNIST" / "raw", tiny)
 
     monkeypatch.setattr(torchvision.datasets, "FashionMNIST", download)
-    assert data._fetch_mirrors("fashion_mnist", tmp_path)["train_labels"].shape == (6,)
+    assert data._fetch_mirrors("fashion_mnist", tmp_path)["train_labels"].shape == (12,)
 
 
 def test_debian_package_is_fetched_without_root(tmp_path, tiny, monkeypatch):
@@ -306,15 +314,14 @@ def test_samples_hold_one_shifted_image_per_class(tmp_path, images_path, images)
 
 @pytest.mark.parametrize("dataset", ["mnist", "kmnist"])
 def test_other_data_sets_are_checked_by_their_packed_files(tmp_path, monkeypatch, dataset):
-    rng = np.random.default_rng(1)
-    arrays = [rng.integers(0, 256, s, np.uint8) for s in ((6, 2, 2), (6,), (3, 2, 2), (3,))]
-    folder = put(tmp_path / "mine", dict(zip(data.FILES, map(idx, arrays), strict=True)), packed=True)
+    files = in_place_of_fashion_mnist(monkeypatch)
+    folder = put(tmp_path / "mine", files, packed=True)
     with pytest.raises(UserError, match="train-images-idx3-ubyte.gz is truncated or altered \\(its md5 differs"):
         data.prepare(dataset, tmp_path / "out.npz", tmp_path / "downloads", folder)
     sums = tuple(hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest() for name in data.FILES)
-    monkeypatch.setitem(data.DATASETS, dataset, data.DATASETS[dataset] | {"packed md5": sums})
+    monkeypatch.setitem(data.DATASETS, dataset, data.DATASETS[dataset] | {"packed md5": sums, "pixels": 4})
     data.prepare(dataset, tmp_path / "out.npz", tmp_path / "downloads", folder)
-    np.testing.assert_array_equal(data.load(tmp_path / "out.npz")["train_images"], arrays[0].reshape(6, -1))
+    assert data.load(tmp_path / "out.npz")["train_images"].tobytes() == files[data.FILES[0]][16:]
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "kmnist"])
@@ -349,3 +356,18 @@ def test_contrast_is_spread_about_the_images_own_mean():
     np.testing.assert_allclose(apply(torch.from_numpy(x), torch.from_numpy(c)), shifted, atol=1e-6)
     drawn = draw(np.random.default_rng(0), 0.75, 10000)
     assert 0.25 <= drawn.min() < 0.26 and 1.74 < drawn.max() <= 1.75 and abs(drawn.mean() - 1) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"classes": 4}, "labels 0 to 3: 10 classes are wanted"),
+        ({"first": 1}, "labels 1 to 10"),
+        ({"pixels": 3}, "images of 4 pixels: its entry in data.DATASETS says 3"),
+    ],
+)
+def test_what_does_not_fit_its_entry_is_refused_before_anything_is_written(tmp_path, monkeypatch, entry, says):
+    folder = put(tmp_path / "files", in_place_of_fashion_mnist(monkeypatch, **entry))
+    with pytest.raises(UserError, match=says):
+        data.prepare("fashion_mnist", tmp_path / "out.npz", tmp_path, folder)
+    assert not (tmp_path / "out.npz").exists()

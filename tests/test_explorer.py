@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import einorm
 import pytest
-from conftest import CHROMIUM, REPOSITORY
+from conftest import REPOSITORY
 from einorm.__main__ import main
 from einorm.artifact import explorer
 from einorm.conditions import CONDITIONS
@@ -15,7 +15,6 @@ from einorm.records.archive import SHOWN
 from test_report import GROUND, contrast
 
 ARCHIVES = REPOSITORY / "paper_artifact" / "archive"
-in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 PANELS = ("accuracy", "curves", "alignment")
 
 
@@ -149,7 +148,6 @@ def test_it_is_one_small_file(path):
 # In a browser.
 
 
-@in_a_browser
 def test_it_first_shows_accuracy_against_learning_rate_of_the_three_main_conditions(page, runs):
     told(page, "90 runs of 30 configurations.")
     assert [len(marks(page)), len(lines(page)), len(marks(page, "alignment"))] == [90, 90, 60]
@@ -163,7 +161,6 @@ def test_it_first_shows_accuracy_against_learning_rate_of_the_three_main_conditi
     assert len(rates) == runs["lr"].nunique() and "Learning rate" in page.locator("#accuracy").inner_text()
 
 
-@in_a_browser
 def test_a_brush_in_any_panel_highlights_its_configurations_everywhere(page, runs):
     """Drawn from the left edge to the gap after the third of the learning rates: it must choose the lowest three."""
     rates = sorted({round(x, 2) for x, *_ in marks(page)})
@@ -196,7 +193,6 @@ def drag(page, start, end):
     page.mouse.up()
 
 
-@in_a_browser
 def test_a_gradient_alignment_that_says_nothing_is_not_defined(page):
     """E-I LN and LN+ are measured without their LN: in LN+ the number would be 0 by construction."""
     note = "Not defined: LN+ (E only)."
@@ -211,7 +207,6 @@ def test_a_gradient_alignment_that_says_nothing_is_not_defined(page):
     wait(page)
 
 
-@in_a_browser
 def test_a_mouse_over_a_mark_tells_the_runs_hyperparameters(page, runs):
     worst = runs.loc[runs["test_acc"].idxmin()]
     x, y, _ = max(marks(page), key=lambda mark: mark[1])
@@ -230,7 +225,6 @@ def check_tip(page, run):
         assert name in text, (name, text)
 
 
-@in_a_browser
 def test_a_keyboard_reaches_and_works_every_control(page, runs):
     reached = []
     for _ in range(60):
@@ -273,7 +267,6 @@ def test_a_keyboard_reaches_and_works_every_control(page, runs):
     page.get_by_text("Learning rate of Wei", exact=True).first.wait_for()
 
 
-@in_a_browser
 def test_epsilon_and_pairs_can_be_chosen(page, runs):
     page.locator("#accuracy-by").select_option("paired ei_ln")
     page.locator("#accuracy").get_by_text("Test accuracy of E-I LN (%)").wait_for()
@@ -293,7 +286,6 @@ def test_epsilon_and_pairs_can_be_chosen(page, runs):
 
 
 @pytest.mark.long
-@in_a_browser
 @pytest.mark.parametrize("width", [360, 1280])
 def test_it_fits_a_phone_and_a_desk(open_page, width):
     page = open_page(width)
@@ -317,7 +309,6 @@ def test_it_fits_a_phone_and_a_desk(open_page, width):
     assert cut == [], "no choice is cut by its arrow"
 
 
-@in_a_browser
 def test_on_a_phone_every_cell_of_the_table_names_its_column(open_page):
     page = open_page(360)
     wait(page)
@@ -332,7 +323,6 @@ def test_on_a_phone_every_cell_of_the_table_names_its_column(open_page):
 
 
 @pytest.mark.long
-@in_a_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark_are_readable(open_page, scheme):
     page = open_page(color_scheme=scheme)

@@ -151,3 +151,11 @@ def test_an_incomplete_deviations_yaml_is_one_line(tmp_path, text, says):
 def test_a_text_that_asks_for_a_number_without_a_query_is_one_line():
     with pytest.raises(UserError, match="x: a text asks for 'a', which its evidence lacks"):
         findings.filled({"id": "x", "finding": "{a} runs"}, {"b": 1})
+
+
+def test_without_archives_of_short_runs_their_findings_are_left_out_and_counts_stay_whole(tmp_path, capsys):
+    places = ["--artifact", str(ARTIFACT), "--published", str(ARTIFACT / "published"), "--out", str(tmp_path)]
+    assert main(["evidence", "--tables", str(ARTIFACT / "archive" / SHOWN), *places]) == 0
+    assert "left out: deviations.yaml, level, minus_seed" in capsys.readouterr().out
+    shown = {entry["id"]: entry for entry in findings.read_filled(ARTIFACT, tmp_path)}
+    assert "level" not in shown and "9 of 30 ended" in shown["inorm-at-chance"]["finding"]

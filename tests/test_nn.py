@@ -15,6 +15,7 @@ from einorm.conditions import CONDITIONS
 from einorm.data import DATASETS
 from einorm.network import initial_network
 from einorm.nn import (
+    LAYERS,
     EILayer,
     ELayer,
     ErrorSignal,
@@ -389,3 +390,28 @@ def test_the_notebook_trains_both_networks(capsys):
     exec("\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"), {})
     accuracies = [int(number) for number in re.findall(r"accuracy (\d+) %", capsys.readouterr().out)]
     assert len(accuracies) == 2 and min(accuracies) >= 80
+
+
+def test_conditions_with_pooling_weights_start_from_the_same_other_weights():
+    states = []
+    for condition in ("inorm", "lateral_inhibition", "lateral_plastic"):
+        torch.manual_seed(1)
+        states.append(network(condition, 16).state_dict())
+    for state in states[1:]:
+        assert all(torch.equal(state[name], values) for name, values in states[0].items())
+        assert {*state} - {*states[0]} == {"signal0.w", "signal1.w"}
+
+
+def test_what_has_no_module_or_is_not_known_any_more_is_named(monkeypatch):
+    monkeypatch.setitem(CONDITIONS, "mine", CONDITIONS["inorm"])
+    monkeypatch.delitem(LAYERS, "inorm")
+    with pytest.raises(UserError, match="layers of kind inorm have no module yet"):
+        network("mine")
+    with pytest.raises(UserError, match="hidden_layers must be at least 1"):
+        network("e_only_ln", hidden_layers=0)
+    folder = REPOSITORY / "paper_artifact" / "archive" / SHOWN
+    digest = einorm.load(folder)["runs"].query("condition == 'gradnorm_center'")["digest"].iloc[0]
+    monkeypatch.delitem(CONDITIONS, "gradnorm_center")
+    with pytest.raises(UserError, match="the run's condition, gradnorm_center, is not known here"):
+        from_run(folder, digest)
+    assert local_loss(torch.nn.ReLU()) == 0

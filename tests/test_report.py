@@ -6,15 +6,13 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import CHROMIUM, REPOSITORY
+from conftest import REPOSITORY
 from einorm import config
 from einorm.analysis.judging import VERDICTS
-from einorm.artifact import report, wording
+from einorm.artifact import report, report_figures, wording
 from einorm.records import costs, tables
 from einorm.records.archive import SHOWN
 from einorm.runtime import UserError
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)")
 
 
 @pytest.fixture(scope="module")
@@ -306,3 +304,18 @@ def test_the_page_says_which_code_trained_each_cell():
     )
     foreign = report.cell_rows(runs.assign(code="foreign code"), settings)
     assert all("not recorded (code foreign)" in row["code"] and "not known" in row["code"] for row in foreign)
+
+
+def alternative(folder, column, *rows):
+    """The alternative text of plotted points: condition, the column's entry, value."""
+    pd.DataFrame(rows, columns=["condition", column, "value"]).assign(panel="a").to_csv(folder / "a.csv")
+    return report_figures.alternative_text(folder / "a.csv")
+
+
+def test_alternative_texts_do_not_pool_what_a_figure_compares(tmp_path):
+    text = alternative(tmp_path, "group", ("inorm", "float32", 1.0), ("inorm", "float16", 3.0))
+    assert "float32, median 1.00" in text and "float16, median 3.00" in text
+    rows = ("inorm", "release", 1.0), ("inorm", "chance", 5.0), ("ei_ln", "release", 2.0)
+    assert "release, I-Norm, median 1.00" in alternative(tmp_path, "series", *rows)
+    text = alternative(tmp_path, "series", ("inorm", "I-Norm", 1.0), ("ei_ln", "E-I LN", 2.0))
+    assert "a: I-Norm, median 1.00" in text, "a series that is the condition is named once"

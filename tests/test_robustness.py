@@ -149,3 +149,16 @@ def test_variants_go_from_images_to_table_figure_and_page(tmp_path):
     )
     page = (folder / "paper_artifact" / "bundle" / "report.html").read_text()
     assert "Do the findings depend on how the networks are trained?" in page and "robustness_order" in page
+
+
+def test_many_groups_are_all_drawn_and_look_different():
+    runs = runs_of("seed")
+    more = pd.concat([runs, *(runs.query("variant == 'seed1'").assign(variant=f"seed{i}") for i in range(4, 9))])
+    table = pd.DataFrame({"condition": "inorm", "variant": [f"seed{i}" for i in range(9)], "selection": "all"})
+    looks = [tuple(look.items()) for _, _, look in figure.columns(table)]
+    assert len(looks) == 9 == len(set(looks)) and len(more) > len(runs)
+
+
+def test_nothing_published_is_drawn_beside_another_data_set():
+    drawn = figures.names(["luminosity"], dataset="mnist")
+    assert not [name for name in drawn if name.startswith("published_")] and "fig4" in drawn

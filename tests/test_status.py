@@ -150,3 +150,12 @@ def test_what_failed_is_said_in_a_line_each_with_its_log(tmp_path):
         f"einorm: error: no space left (log: {folder / 'user.log'})",
     ]
     assert job_state(folder / "crash.log", SILENCE) == ("failed", 0, None)
+
+
+def test_a_job_that_has_done_its_last_epoch_is_about_to_finish():
+    assert time_left({"cpu": 0.0}, {"cpu": 1}, 1) == "the 1 jobs now running are about to finish"
+
+
+def test_results_that_are_a_file_hold_nothing(tmp_path):
+    (tmp_path / "README.md").write_text("")
+    assert status(settings(), tmp_path / "README.md")[0]["finished"].sum() == 0

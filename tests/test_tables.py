@@ -261,3 +261,10 @@ def test_costs_of_earlier_schemas_know_no_cpu_time(tmp_path):
     read, new = (tables.read(tmp_path / f"{name}.parquet", "costs") for name in ("old", "new"))
     assert read["cpu_seconds"].isna().all() and new["cpu_seconds"].notna().all()
     pd.testing.assert_frame_equal(read.drop(columns="cpu_seconds"), new.drop(columns="cpu_seconds"), check_flags=False)
+
+
+def test_tables_of_a_condition_that_was_removed_are_not_told_to_be_deleted(tmp_path):
+    made = {"conditions": ["gn_pool"], "epsilons": [0], "configs": 2, "epochs": 3}
+    tables.write(synthetic.frames()["runs"], "runs", tmp_path / "runs.parquet", made)
+    with pytest.raises(UserError, match="was made with settings that are not known here$"):
+        tables.settings_of(tmp_path / "runs.parquet")

@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import REPOSITORY, run_documented
 from einorm import config
+from einorm.__main__ import main
 from einorm.conditions import CONDITIONS
 from einorm.data import write_shifts
 from einorm.planning import plan
@@ -300,3 +301,25 @@ def test_memory_of_freed_tensors_is_kept_for_the_next_ones():
         for how in ([], ["kept"])
     ]
     assert given_back < 20_000 and kept > 80_000
+
+
+def test_a_config_without_presets_has_no_budget(tmp_path):
+    (tmp_path / "none.yaml").write_text("presets: {}\n")
+    with pytest.raises(UserError, match="none.yaml has no presets"):
+        budget.load_all(tmp_path / "none.yaml", [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("--epsilon nan --seed 0 --epochs 1", "nan is not between 0 and 1"),
+        ("--epsilon 0.5 --seed -1 --epochs 1", "-1 is not between 0 and 2"),
+        ("--epsilon 0.5 --seed 0 --epochs 0", "0 is not at least 1"),
+        ("--epsilon 0.5 --seed 0 --epochs 1 --train-images 60001", "60001 is more than 60000"),
+    ],
+)
+def test_shift_tables_that_no_config_asks_for_are_refused(tmp_path, capsys, arguments, says):
+    words = ["shifts", "--task", "luminosity", "--out", str(tmp_path / "out.npz"), *arguments.split()]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, *(["--train-images", "1"] if "--train" not in arguments else []), "--test-images", "1"])
+    assert ended.value.code == 2 and says in capsys.readouterr().err and not (tmp_path / "out.npz").exists()
