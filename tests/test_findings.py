@@ -21,7 +21,7 @@ TEXTS = findings.load(ARTIFACT / "deviations.yaml")
 FOLDERS = {"--tables": [SHOWN], "--robustness": KINDS["robustness"]}
 # Digits that are names and definitions: epsilons, figures, statements, chance, precisions, numbers of the task.
 NAMES = re.compile(
-    r"epsilon (?:0\.75|0)|(?:at|of) 0\.75|Figs?\. \d(?:(?:, \d)* and \d)?|C\d\.\d|(?:exactly|at) 10 %|float(?:16|32)"
+    r"epsilon (?:0\.75|0)|(?:at|of) 0\.75|Figs?\. \d(?:(?:, \d)* and \d)?|C\d\.\d+|(?:exactly|at) 10 %|float(?:16|32)"
     r"|far below 1\b|exclude 0\b"
 )
 

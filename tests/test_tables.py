@@ -266,5 +266,5 @@ def test_costs_of_earlier_schemas_know_no_cpu_time(tmp_path):
 def test_tables_of_a_condition_that_was_removed_are_not_told_to_be_deleted(tmp_path):
     made = {"conditions": ["gn_pool"], "epsilons": [0], "configs": 2, "epochs": 3}
     tables.write(synthetic.frames()["runs"], "runs", tmp_path / "runs.parquet", made)
-    with pytest.raises(UserError, match="was made with settings that are not known here$"):
+    with pytest.raises(UserError, match="names settings that are not known here$"):
         tables.settings_of(tmp_path / "runs.parquet")
