@@ -199,7 +199,7 @@ def published_and_ours(far=0.0):
     """Published runs with LN+ and GradNorm as ours; of I-Norm 0 to 8 at chance, the others `far` from ours."""
     level = {"e_only_ln": 80 + np.arange(30.0), "gradnorm_full": 85 + np.arange(30.0), "inorm": 50 + np.arange(30.0)}
     rows = [
-        {"condition": condition, "epsilon": 0.75, "config": config, "test_acc": value, "variant": "paper"}
+        {"condition": condition, "epsilon": 0.75, "config": config, "test_acc": value, "variant": "paper", "lr": config}
         for condition, values in level.items()
         for config, value in enumerate(values)
     ]
@@ -221,6 +221,8 @@ def test_the_runs_that_collapse_are_compared_with_the_published_ones():
     assert (found["points"], found["published"], found["here"], found["both"]) == (30, 9, 9, 6)
     assert found["by_chance"] == pytest.approx(81 / 30) and found["R1"] == "met"
     assert found["p"] == pytest.approx(stats.hypergeom.sf(5, 30, 9, 9))
+    assert found["by_chance_at_rates"] == pytest.approx(81 / 15), "all are among the fifteen of the lowest rates"
+    assert found["p_at_rates"] == pytest.approx(stats.hypergeom.sf(5, 15, 9, 9))
     assert found["n"] == 18 and found["median_difference"] == 0 and found["R2"] == "not met", "nearer than by chance"
 
 

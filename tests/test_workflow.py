@@ -239,7 +239,7 @@ SHELL = re.compile(r'shell:\n((?:\s+"[^\n]*"\n?)+)')
 
 def test_every_log_has_stderr_and_every_path_that_reaches_a_shell_is_quoted():
     commands = [c for path in (REPOSITORY / "workflow/rules").glob("*.smk") for c in SHELL.findall(path.read_text())]
-    assert len(commands) == 16
+    assert len(commands) == 17
     for command in commands:
         assert command.rstrip().endswith('> {log:q} 2>&1"')
         assert {f for f in re.findall(r"{([^}]*)}", command) if not f.endswith(":q")} <= {"resources.maths_threads"}

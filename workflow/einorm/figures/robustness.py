@@ -137,6 +137,7 @@ def distances(ax: Axes, table: DataFrame, name_of: NameOf) -> DataFrame:
     if cut:
         ax.set_ylim(bottom=reach)
     ax.axhline(0, color=GREY, linewidth=0.7, linestyle=":")
+    ax.set_xlim(-0.6, rows["condition"].nunique() - 0.4)
     ax.set(ylabel=said, title="Hodges-Lehmann, 95 % interval")
     name_conditions(ax, rows["condition"].unique())
     named = rows.assign(panel="b", group=list(map(name_of, rows["variant"], rows["selection"])))
