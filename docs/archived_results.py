@@ -82,7 +82,8 @@ def write_paper(page=PROJECT / "README.md", results=DOCS / "results.md", picture
         forest.save(forest.draw(points), points, Path(made) / "forest")
         keep(Path(made) / "forest.png", Path(pictures) / "forest.png")
     spent_in_words = cost(cells, spent["all"], archive.trainings(folder))
-    fill(page, {"glance": glance_table(judged, spent_in_words)})
+    kind = archive.kind_of(manifest["settings"])
+    fill(page, {"glance": glance_table(judged, spent_in_words, kind)})
     fill(results, {"claims": claims_table(judged, rules), "cells": cells_table(cells, spent["conditions"])})
     fill(results, {"cost": spent_in_words})
 
@@ -111,15 +112,17 @@ def write_robustness(page=DOCS / "robustness.md", pictures=DOCS / "robustness"):
     fill(page, answers)
 
 
-def glance_table(judged, spent):
-    """What was run and found: runs done of those planned, verdicts of the archive that is shown, and their cost."""
+def glance_table(judged, spent, kind):
+    """What was run and found: runs done of those planned; verdicts and cost of the archive that is shown, of a kind."""
     plain = judged[judged["selection"] == "all"]["verdict"]
     planned = planned_runs("paper")
     done = len(einorm.load(ARCHIVES / "paper")["runs"]) if (ARCHIVES / "paper").exists() else 0
-    rows = [
-        ("Reproduction (the published random numbers)", f"{done:,} of {planned:,} runs; continues cell by cell"),
-        ("Replication (our own random numbers)", spent.strip()),
-        ("Verdicts of the replication", in_words(plain, reversed(VERDICTS))),
+    numbers = {"reproduction": "the published random numbers", "replication": "our own random numbers"}
+    so_far = f"{done:,} of {planned:,} runs" + ("; continues cell by cell" if done < planned else "")
+    rows = [("Reproduction (the published random numbers)", so_far)] if kind != "reproduction" else []
+    rows += [
+        (f"{kind.capitalize()} ({numbers[kind]})", spent.strip()),
+        (f"Verdicts of the {kind}", in_words(plain, reversed(VERDICTS))),
         ("Seeds", "one on each side: 0, as published"),
         ("The authors' cost", "about 920 GPU-hours for 2,760 runs"),
     ]

@@ -162,3 +162,11 @@ def test_many_groups_are_all_drawn_and_look_different():
 def test_nothing_published_is_drawn_beside_another_data_set():
     drawn = figures.names(["luminosity"], dataset="mnist")
     assert not [name for name in drawn if name.startswith("published_")] and "fig4" in drawn
+
+
+def test_runs_at_chance_with_finite_losses_are_counted_apart_from_collapsed_ones():
+    runs = runs_of("order")
+    stuck = (runs["variant"] == "shuffled") & (runs["condition"] == runs["condition"].iloc[0]) & (runs["config"] < 2)
+    runs.loc[stuck, ["test_acc", "status"]] = 9.9, "finished"
+    rows = robustness(runs).query("variant == 'shuffled' and condition == @runs.condition.iloc[0]")
+    assert rows["at_chance"].tolist() == [2] and rows["collapsed"].tolist() == [0]

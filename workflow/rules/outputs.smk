@@ -169,10 +169,10 @@ rule side_by_side:
         " --out results/claims > {log:q} 2>&1"
 
 
-# The numbers of the findings where results differ: from the replication's archive, whatever the preset.
+# The numbers of the findings where results differ: from the archive that the pages show, whatever the preset.
 rule evidence:
     input:
-        replication=EXPERIMENT["compared"]["replication"],
+        shown=EXPERIMENT["compared"][EXPERIMENT["shown"]],
         robustness=EXPERIMENT["compared"]["robustness"],
         texts=expand(f"{EXPERIMENT['artifact']}/{{name}}.yaml", name=["claims", "deviations"]),
         published=PUBLISHED,
@@ -184,7 +184,7 @@ rule evidence:
     conda:
         "../../envs/einorm.yaml"
     params:
-        tables=plan.folder_of("replication"),
+        tables=plan.folder_of("shown"),
         robustness=plan.folders_of("robustness"),
         artifact=plan.folder_of("texts"),
         published=plan.folder_of("published"),

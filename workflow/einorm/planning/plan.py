@@ -72,6 +72,7 @@ def describe_tables(settings: Settings, preset: str, archived: Path) -> dict[str
             kind: [path for name in names for path in compared(name, kind, settings, preset, folder)]
             for kind, names in archive.KINDS.items()
         },
+        "shown": next(kind for kind, names in archive.KINDS.items() if archive.SHOWN in names),
     }
 
 
