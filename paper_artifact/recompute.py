@@ -254,8 +254,11 @@ def published_box(published, s, condition, selection):
     base = s["metric"].removesuffix("_distance")
     found = summary(published, s, condition, base)["value"]
     if "median" not in found:
-        runs = [] if pooled or base != "test_acc" else published_runs(published, condition, s["epsilon"])
-        return (box_of(runs["value"]), len(runs), False) if len(runs) else None
+        if pooled or base != "test_acc" or not len(runs := published_runs(published, condition, s["epsilon"])):
+            return None
+        v, lost = select(runs, selection)["value"], bool((runs["value"] <= CHANCE).any())
+        middle, error = box_of(v)
+        return (middle, math.nan if lost else error), len(v), lost
     lost = found.get("n_at_chance", 0)
     n = found.get("n_distinct_runs", found.get("n_in_box", found.get("n", math.nan)))
     if selection == "all" and (pooled or n < found["n"]):
