@@ -94,3 +94,18 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys):
     where = ["--tables", ARCHIVE, "--published", PUBLISHED, "--rules", RULES, "--compared", tmp_path, "--out", tmp_path]
     assert main(["figure", "effects_by_epoch", *map(str, where)]) == 1
     assert "effects_by_epoch.csv is missing: make it with snakemake late_effects" in capsys.readouterr().err
+
+
+def test_the_sentences_of_the_page_hold_in_the_archives():
+    rules, values = statements.load_rules(RULES), published.load(PUBLISHED)
+    late, effects = {}, {}
+    for name in ("paper", "replication"):
+        found = late_effects.of_folder(ARTIFACT / "archive" / name, rules, values)
+        late[name] = pd.DataFrame(found["late_effects"]).set_index("id")
+        effects[name] = pd.DataFrame(found["effects_by_epoch"]).set_index("id")["effect"]
+        assert len(effects[name]["C6.8"]) == late_effects.SHOWN and (effects[name]["C6.8"] < 0).all()
+        assert late[name].loc["C6.1", "late_high"] < 0, "centering stays behind LN+"
+    lead = late["paper"].loc["C5.1"]
+    assert lead["low"] > 0 and lead["late_low"] < 0 < lead["late_high"], "GradNorm's lead is that of one epoch"
+    by_epoch = effects["paper"]["C5.1"]
+    assert by_epoch.iloc[-1] == by_epoch.max()
