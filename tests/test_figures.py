@@ -32,8 +32,12 @@ SHIPPED = load_rules(RULES)
 KNOWN = {"published": VALUES, "rules": SHIPPED}
 
 
+def drawn(name, data):
+    return import_module(f"einorm.figures.{name}").draw({"complete": data["runs"]} | data | KNOWN)
+
+
 def draw(name, data):
-    figure, points = import_module(f"einorm.figures.{name}").draw({"complete": data["runs"]} | data | KNOWN)
+    figure, points = drawn(name, data)
     figure.canvas.draw()
     texts = [text.get_text() for text in figure.findobj(plt.Text)]
     plt.close(figure)
@@ -499,3 +503,31 @@ def test_the_distance_of_equal_distributions_is_nought_and_of_shifted_ones_the_s
     points = draw("published_fig5", data)[0].query("kind == 'Wasserstein' and panel == 'scatter'")
     distances = points.set_index("condition")["distance"]
     assert distances["gradnorm_full"] == pytest.approx(0, abs=1e-12) and distances["e_only_ln"] == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0009, "***"), (0.009, "**"), (0.04, "*"), (0.06, "n.s."), (np.nan, "")])
+def test_stars_have_the_limits_that_the_figure_says(p, text):
+    assert import_module("einorm.figures.fig6").stars(p) == text
+
+
+def test_the_red_line_is_the_median_of_ln_and_alignments_are_those_of_the_largest_epsilon():
+    data = synthetic.frames()
+    runs = data["runs"] = data["runs"].copy()
+    runs.loc[(runs["condition"] == "e_only_ln") & (runs["epsilon"] == 0.75), "test_acc"] = [60.0, 80.0, 81.0, 82.0]
+    figure, _ = drawn("fig6", data)
+    lines = [line.get_ydata()[0] for ax in figure.axes for line in ax.lines if line.get_color() == style.REFERENCE]
+    assert lines[-1] == 80.5, "not the mean"
+    figure, points = drawn("fig4", data)
+    assert figure.axes[1].get_title() == "ε = 0.75" and set(points.query("panel == 'b'")["epsilon"]) == {0.75}
+    plt.close("all")
+
+
+def test_the_distance_of_boxes_is_the_mean_over_their_quartiles():
+    points, _ = draw("published_fig6", synthetic.frames())
+    keys = ["source", "condition", "epsilon", "kind"]
+    boxes = points[points["kind"].isin(["q1", "median", "q3"])].set_index(keys)["value"]
+    said = points[points["kind"] == "quartiles"].set_index(["condition", "epsilon"])["distance"]
+    assert len(said) == 8
+    for condition, epsilon in said.index:
+        apart = (boxes["here", condition, epsilon] - boxes["published", condition, epsilon]).abs()
+        assert said[condition, epsilon] == pytest.approx(apart.mean())
