@@ -137,7 +137,7 @@ def planned_runs(preset):
 
 def claims_table(judged, rules):
     """Every statement of claims.yaml with its effect, the published one, and both verdicts, by each selection."""
-    history = dict(zip(judged["revised"].dropna().unique(), MARKS, strict=False))
+    history = {text: MARKS[i] for i, text in enumerate(judged["revised"].dropna().unique())}
     rows = []
     for statement in rules.statements:
         for r in judged[judged["id"] == statement.id].to_dict("records"):

@@ -204,7 +204,7 @@ DECIDES = {
     "analysis/collapses.py": ("counts", set()),
     "analysis/comparisons.py": ("corrected", drawn("fig6", "fig7") | {"claims", "evidence"}),
     "analysis/completeness.py": ("completeness", ALL | JUDGED | {"late_effects", "report"}),
-    "analysis/distributions.py": ("tied", {"single_runs"}),
+    "analysis/distributions.py": ("together", {"single_runs"}),
     "analysis/effects.py": ("estimate", JUDGED | {"late_effects"}),
     "analysis/error_shares.py": ("medians", drawn("error_signals")),
     "analysis/explain.py": ("rule", {"report"}),

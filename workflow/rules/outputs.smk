@@ -49,10 +49,6 @@ rule late_effects:
         " --published {params.published:q} --out results/claims > {log:q} 2>&1"
 
 
-# Figures that show what was found in archives.
-COMPARED = {"run_by_run": rules.single_runs.output, "effects_by_epoch": rules.late_effects.output}
-
-
 for figure, facts in EXPERIMENT["figures"].items():
 
     rule:
@@ -64,7 +60,7 @@ for figure, facts in EXPERIMENT["figures"].items():
             style=EXPERIMENT["style"],
             # their tests are corrected for all tests that the rules name
             rules=f"{EXPERIMENT['artifact']}/claims.yaml" if facts["tests"] else [],
-            compared=COMPARED.get(facts["module"], []),
+            compared=getattr(rules, facts["made_by"]).output if facts["made_by"] else [],
         output:
             f"figures/{figure}.{EXPERIMENT['format']}",
             report(f"figures/{figure}.png", caption=f"../report/{facts['caption']}", category=facts["category"]),

@@ -7,8 +7,8 @@ import numpy as np
 from pandas import DataFrame
 
 from .collapse_predictions import Checks, told
-from .distributions import compare_cells
-from .run_by_run import match, together
+from .distributions import compare_cells, together
+from .run_by_run import match
 from .selection import at_chance
 
 #: Prediction -> when it is met, in words.

@@ -3,7 +3,7 @@
 `run_by_run` compares single runs, which need one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -59,7 +59,7 @@ def compare_pairs(theirs: DataFrame, series: Mapping[str, DataFrame]) -> DataFra
     """
     rows = []
     for (x, y), epsilon, name in product(TIED, sorted(theirs["epsilon"].unique()), series):
-        both = [tied(runs, epsilon, x, y) for runs in (theirs, series[name])]
+        both = [together(runs, epsilon, (x, y)) for runs in (theirs, series[name])]
         if len(both[0]) == len(both[1]):
             sides = [(pairs[x] - pairs[y])[(pairs > CHANCE).all(axis=1)] for pairs in both]
             key = {"randomness": name, "x": x, "y": y, "epsilon": epsilon, "p": tests.ks_2samp(*sides).pvalue}
@@ -81,7 +81,10 @@ def compare_pairs(theirs: DataFrame, series: Mapping[str, DataFrame]) -> DataFra
     return pd.DataFrame(rows, columns=[*columns, "p"])
 
 
-def tied(runs: DataFrame, epsilon: float, x: str, y: str) -> DataFrame:
-    """Accuracies of two conditions at an epsilon, a row per configuration or point that has both."""
-    here = runs[(runs["epsilon"] == epsilon) & runs["condition"].isin([x, y])]
-    return here.pivot(index="config", columns="condition", values="test_acc").reindex(columns=[x, y]).dropna()
+def together(runs: DataFrame, epsilon: float, conditions: Sequence[str], n: int | None = None) -> DataFrame:
+    """Accuracies at an epsilon, a row per configuration and a column per condition; empty unless all have n runs."""
+    groups = [runs[(runs["epsilon"] == epsilon) & (runs["condition"] == condition)] for condition in conditions]
+    if any(len(group) != (n or len(group)) for group in groups):
+        return pd.DataFrame(columns=list(conditions))
+    frames = [group.set_index("config")["test_acc"] for group in groups]
+    return pd.concat(frames, axis=1, keys=conditions, join="inner").sort_index()

@@ -21,7 +21,7 @@ from scipy import stats as tests
 from ..records.archive import read_runs
 from ..runtime import write_csv
 from . import published
-from .distributions import compare_cells, compare_pairs
+from .distributions import compare_cells, compare_pairs, together
 from .selection import CHANCE, as_published
 from .stats import FloatArray
 
@@ -113,15 +113,6 @@ def compare(theirs: DataFrame, series: Mapping[str, DataFrame]) -> tuple[DataFra
             found[-len(series) :] = against_own(found[-len(series) :], matched)
     columns = ["randomness", "by", "judged", "epsilon", "point", "config", "odds", "published", "here"]
     return pd.concat([pd.DataFrame(columns=columns), *rows])[columns], pd.DataFrame(found)
-
-
-def together(runs: DataFrame, epsilon: float, conditions: Sequence[str], n: int | None = None) -> DataFrame:
-    """Accuracies at an epsilon, a row per configuration and a column per condition; empty unless all have n runs."""
-    groups = [runs[(runs["epsilon"] == epsilon) & (runs["condition"] == condition)] for condition in conditions]
-    if any(len(group) != (n or len(group)) for group in groups):
-        return pd.DataFrame(columns=list(conditions))
-    frames = [group.set_index("config")["test_acc"] for group in groups]
-    return pd.concat(frames, axis=1, keys=conditions, join="inner").sort_index()
 
 
 def match(points: DataFrame, ours: DataFrame, by: Sequence[str], judged: str) -> DataFrame:

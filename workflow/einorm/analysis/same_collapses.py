@@ -11,7 +11,7 @@ import pandas as pd
 from pandas import DataFrame, Series
 from scipy import stats
 
-from . import run_by_run
+from . import distributions, run_by_run
 from .collapses import PUBLISHED_WAY
 from .selection import CHANCE, as_published
 
@@ -37,10 +37,10 @@ def same_runs(theirs: DataFrame, float32: DataFrame, casts: DataFrame, epsilon: 
         by_chance_at_rates and p_at_rates (`at_equal_rates`); the entries of `run_by_run.agreement` for the runs above
         chance on both sides; R1 and R2: met, or not met.
     """
-    points = run_by_run.together(theirs, epsilon, (*BY, JUDGED))
+    points = distributions.together(theirs, epsilon, (*BY, JUDGED))
     own = casts[(casts["variant"] == PUBLISHED_WAY) & (casts["condition"] == JUDGED)]
     ours = pd.concat([as_published(float32).query("condition in @BY"), own])
-    ours = run_by_run.together(ours, epsilon, (*BY, JUDGED), len(points))
+    ours = distributions.together(ours, epsilon, (*BY, JUDGED), len(points))
     if not len(points) or len(ours) < len(points):
         return {}
     matched = run_by_run.match(points, ours, BY, JUDGED)

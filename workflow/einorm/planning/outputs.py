@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..figures import caption, category, task_and_module
+from ..figures import COMPARED, caption, category, task_and_module
 from ..records.codes import code_of
 from ..records.runs import Run
 from ..runtime import digest, fingerprint
@@ -49,12 +49,16 @@ def report_code(jobs: list[list[Run]]) -> str:
 
 
 def describe_figure(name: str) -> dict[str, Any]:
-    """A figure as its rule sees it; `tests` says whether it shows tests, which are corrected for all of claims.yaml."""
-    module = task_and_module(name)[1]
-    draw = (f"figures/{module}.py", "draw")  # a module that is imported by a computed name
+    """A figure as its rule sees it.
+
+    `tests` says whether it shows tests, which are corrected for all of claims.yaml, `made_by` names the rule that finds
+    in archives what it draws (`figures.COMPARED`), or none.
+    """
+    draw = (f"figures/{task_and_module(name)[1]}.py", "draw")  # a module that is imported by a computed name
     code = made_by("analysis.figure", draw, READ_FOLDER)
     tests = ("analysis/comparisons.py", "corrected") in closure.closure(draw)
-    return {"code": code, "category": category(name), "caption": caption(name).name, "module": module, "tests": tests}
+    facts = {"code": code, "category": category(name), "caption": caption(name).name, "tests": tests}
+    return facts | {"made_by": COMPARED[name][1] if name in COMPARED else ""}
 
 
 def drawing_of_shifts(task: str, randomness: str) -> list[str]:
